@@ -1,0 +1,1 @@
+"""What is computed: joins methods, files and state. No Qt."""

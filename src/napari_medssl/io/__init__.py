@@ -1,0 +1,1 @@
+"""Files to arrays and values, and back. No torch, no Qt."""

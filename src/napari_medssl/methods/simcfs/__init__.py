@@ -1,0 +1,1 @@
+"""SimCFS: compound-figure separation trained on simulated figures (Yao et al., MELBA 2022:025)."""

@@ -1,0 +1,1 @@
+"""What a person makes and selects: plain classes with events. No Qt, no torch."""

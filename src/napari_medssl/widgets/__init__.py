@@ -1,0 +1,1 @@
+"""Dock widgets: the only place that sees Qt and napari."""
