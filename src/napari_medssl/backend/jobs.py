@@ -24,7 +24,7 @@ OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - the user asked for it, nothing went wrong
     """Raised by a job that was asked to stop, after it left everything in order."""
 
 

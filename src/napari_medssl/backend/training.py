@@ -1,0 +1,215 @@
+"""Training in a child process: GPU memory is free for sure only when a process ends.
+
+The child is spawned, never forked: zarr and torch leave threads and locks that a fork breaks.
+Parent and child talk through one pipe. Its end doubles as the sign that the parent has died,
+and the child then leaves too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
+
+_POLL_S = 0.05
+# How long a child may take to leave in order after it was asked to, before it is killed.
+_GRACE_S = 30.0
+_GRACE_AT_EXIT_S = 3.0
+
+Work = Callable[..., Any]
+
+
+class TrainingError(RuntimeError):
+    """A fault in the child process; `child_traceback` is the text of its traceback."""
+
+    def __init__(self, message: str, child_traceback: str) -> None:
+        super().__init__(message)
+        self.child_traceback = child_traceback
+        self.add_note(f"In the training process:\n{child_traceback}")
+
+
+_children: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+
+
+def run_in_child(
+    work: Work,
+    config: Any,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+    grace_s: float = _GRACE_S,
+) -> Any:
+    """Run `work(config, on_progress=..., should_stop=...)` in a spawned process; return its result.
+
+    Parameters
+    ----------
+    work
+        A function at the top of a module (the child imports it by name). It asks `should_stop()`
+        once per batch, and raises `Cancelled` after leaving its files in order.
+    config
+        Its settings; `config` and the result cross the process border, so they hold plain values.
+    on_progress
+        Called in the calling thread, in order, with every `Progress` of the child.
+    should_stop
+        Asked about 20 times a second.
+    grace_s
+        Seconds that the child may take to stop before it is killed.
+
+    Raises
+    ------
+    UserError
+        As raised by `work`; also when the child was killed, for example for want of memory.
+    Cancelled
+        When `should_stop` turned true.
+    TrainingError
+        When `work` raised anything else.
+    """
+    # Packed here, so that a fault in unpacking is caught in the child and told with its traceback.
+    # This is the standard way between two processes of one program; no file is ever unpickled.
+    task = bytes(ForkingPickler.dumps((work, config)))
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=True)
+    # No daemon: training may start loader processes of its own. `_end_children` stops it at exit.
+    child = context.Process(target=_serve, args=(theirs, task), name="medssl-training")
+    child.daemon = False
+    child.start()
+    theirs.close()
+    _children.add(child)
+    try:
+        kind, value = _follow(child, ours, on_progress, should_stop, grace_s)
+    finally:
+        ours.close()  # the child sees the end of the pipe and leaves, whatever happened here
+        child.join(_GRACE_AT_EXIT_S)
+        if child.is_alive():
+            child.kill()
+            child.join()
+    return _outcome(kind, value)
+
+
+def _follow(
+    child: BaseProcess,
+    pipe: Connection,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+    grace_s: float,
+) -> tuple[str, Any]:
+    """Pass on progress and the wish to stop until the child sends its end or dies."""
+    asked_at: float | None = None
+    last: Progress | None = None
+    while True:
+        if asked_at is None and should_stop():
+            asked_at = time.monotonic()
+            _send(pipe, "stop")
+        if asked_at is not None and time.monotonic() - asked_at > grace_s:
+            child.kill()
+            return "cancelled", None
+        if pipe in wait([pipe, child.sentinel], timeout=_POLL_S):
+            try:
+                kind, value = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                child.join()
+                return "died", (child.exitcode, last)
+            if kind != "progress":
+                return kind, value
+            last = value
+            on_progress(value)
+        elif not child.is_alive() and not pipe.poll():
+            return "died", (child.exitcode, last)
+
+
+def _send(pipe: Connection, message: Any) -> None:
+    """Send unless the other side has gone; its end is noticed where it is waited for."""
+    try:
+        pipe.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+def _outcome(kind: str, value: Any) -> Any:
+    if kind == "result":
+        return value
+    if kind == "cancelled":
+        raise Cancelled("The training was stopped.")
+    if kind == "user error":
+        raise UserError(value)
+    if kind == "fault":
+        message, text = value
+        raise TrainingError(message, text)
+    code, last = value
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    where = f" at step {last.done}" if last is not None else ""
+    raise UserError(
+        f"The training process ended by itself{where} ({how}); most often memory ran out. "
+        "Use a smaller batch size and resume from the last checkpoint."
+    )
+
+
+def _serve(pipe: Connection, task: bytes) -> None:
+    """Run the work in the child and send progress and the end through the pipe."""
+    # Ctrl+C reaches every process of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
+    sending = threading.Lock()
+
+    def send(kind: str, value: Any) -> None:
+        with sending:
+            _send(pipe, (kind, value))
+
+    try:
+        work, config = pickle.loads(task)
+        result = work(
+            config,
+            on_progress=lambda progress: send("progress", progress),
+            should_stop=stop.is_set,
+        )
+        send("result", result)
+    except Cancelled:
+        send("cancelled", None)
+    except UserError as error:
+        send("user error", str(error))
+    except BaseException as error:
+        message = f"{type(error).__name__}: {error}"
+        send("fault", (message, traceback.format_exc()))
+
+
+def _listen(pipe: Connection, stop: threading.Event) -> None:
+    """Wait for the word to stop; when the parent has gone, stop and soon leave for good."""
+    try:
+        while pipe.recv() == "stop":
+            stop.set()
+    except (EOFError, OSError):
+        stop.set()
+        time.sleep(_GRACE_AT_EXIT_S)
+        os._exit(1)
+
+
+@atexit.register
+def _end_children() -> None:
+    """Stop what still trains when the program ends, or Python would wait for it."""
+    for child in list(_children):
+        if child.is_alive():
+            child.terminate()
+            child.join(_GRACE_AT_EXIT_S)
+            child.kill()

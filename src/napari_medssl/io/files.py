@@ -1,0 +1,87 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from napari_medssl._errors import UserError
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Put `content` at `path`, so that a reader finds the old file or the new one, never a half.
+
+    Text is written as UTF-8 with its line ends as they are. Raises `UserError` where the folder
+    is missing or cannot be written to.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with replace_whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def replace_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path in the folder of `path` to write to; put it in place when the block ends well.
+
+    The file and its folder are flushed to the disk, so that a power cut leaves one of the two
+    whole files. On an error in the block the temporary file is removed and `path` is untouched.
+    The temporary name keeps the suffix, because many writers choose the format by it.
+    """
+    target = Path(path)
+    temporary = _make_temporary(target)
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from error
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    _flush_folder(target.parent)
+
+
+def _make_temporary(target: Path) -> Path:
+    """Create an empty hidden file beside `target`, with the permissions a plain open would give."""
+    if target.is_dir():
+        raise UserError(f"Cannot write {str(target)!r}: it is a folder. Give a file name.")
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=".writing-", suffix=target.suffix[:16]
+        )
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {str(target)!r}: {error.strerror or error}. "
+            "Choose a folder that exists and that you may write to."
+        ) from error
+    os.close(handle)
+    with suppress(OSError):  # mkstemp gives 0600: shared folders need the usual mode
+        Path(name).chmod(_usual_mode(target))
+    return Path(name)
+
+
+def _usual_mode(target: Path) -> int:
+    """Return the mode of the file that is replaced, else what the umask leaves of 0666."""
+    if target.exists():
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename last; folders cannot be opened on Windows, where it lasts by itself."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
