@@ -1,0 +1,46 @@
+"""Decode the pages of TIFF files: with Pillow where it can, with tifffile for wide samples."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.pillow_pictures import read_with_pillow
+from napari_medssl.io.pixels import array_to_rgb, turn_upright
+from napari_medssl.io.tiff_header import TiffPage, choose_page
+
+_PLAIN = frozenset((1, 8, 32773, 32946))  # none, deflate, packbits: tifffile needs no codec package
+_ALPHA = (1, 2)  # ExtraSamples: associated and unassociated opacity
+
+# tifffile logs what it dislikes; without a handler that would reach the terminal as bare lines.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def read_tiff(path: Path, page: int) -> NDArray[np.uint8]:
+    """Return page `page` (from 1) of the TIFF file at `path` as uint8 RGB, shape (Y, X, 3)."""
+    chosen = choose_page(path, page)
+    wide = chosen.bits not in (1, 2, 4, 8)
+    if wide and chosen.compression in _PLAIN:
+        return _read_wide(path, chosen)
+    return read_with_pillow(path, "tiff", chosen.index)
+
+
+def _read_wide(path: Path, chosen: TiffPage) -> NDArray[np.uint8]:
+    """Return a page of 16, 32 or 64-bit samples, whole numbers or floats."""
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[chosen.index]
+        pixels = page.asarray()
+        planes = page.axes
+        alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
+        inverted = page.photometric == 0
+    if planes == "SYX":
+        pixels = np.moveaxis(pixels, 0, -1)
+    elif planes not in ("YX", "YXS"):
+        raise UserError(f"Cannot read {path.name!r}: its page has the axes {planes!r}.")
+    result = array_to_rgb(pixels, alpha=alpha and planes != "YX")
+    return turn_upright(255 - result if inverted else result, chosen.orientation)

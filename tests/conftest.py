@@ -1,0 +1,71 @@
+"""Where the development data are, and which tests this machine can run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# napari then refuses a plugin that touches its layers off the main thread, instead of crashing.
+os.environ.setdefault("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+
+def find_data() -> Path | None:
+    """Return the folder of development data: MEDSSL_DATA, else ../shared/data of the checkout."""
+    named = os.environ.get("MEDSSL_DATA")
+    places = [Path(named)] if named else [ROOT.parent / "shared" / "data"]
+    return next((place.resolve() for place in places if place.is_dir()), None)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The development data; the test is skipped where they are absent, and fails in CI."""
+    found = find_data()
+    if found is None:
+        reason = "no development data: set MEDSSL_DATA, or put them at ../shared/data"
+        (pytest.fail if IN_CI else pytest.skip)(reason)
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `data_file` every development file that the patterns of the `data` marker match."""
+    marker = metafunc.definition.get_closest_marker("data")
+    if "data_file" not in metafunc.fixturenames or marker is None:
+        return
+    root = find_data()
+    files = sorted(file for pattern in marker.args for file in root.glob(pattern)) if root else []
+    metafunc.parametrize("data_file", files or [None], ids=[file.name for file in files] or None)
+
+
+@pytest.fixture(autouse=True)
+def _needs_data_file(request: pytest.FixtureRequest) -> None:
+    if "data_file" in request.fixturenames and request.getfixturevalue("data_file") is None:
+        request.getfixturevalue("data_dir")  # skips or fails with the reason
+        pytest.fail("the development data hold no file that the test asks for")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gui") and not has_display():
+        reason = "no display: run under Xvfb (make test does), or set DISPLAY"
+        (pytest.fail if IN_CI else pytest.skip)(reason)
+    if item.get_closest_marker("cuda") and not has_cuda():
+        pytest.skip("no CUDA GPU on this machine")
+
+
+def has_display() -> bool:
+    """Say whether a real window can open."""
+    if sys.platform != "linux":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def has_cuda() -> bool:
+    """Say whether torch sees a CUDA GPU."""
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,61 @@
+"""Files are written whole or not at all."""
+
+import os
+
+import pytest
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.files import replace_whole, write_whole
+
+
+def test_write_whole_replaces_what_was_there(tmp_path):
+    target = tmp_path / "a.txt"
+    write_whole(target, "first")
+    write_whole(target, b"second")
+    assert target.read_bytes() == b"second"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_write_whole_keeps_line_ends_and_accents(tmp_path):
+    write_whole(tmp_path / "a.txt", "é\r\nü\n")
+    assert (tmp_path / "a.txt").read_bytes() == "é\r\nü\n".encode()
+
+
+def test_error_in_the_block_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replace_whole(target) as temporary:
+        temporary.write_bytes(b"half of the new"[: 1 // 0])
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_temporary_file_keeps_the_suffix(tmp_path):
+    with replace_whole(tmp_path / "a.png") as temporary:
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+
+
+def test_new_file_has_the_usual_permissions(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    write_whole(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_replaced_file_keeps_its_permissions(tmp_path):
+    target = tmp_path / "a"
+    target.write_text("x")
+    target.chmod(0o640)
+    write_whole(target, "y")
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_missing_folder_is_said_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"Cannot write .*none.*Choose a folder") as caught:
+        write_whole(tmp_path / "none" / "a.txt", "x")
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_as_target_is_said(tmp_path):
+    with pytest.raises(UserError, match="it is a folder"):
+        write_whole(tmp_path, "x")
