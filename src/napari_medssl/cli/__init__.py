@@ -149,6 +149,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             traceback.print_exc()
         _console.fail(str(error))
         return _console.NOTHING_DONE
+    if code == _console.INTERRUPTED:  # Typer turns Ctrl+C into this code by itself
+        _console.fail("Stopped.")
     return code if isinstance(code, int) else _console.ALL_DONE
 
 
