@@ -1,0 +1,234 @@
+"""Append-only journal: what was appended survives a kill of the process and a torn last line.
+
+Each line is `length checksum json`: the number of bytes of the JSON text, its CRC-32 in
+hexadecimal and the text. A line whose length or checksum is wrong is no record. A thread writes
+and syncs, so that the caller (a GUI) never waits for the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+_RETRY_S = 1.0
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of a record, its newline included."""
+    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    body = text.encode("utf-8")
+    return b"%d %08x %s\n" % (len(body), zlib.crc32(body), body)
+
+
+def decode(line: bytes) -> Record | None:
+    """Return the record of a line without its newline, None if the line is torn or damaged."""
+    parts = line.split(b" ", 2)
+    if len(parts) != 3:
+        return None
+    try:
+        if int(parts[0]) != len(parts[2]) or int(parts[1], 16) != zlib.crc32(parts[2]):
+            return None
+        record = json.loads(parts[2])
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a journal file holds.
+
+    `records` are the good ones in order. `is_torn` says that the last line was cut off, as a kill
+    leaves it; `damaged` counts bad lines before the last, which no kill makes.
+    """
+
+    records: tuple[Record, ...] = ()
+    is_torn: bool = False
+    damaged: int = 0
+
+
+def read_journal(path: Path) -> Replay:
+    """Return the records of a journal file; none if there is no such file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Replay()
+    *lines, rest = data.split(b"\n")
+    decoded = [decode(line) for line in lines]
+    last_is_bad = bool(decoded) and decoded[-1] is None
+    records = tuple(record for record in decoded if record is not None)
+    damaged = decoded.count(None) - int(last_is_bad)
+    return Replay(records, bool(rest) or last_is_bad, damaged)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in the folder durable, where the system can do that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomically(path: Path, data: bytes, *, sync_rename: bool = True) -> None:
+    """Write a file whole or not at all, and durably: beside it, synced, then renamed.
+
+    Without `sync_rename` the caller syncs the folder, once for many files.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    if sync_rename:
+        sync_folder(path.parent)
+
+
+class Journal:
+    """Write records to the end of a file from a thread of its own.
+
+    Parameters
+    ----------
+    path
+        File to append to; made if missing. A torn last line is cut off first.
+
+    Notes
+    -----
+    `append` returns at once; the record is on disk after the next sync, a fraction of a second
+    later. While the disk refuses (full, unplugged), records wait in memory, `error` says why,
+    and the thread tries again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pending: list[bytes] = []
+        self._condition = threading.Condition()
+        self._error: str | None = None
+        self._is_closing = False
+        self._is_writing = False
+        _cut_torn_tail(path)
+        self._stream = path.open("ab", buffering=0)
+        self._size = path.stat().st_size
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def error(self) -> str | None:
+        """Why the last try to write failed, None if it did not."""
+        return self._error
+
+    @property
+    def pending(self) -> int:
+        """How many appended records are not safely on disk yet."""
+        with self._condition:
+            return len(self._pending) + int(self._is_writing)
+
+    def append(self, record: Record) -> None:
+        """Hand over a record to be written; TypeError or ValueError if it is not JSON."""
+        line = encode(record)
+        with self._condition:
+            if self._is_closing:
+                raise RuntimeError(f"journal {self.path.name!r} is closed")
+            self._pending.append(line)
+            self._condition.notify_all()
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until all is on disk; return False if that did not come about in time."""
+        end = time.monotonic() + timeout_s
+        with self._condition:
+            while self._pending or self._is_writing:
+                if not self._condition.wait(max(0.0, end - time.monotonic())):
+                    return not (self._pending or self._is_writing)
+                if self._error is not None:
+                    return False
+        return True
+
+    def compact(self, records: Iterable[Record] = ()) -> None:
+        """Replace the file by these records, whole or not at all; OSError if that fails.
+
+        What was on disk and is not among `records` is gone: the caller has it elsewhere.
+        Records that are still waiting stay so and are written after these.
+        """
+        data = b"".join(encode(record) for record in records)
+        with self._condition:
+            while self._is_writing:
+                self._condition.wait()
+            self._stream.close()  # some systems refuse to replace an open file
+            try:
+                write_atomically(self.path, data)
+            finally:
+                self._stream = self.path.open("ab", buffering=0)
+                self._size = self.path.stat().st_size
+
+    def close(self, timeout_s: float = 10.0) -> bool:
+        """Write what is left and stop; return False if something could not be written."""
+        is_saved = self.flush(timeout_s)
+        with self._condition:
+            self._is_closing = True
+            self._condition.notify_all()
+        self._thread.join(timeout_s)
+        self._stream.close()
+        return is_saved
+
+    def _write_all(self) -> None:
+        while True:
+            with self._condition:
+                while not self._pending and not self._is_closing:
+                    self._condition.wait()
+                if not self._pending or (self._is_closing and self._error is not None):
+                    return
+                batch, self._pending = self._pending, []
+                self._is_writing = True
+            error = self._write(b"".join(batch))
+            with self._condition:
+                self._error = error
+                self._is_writing = False
+                if error is not None:
+                    self._pending[:0] = batch
+                self._condition.notify_all()
+                if error is not None:
+                    self._condition.wait(_RETRY_S)
+
+    def _write(self, data: bytes) -> str | None:
+        """Append and sync; on failure cut the file back, so that a retry repeats nothing."""
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[self._stream.write(view) or 0 :]
+            os.fsync(self._stream.fileno())
+        except (OSError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError):
+                os.ftruncate(self._stream.fileno(), self._size)
+            return str(error)
+        self._size += len(data)
+        return None
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Cut off a last line without newline: what follows would be glued to it."""
+    if not path.exists():
+        path.touch()
+        sync_folder(path.parent)
+        return
+    with path.open("rb+") as stream:
+        data = stream.read()
+        keep = data.rfind(b"\n") + 1
+        if keep < len(data):
+            stream.truncate(keep)
+            os.fsync(stream.fileno())

@@ -1,0 +1,407 @@
+"""A project: the figures of one job, shared by the window and the command line.
+
+A folder `NAME.medssl` holds
+- `project.json`: format, version and the list of figures;
+- `figures/KEY.json`: file, state, boxes and history of one figure;
+- `journal.jsonl`: every change since those files were written;
+- `removed/`, `damaged/`: figures taken off the list, copies of files that could not be read;
+- `lock`: who has the project open.
+Every change goes to the journal at once; the other files are only written by `save` and `close`.
+docs/adr tells why it is a folder.
+
+More than 300 lines: one class, whose every public method documents what it raises.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.boxes import Box, ImageBoxes
+from napari_medssl.state.boxes import BoxStore
+from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
+from napari_medssl.state.history import Edit
+from napari_medssl.state.journal import Journal, Record, sync_folder, write_atomically
+from napari_medssl.state.lock import FolderLock
+from napari_medssl.state.project_files import (
+    Loaded,
+    encode_header,
+    figure_path,
+    load_project,
+    put_away,
+    report_damage,
+)
+from napari_medssl.state.queue import ReviewState
+
+SUFFIX = ".medssl"
+_log = logging.getLogger(__name__)
+
+
+class Project:
+    """Figures with boxes and states, saved as they change. Use from one thread at a time.
+
+    Make one with `create` or `open`; call `close` at the end, or use it as a context manager.
+
+    Attributes
+    ----------
+    figures_changed
+        Emitted with the keys of figures that were added or removed.
+    state_changed
+        Emitted with the key of a figure whose state a person set.
+    boxes_changed
+        Emitted with the key of a figure when an edit of its boxes is finished.
+    """
+
+    figures_changed = Signal(tuple)
+    state_changed = Signal(str)
+    boxes_changed = Signal(str)
+
+    def __init__(self, folder: Path, lock: FolderLock) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._figures: dict[str, Figure] = {}
+        self._removed: set[str] = set()
+        self._must_save = False
+        self._sequence = 0
+        self._next_key = 1
+        self._journal: Journal | None = None
+
+    # -- open and close --------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, folder: Path | str) -> Project:
+        """Make a project folder and open it.
+
+        Raises
+        ------
+        UserError
+            If something is at that place already, or the place cannot be written to.
+        """
+        folder = _absolute(folder)
+        if folder.exists():
+            raise UserError(
+                f"{str(folder)!r} exists already, a new project needs a new name. "
+                "Open it or choose another."
+            )
+        try:
+            (folder / "figures").mkdir(parents=True)
+            write_atomically(folder / "project.json", encode_header(0, 1, ()))
+        except OSError as error:
+            raise UserError(
+                f"Cannot make the project {str(folder)!r}: {error.strerror}. Choose another place."
+            ) from error
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str, *, repair: bool = False) -> Project:
+        """Open a project and take in what the journal holds.
+
+        Parameters
+        ----------
+        folder
+            The folder `NAME.medssl`.
+        repair
+            Go on with what can be read if some files are damaged; copies of those are kept.
+
+        Raises
+        ------
+        UserError
+            If it is no project, is open elsewhere or was made by a newer version.
+        ProjectDamagedError
+            If files are damaged and `repair` is not set. Nothing was changed.
+        """
+        folder = _absolute(folder)
+        if not (folder / "project.json").is_file() and not (folder / "figures").is_dir():
+            raise UserError(
+                f"{str(folder)!r} is no project: it has no project.json. "
+                f"Choose a folder whose name ends in {SUFFIX}."
+            )
+        project = cls(folder, FolderLock(folder / "lock"))
+        try:
+            project._take(load_project(folder), repair)
+            (folder / "figures").mkdir(exist_ok=True)
+            project._journal = Journal(folder / "journal.jsonl")
+            if project._dirty():
+                project.save()
+        except BaseException:
+            project._lock.release()
+            raise
+        return project
+
+    @classmethod
+    def open_or_create(cls, folder: Path | str) -> Project:
+        """Open a project, or make it if nothing is at that place."""
+        return cls.open(folder) if _absolute(folder).exists() else cls.create(folder)
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def save(self) -> None:
+        """Write all files and empty the journal; OSError if the disk refuses, nothing is lost."""
+        dirty = [key for key, figure in self._figures.items() if figure.is_dirty]
+        for key in dirty:
+            data = self._figures[key].encode(self._sequence)
+            write_atomically(figure_path(self.folder, key), data, sync_rename=False)
+        sync_folder(self.folder / "figures")
+        header = encode_header(self._sequence, self._next_key, self._figures)
+        write_atomically(self.folder / "project.json", header)
+        for key in sorted(self._removed):
+            put_away(figure_path(self.folder, key), self.folder / "removed")
+        self._removed.clear()
+        self._must_save = False
+        self._open_journal.compact()
+        for key in dirty:
+            self._figures[key].is_dirty, self._figures[key].sequence = False, self._sequence
+
+    def close(self) -> None:
+        """Save and let go of the folder; closing twice is no fault.
+
+        Raises
+        ------
+        OSError
+            If changes could not be written at all. If only the files could not be brought up to
+            date, the journal has the changes and the next `open` takes them in.
+        """
+        if self._journal is None:
+            return
+        try:
+            if self._dirty():
+                self.save()
+        except OSError:
+            _log.warning("project files not brought up to date", exc_info=True)
+        journal, self._journal = self._journal, None
+        is_saved = journal.close()
+        self._lock.release()
+        if not is_saved:
+            raise OSError(f"changes could not be written: {journal.error}")
+
+    def save_as(self, folder: Path | str) -> Project:
+        """Copy the project to a new folder, close this one and return the new one, open.
+
+        Paths of images are made relative to the new place where they can be.
+        """
+        target = Project.create(folder)
+        for key, figure in self._figures.items():
+            info = replace(figure.info, path=target._stored_path(self._resolve(figure.info.path)))
+            copy = Figure.decode(figure.encode(self._sequence))
+            copy.info, copy.is_dirty, copy.sequence = info, True, 0
+            target._adopt(key, copy)
+        target._next_key = self._next_key
+        target.save()
+        self.close()
+        return target
+
+    @property
+    def save_error(self) -> str | None:
+        """Why changes cannot be written to disk now, None if they can."""
+        return self._open_journal.error
+
+    @property
+    def is_saved(self) -> bool:
+        """True if every change is on disk."""
+        return self._journal is None or self._journal.pending == 0
+
+    def flush(self, timeout_s: float = 10.0) -> bool:
+        """Wait until every change is on disk; return False if that did not come about."""
+        return self._open_journal.flush(timeout_s)
+
+    # -- figures ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._figures
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of the figures in the order in which they were added."""
+        return tuple(self._figures)
+
+    def info(self, key: str) -> FigureInfo:
+        """Return what is known of a figure's file."""
+        return self._figures[key].info
+
+    def state(self, key: str) -> ReviewState:
+        """Return what a person said about a figure."""
+        return self._figures[key].state
+
+    def boxes(self, key: str) -> tuple[Box, ...]:
+        """Return the boxes of a figure, none if its image was never read."""
+        return self._figures[key].boxes()
+
+    def path(self, key: str) -> Path:
+        """Return where the image file is.
+
+        Raises
+        ------
+        UserError
+            If it is neither where it was nor beside the project.
+        """
+        stored = self._resolve(self._figures[key].info.path)
+        for candidate in (stored, self.folder.parent / stored.name):
+            if candidate.is_file():
+                return candidate
+        raise UserError(
+            f"The image {str(stored)!r} is gone. Put it back or beside the project folder."
+        )
+
+    def find(self, path: Path | str, page: int | None = None) -> str | None:
+        """Return the key of the figure of an image file, None if it is not in the project."""
+        stored = self._stored_path(_absolute(path))
+        for key, figure in self._figures.items():
+            if figure.info.path == stored and figure.info.page == page:
+                return key
+        return None
+
+    def add_images(self, images: Iterable[tuple[Path, int | None]]) -> tuple[str, ...]:
+        """Add image files `(path, page)`; return their keys, those already there included."""
+        known = {(f.info.path, f.info.page): key for key, f in self._figures.items()}
+        keys, new = [], []
+        for path, page in images:
+            stored = self._stored_path(_absolute(path))
+            key = known.get((stored, page))
+            if key is None:
+                key = f"{self._next_key:06d}"
+                self._next_key += 1
+                info = FigureInfo(key, stored, page, fingerprint=fingerprint_of(Path(path)))
+                self._adopt(key, Figure(info))
+                self._note(key, {"op": "image", "info": info.to_json()})
+                known[(stored, page)] = key
+                new.append(key)
+            keys.append(key)
+        if new:
+            self.figures_changed.emit(tuple(new))
+        return tuple(keys)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take figures off the list; what was made of them is kept in the folder `removed`."""
+        gone = tuple(key for key in keys if key in self._figures)
+        for key in gone:
+            # Written first: a figure that only the journal knows would leave nothing to keep.
+            data = self._figures[key].encode(self._sequence)
+            write_atomically(figure_path(self.folder, key), data)
+            self._note(key, {"op": "remove"})
+            del self._figures[key]
+            self._removed.add(key)
+        if gone:
+            self.figures_changed.emit(gone)
+
+    def store(self, key: str, size: tuple[int, int] | None = None) -> BoxStore:
+        """Return the box store of a figure; its edits are saved as they are made.
+
+        Parameters
+        ----------
+        key
+            Key of the figure.
+        size
+            Width and height of the image in pixels, as just read. Needed the first time.
+
+        Raises
+        ------
+        UserError
+            If the image has another size than when its boxes were made.
+        ValueError
+            If the size was never given.
+        """
+        figure = self._figures[key]
+        info = figure.info
+        if figure.store is None:
+            if size is None:
+                raise ValueError(f"the size of {info.name!r} is not known yet, give it")
+            figure.info = replace(info, width=int(size[0]), height=int(size[1]))
+            self._note(key, {"op": "size", "width": int(size[0]), "height": int(size[1])})
+            self._attach(key, BoxStore(*size))
+        elif size is not None and size != (info.width, info.height):
+            raise UserError(
+                f"{info.name!r} is {size[0]} x {size[1]} px now but was {info.width} x "
+                f"{info.height} px when its boxes were made. Put the former file back, or take "
+                "the figure off the list and add it anew."
+            )
+        store = self._figures[key].store
+        assert store is not None
+        return store
+
+    def set_state(self, key: str, state: ReviewState) -> None:
+        """Set what a person says about a figure."""
+        figure = self._figures[key]
+        if figure.state != state:
+            figure.state = state
+            self._note(key, {"op": "state", "state": state.value})
+            self.state_changed.emit(key)
+
+    def image_boxes(self, states: Iterable[ReviewState] = tuple(ReviewState)) -> list[ImageBoxes]:
+        """Return the boxes of all figures in one of the states whose images were read."""
+        wanted = set(states)
+        return [
+            ImageBoxes(
+                figure.info.name,
+                figure.info.width,
+                figure.info.height,
+                figure.boxes(),
+                {"state": figure.state.value},
+            )
+            for figure in self._figures.values()
+            if figure.store is not None and figure.state in wanted
+        ]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @property
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            raise RuntimeError(f"project {self.folder.name!r} is closed")
+        return self._journal
+
+    def _dirty(self) -> bool:
+        return (
+            self._must_save
+            or bool(self._removed)
+            or any(figure.is_dirty for figure in self._figures.values())
+        )
+
+    def _stored_path(self, path: Path) -> str:
+        base = self.folder.parent
+        return (path.relative_to(base) if path.is_relative_to(base) else path).as_posix()
+
+    def _resolve(self, stored: str) -> Path:
+        return self.folder.parent / stored
+
+    def _adopt(self, key: str, figure: Figure) -> None:
+        self._figures[key] = figure
+        if figure.store is not None:
+            self._attach(key, figure.store)
+
+    def _attach(self, key: str, store: BoxStore) -> None:
+        self._figures[key].store = store
+        store.edited.connect(partial(self._on_edited, key))
+
+    def _on_edited(self, key: str, kind: str, edit: Edit) -> None:
+        self._note(key, {"op": "edit", "kind": kind, "edit": edit.to_json()})
+        self.boxes_changed.emit(key)
+
+    def _note(self, key: str, record: Record) -> None:
+        self._sequence += 1
+        self._figures[key].is_dirty = True
+        self._open_journal.append({"seq": self._sequence, "key": key, **record})
+
+    def _take(self, loaded: Loaded, repair: bool) -> None:
+        if loaded.damaged:
+            report_damage(self.folder, loaded.damaged, repair)
+        self._sequence, self._next_key = loaded.sequence, loaded.next_key
+        self._removed = set(loaded.removed)
+        self._must_save = bool(loaded.damaged)
+        for key, figure in loaded.figures.items():
+            self._adopt(key, figure)
+
+
+def _absolute(path: Path | str) -> Path:
+    return Path(path).expanduser().absolute()
