@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_medssl.io.files import write_whole
+
 Record = dict[str, Any]
 _RETRY_S = 1.0
 
@@ -68,36 +70,6 @@ def read_journal(path: Path) -> Replay:
     records = tuple(record for record in decoded if record is not None)
     damaged = decoded.count(None) - int(last_is_bad)
     return Replay(records, bool(rest) or last_is_bad, damaged)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in the folder durable, where the system can do that."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_atomically(path: Path, data: bytes, *, sync_rename: bool = True) -> None:
-    """Write a file whole or not at all, and durably: beside it, synced, then renamed.
-
-    Without `sync_rename` the caller syncs the folder, once for many files.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    if sync_rename:
-        sync_folder(path.parent)
 
 
 class Journal:
@@ -160,7 +132,7 @@ class Journal:
         return True
 
     def compact(self, records: Iterable[Record] = ()) -> None:
-        """Replace the file by these records, whole or not at all; OSError if that fails.
+        """Replace the file by these records, whole or not at all; UserError if that fails.
 
         What was on disk and is not among `records` is gone: the caller has it elsewhere.
         Records that are still waiting stay so and are written after these.
@@ -171,7 +143,7 @@ class Journal:
                 self._condition.wait()
             self._stream.close()  # some systems refuse to replace an open file
             try:
-                write_atomically(self.path, data)
+                write_whole(self.path, data)
             finally:
                 self._stream = self.path.open("ab", buffering=0)
                 self._size = self.path.stat().st_size
@@ -223,8 +195,7 @@ class Journal:
 def _cut_torn_tail(path: Path) -> None:
     """Cut off a last line without newline: what follows would be glued to it."""
     if not path.exists():
-        path.touch()
-        sync_folder(path.parent)
+        write_whole(path, b"")
         return
     with path.open("rb+") as stream:
         data = stream.read()

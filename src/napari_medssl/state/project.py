@@ -24,10 +24,11 @@ from psygnal import Signal
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.boxes import Box, ImageBoxes
+from napari_medssl.io.files import write_whole
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
 from napari_medssl.state.history import Edit
-from napari_medssl.state.journal import Journal, Record, sync_folder, write_atomically
+from napari_medssl.state.journal import Journal, Record
 from napari_medssl.state.lock import FolderLock
 from napari_medssl.state.project_files import (
     Loaded,
@@ -91,7 +92,7 @@ class Project:
             )
         try:
             (folder / "figures").mkdir(parents=True)
-            write_atomically(folder / "project.json", encode_header(0, 1, ()))
+            write_whole(folder / "project.json", encode_header(0, 1, ()))
         except OSError as error:
             raise UserError(
                 f"Cannot make the project {str(folder)!r}: {error.strerror}. Choose another place."
@@ -146,14 +147,13 @@ class Project:
         self.close()
 
     def save(self) -> None:
-        """Write all files and empty the journal; OSError if the disk refuses, nothing is lost."""
+        """Write all files and empty the journal; UserError if the disk refuses, nothing is lost."""
         dirty = [key for key, figure in self._figures.items() if figure.is_dirty]
         for key in dirty:
             data = self._figures[key].encode(self._sequence)
-            write_atomically(figure_path(self.folder, key), data, sync_rename=False)
-        sync_folder(self.folder / "figures")
+            write_whole(figure_path(self.folder, key), data)
         header = encode_header(self._sequence, self._next_key, self._figures)
-        write_atomically(self.folder / "project.json", header)
+        write_whole(self.folder / "project.json", header)
         for key in sorted(self._removed):
             put_away(figure_path(self.folder, key), self.folder / "removed")
         self._removed.clear()
@@ -167,7 +167,7 @@ class Project:
 
         Raises
         ------
-        OSError
+        UserError
             If changes could not be written at all. If only the files could not be brought up to
             date, the journal has the changes and the next `open` takes them in.
         """
@@ -176,13 +176,15 @@ class Project:
         try:
             if self._dirty():
                 self.save()
-        except OSError:
+        except UserError:
             _log.warning("project files not brought up to date", exc_info=True)
         journal, self._journal = self._journal, None
         is_saved = journal.close()
         self._lock.release()
         if not is_saved:
-            raise OSError(f"changes could not be written: {journal.error}")
+            raise UserError(
+                f"The last changes of {str(self.folder)!r} could not be written: {journal.error}."
+            )
 
     def save_as(self, folder: Path | str) -> Project:
         """Copy the project to a new folder, close this one and return the new one, open.
@@ -288,7 +290,7 @@ class Project:
         for key in gone:
             # Written first: a figure that only the journal knows would leave nothing to keep.
             data = self._figures[key].encode(self._sequence)
-            write_atomically(figure_path(self.folder, key), data)
+            write_whole(figure_path(self.folder, key), data)
             self._note(key, {"op": "remove"})
             del self._figures[key]
             self._removed.add(key)
