@@ -25,6 +25,7 @@ from napari_medssl.cli import _console
 _VERBS = (
     "doctor",
     "models",
+    "evaluate",
 )
 
 # Typer offers no public name for the base of its usage errors.

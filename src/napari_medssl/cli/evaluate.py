@@ -1,0 +1,88 @@
+"""`medssl evaluate ...`: score a method on data whose truth is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medssl.backend import evaluate_figures as work
+from napari_medssl.cli import _console, new_app
+from napari_medssl.cli._options import with_config
+
+_HEADS = ("figures", "boxes", "P@.5", "R@.5", "F1@.5", "F1@.75", "AP50", "AP50:95")
+_MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `evaluate` with its sub-verbs to the command line."""
+    verbs = new_app(name="evaluate", help="Score a method on data whose truth is known.")
+    verbs.command(
+        "figures", epilog="Example: medssl evaluate figures --data figures --out report.json"
+    )(evaluate_figures)
+    app.add_typer(verbs)
+
+
+@with_config(work.EvaluateFiguresConfig)
+def evaluate_figures(
+    config: work.EvaluateFiguresConfig,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the whole report here as JSON.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Score figure separation: F1, COCO AP, ImageCLEF accuracy, per source, and time per figure.
+
+    F1 is scored on the boxes that `medssl separate` writes, AP on all boxes above score 0.01.
+    """
+    from napari_medssl.io.files import write_whole
+
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Separating") as on_progress,
+    ):
+        report = work.evaluate_figures(config, on_progress=on_progress, should_stop=should_stop)
+    _print_report(report)
+    if out is not None:
+        write_whole(out, report.to_json())
+    _console.finish(len(report.figures), report.failures)
+
+
+def _print_report(report: work.FiguresReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"Figure separation: {report.model}", title_justify="left")
+    table.add_column("group", no_wrap=True)
+    for head in (*_HEADS, *_MORE_HEADS):
+        table.add_column(head, justify="right")
+    kind = "all"
+    for group in report.groups:
+        if group.kind != kind:
+            table.add_section()
+            kind = group.kind
+        table.add_row(*_cells(group))
+    # a pipe has no width: the widest table is written then, so that nothing is cut
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    console.print(table)
+    _console.say(
+        f"Time per figure: median {report.seconds_median * 1000:.0f} ms, "
+        f"95th percentile {report.seconds_p95 * 1000:.0f} ms, {len(report.figures)} figures."
+    )
+
+
+def _cells(group: work.GroupScores) -> list[str]:
+    name = group.name if group.kind in ("all", "kind") else f"{group.kind}: {group.name}"
+    shares = (
+        group.precision_50,
+        group.recall_50,
+        group.f1_50,
+        group.f1_75,
+        group.ap_50,
+        group.ap_50_95,
+        group.imageclef_accuracy,
+        group.mean_figure_f1_50,
+    )
+    texts = ["-" if share is None else f"{share:.3f}" for share in shares]
+    return [name, str(group.figures), str(group.boxes), *texts, str(group.split_singles)]
