@@ -22,6 +22,7 @@ class Config:
     form: str = option("coco", help="Format.", choices=("coco", "yolo"), advanced=True)
     flip: bool = option(False, help="Flip.")
     sizes: tuple[int, ...] = option((1, 2), help="Sizes.", min=1)
+    pair: tuple[float, float] = option((0.0, 1.0), help="Two.")
 
 
 def read(**values):
@@ -30,7 +31,17 @@ def read(**values):
 
 def test_describe_tells_every_field_in_order():
     specs = {spec.name: spec for spec in describe(Config)}
-    assert list(specs) == ["data", "steps", "rate", "score", "kind", "form", "flip", "sizes"]
+    assert list(specs) == [
+        "data",
+        "steps",
+        "rate",
+        "score",
+        "kind",
+        "form",
+        "flip",
+        "sizes",
+        "pair",
+    ]
     assert specs["data"] == FieldSpec(
         "data", "path", None, is_required=True, help="Folder of images."
     )
@@ -68,6 +79,7 @@ def test_fields_not_named_keep_their_default():
         ({"flip": 1}, "'flip' is 1; due is true or false"),
         ({"sizes": 3}, "'sizes' is 3; due is a list"),
         ({"sizes": [1, 0]}, "'sizes' is 0; due is at least 1"),
+        ({"pair": [1, 2, 3]}, r"'pair' is \[1, 2, 3\]; due are 2 values"),
         ({"data": 3}, "'data' is 3; due is a path"),
     ],
 )

@@ -9,13 +9,12 @@ import torch
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import models
+from napari_medssl.backend.model_cards import card_from_json, card_to_json
 from napari_medssl.backend.models import (
     DataSource,
     ModelCache,
     ModelCard,
     Recipe,
-    card_from_json,
-    card_to_json,
     find_weights,
     list_models,
     load_card,

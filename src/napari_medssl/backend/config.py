@@ -6,7 +6,8 @@ Fields are declared with `option`, which keeps help, range, choices and unit as 
     class SeparateConfig:
         score: float = option(0.3, help="Least score of a box.", min=0.0, max=1.0)
 
-Allowed types: bool, int, float, str, Path, `Literal`, `T | None` and `tuple[T, ...]` of these.
+Allowed types: bool, int, float, str, Path, `Literal`, `T | None`, `tuple[T, ...]` and pairs such as
+`tuple[int, int]` of these.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ def option(
 class FieldSpec:
     """A field of a config class as forms and command lines see it.
 
-    `kind` is that of the value, or of each item when `is_list`. `is_required` fields have no
-    default (`default` is None then); `is_optional` ones may be None.
+    `kind` is that of the value, or of each item when `is_list`; a list of a fixed length has it
+    in `length`. `is_required` fields have no default (`default` is None then); `is_optional`
+    ones may be None.
     """
 
     name: str
@@ -88,6 +90,7 @@ class FieldSpec:
     is_required: bool = False
     is_optional: bool = False
     is_list: bool = False
+    length: int | None = None
     help: str = ""
     min: float | None = None
     max: float | None = None
@@ -118,8 +121,10 @@ def describe(config_class: type[Any]) -> tuple[FieldSpec, ...]:
 def _describe_field(field: dataclasses.Field[Any], hint: Any) -> FieldSpec:
     inner, is_optional = _without_none(hint)
     is_list = typing.get_origin(inner) is tuple
+    length = None
     if is_list:
-        inner = typing.get_args(inner)[0]
+        items = typing.get_args(inner)
+        length, inner = (None if items[-1] is Ellipsis else len(items)), items[0]
     choices = tuple(field.metadata.get("choices", ()))
     if typing.get_origin(inner) is Literal:
         choices, inner = typing.get_args(inner), str
@@ -136,6 +141,7 @@ def _describe_field(field: dataclasses.Field[Any], hint: Any) -> FieldSpec:
         is_required=default is MISSING,
         is_optional=is_optional,
         is_list=is_list,
+        length=length,
         help=about.get("help", ""),
         min=about.get("min"),
         max=about.get("max"),
@@ -209,6 +215,10 @@ def check_value(spec: FieldSpec, value: Any) -> Any:
     if spec.is_list:
         if not isinstance(value, (list, tuple)):
             raise UserError(f"Setting {spec.name!r} is {value!r}; due is a list.")
+        if spec.length not in (None, len(value)):
+            raise UserError(
+                f"Setting {spec.name!r} is {list(value)!r}; due are {spec.length} values."
+            )
         return tuple(_check_single(spec, item) for item in value)
     return _check_single(spec, value)
 

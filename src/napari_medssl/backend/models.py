@@ -8,70 +8,45 @@ alone can still be read. Pickled weights (.pt, .pth) are never opened: they can 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_medssl._errors import UserError
 from napari_medssl._resources import resources_folder
 from napari_medssl.backend.folders import user_models_folder
+from napari_medssl.backend.model_cache import ModelCache
+from napari_medssl.backend.model_cards import (
+    DataSource,
+    ModelCard,
+    Recipe,
+    card_from_json,
+    card_to_json,
+)
 from napari_medssl.io.files import replace_whole, write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+__all__ = [
+    "DataSource",
+    "ModelCache",
+    "ModelCard",
+    "Recipe",
+    "RegisteredModel",
+    "file_sha256",
+    "find_weights",
+    "list_models",
+    "load_card",
+    "read_weights",
+    "write_model",
+]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PICKLED = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz"}
 _CARD_KEY = "card"
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model came to be: enough to train it again."""
-
-    command: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    seed: int | None = None
-    steps: int | None = None
-    duration_s: float | None = None
-    hardware: str = ""
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """Data a model has seen, with its licence."""
-
-    name: str
-    licence: str
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a person must know of a model, and what code needs to build it.
-
-    `architecture` names the network and `config` holds its arguments. `sha256` is that of the
-    weights file; `write_model` fills it in.
-    """
-
-    name: str
-    task: str
-    architecture: str
-    config: dict[str, Any]
-    recipe: Recipe
-    data: tuple[DataSource, ...]
-    metrics: dict[str, Any]
-    licence: str
-    version: str
-    sha256: str = ""
-    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,32 +64,6 @@ def _model_folders() -> tuple[Path, ...]:
         return (resources_folder() / "models", user_models_folder())
     except FileNotFoundError:
         return (user_models_folder(),)
-
-
-def card_to_json(card: ModelCard) -> str:
-    """Return the text of the card's JSON file."""
-    return json.dumps(asdict(card), indent=2, ensure_ascii=False) + "\n"
-
-
-def card_from_json(text: str, where: str) -> ModelCard:
-    """Return the card that `text` holds; `where` names its file in errors."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"Model card {where} is no JSON: {error}.") from None
-    if not isinstance(values, dict):
-        raise UserError(f"Model card {where} holds a {type(values).__name__}, not an object.")
-    known = {f.name for f in fields(ModelCard)}
-    missing = sorted(known - {"sha256", "description"} - set(values))
-    if missing:
-        raise UserError(f"Model card {where} lacks {', '.join(missing)}.")
-    try:
-        recipe = Recipe(**values["recipe"])
-        data = tuple(DataSource(**source) for source in values["data"])
-        named = {key: value for key, value in values.items() if key in known}
-        return ModelCard(**{**named, "recipe": recipe, "data": data})
-    except TypeError as error:
-        raise UserError(f"Model card {where} has wrong entries: {error}.") from None
 
 
 def list_models() -> tuple[RegisteredModel, ...]:
@@ -301,56 +250,3 @@ def write_model(path: Path, state: Mapping[str, Tensor], card: ModelCard) -> Mod
         finished = replace(card, sha256=file_sha256(Path(temporary)))
     write_whole(path.with_suffix(".json"), card_to_json(finished))
     return finished
-
-
-class ModelCache(Generic[T]):
-    """Keeps the last few loaded models, so that a second use does not load again.
-
-    Safe to use from several threads: one key is loaded once, even when two threads ask at the
-    same time, and loading one key does not hold up another.
-
-    Parameters
-    ----------
-    capacity
-        How many models stay loaded; the one unused for longest goes first.
-    """
-
-    def __init__(self, capacity: int = 2) -> None:
-        if capacity < 1:
-            raise ValueError(f"capacity is {capacity}; a cache holds at least 1 model.")
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._models: OrderedDict[Any, T] = OrderedDict()
-        self._loading: dict[Any, threading.Lock] = {}
-
-    def get(self, key: Any, load: Callable[[], T]) -> T:
-        """Return the model of `key`, calling `load()` if it is not kept.
-
-        An error of `load` reaches the caller, and nothing is kept.
-        """
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-                return self._models[key]
-            turn = self._loading.setdefault(key, threading.Lock())
-        with turn:
-            with self._lock:
-                if key in self._models:
-                    self._models.move_to_end(key)
-                    return self._models[key]
-            model = load()
-            with self._lock:
-                self._models[key] = model
-                self._loading.pop(key, None)
-                while len(self._models) > self._capacity:
-                    self._models.popitem(last=False)
-            return model
-
-    def clear(self) -> None:
-        """Let go of every model."""
-        with self._lock:
-            self._models.clear()
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._models)

@@ -121,6 +121,7 @@ def _usage_line(error: Exception) -> str:
     message: str = error.format_message() if hasattr(error, "format_message") else str(error)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "medssl"
+    message = message.replace("Value error, ", "")  # pydantic's words, inside newer Typers
     return f"{message.rstrip('.')}. See `{command} --help`."
 
 
