@@ -1,0 +1,50 @@
+"""`python -m napari_medssl`: napari with the plugin open, and a sample figure if asked for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+PLUGIN = "napari-medssl"
+WIDGET = "Figure separation"
+SAMPLE = "lettered_figure"
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m napari_medssl",
+        description="Open napari with the MedSSL widget.",
+        epilog="Example: python -m napari_medssl --sample",
+    )
+    parser.add_argument("files", nargs="*", help="images to open")
+    parser.add_argument("--sample", action="store_true", help="open a sample figure")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Open the window and stay until it is closed; return the exit code."""
+    given = _arguments(words)
+    if sys.platform == "linux" and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        sys.stderr.write(
+            "error: There is no display to open a window on. Log in with a desktop, or run "
+            "`xvfb-run -a python -m napari_medssl`.\n"
+        )
+        return 2
+    import napari
+
+    viewer = napari.Viewer(title="napari, MedSSL")
+    if given.sample:
+        viewer.open_sample(PLUGIN, SAMPLE)
+    if given.files:
+        viewer.open(given.files)
+    viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    napari.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

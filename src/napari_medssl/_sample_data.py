@@ -1,0 +1,139 @@
+"""Sample figures, made when they are opened: no download.
+
+The pictures are those that scikit-image carries (free to use); the plots are drawn here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+_GAP = 44
+
+
+def lettered_figure() -> list[LayerData]:
+    """Return a figure of five panels with letters: three pictures over two plots."""
+    canvas = Image.new("RGB", (1040, 760), "white")
+    for n, name in enumerate(("ihc", "retina", "cell")):
+        at = (40 + n * (290 + _GAP), 40)
+        canvas.paste(_picture(name, (290, 290)), at)
+        _letter(canvas, "abc"[n], (at[0] - 26, at[1] - 6))
+    rng = np.random.default_rng(7)
+    canvas.paste(_line_plot(rng, (480, 330)), (40, 390))
+    canvas.paste(_bar_plot(rng, (470, 330)), (550, 390))
+    _letter(canvas, "d", (14, 394))
+    _letter(canvas, "e", (524, 394))
+    return [_layer(canvas, "lettered figure")]
+
+
+def touching_figure() -> list[LayerData]:
+    """Return a figure of six panels on black that touch each other, with inner letters."""
+    names = ("ihc", "coins", "moon", "retina", "cell", "phantom")
+    canvas = Image.new("RGB", (960, 640), "black")
+    for n, name in enumerate(names):
+        at = (n % 3 * 320, n // 3 * 320)
+        canvas.paste(_picture(name, (320, 320)), at)
+        _letter(canvas, "ABCDEF"[n], (at[0] + 8, at[1] + 6), ink="white", ground="black")
+    return [_layer(canvas, "touching figure")]
+
+
+def _layer(canvas: Image.Image, name: str) -> LayerData:
+    return np.asarray(canvas), {"name": name, "rgb": True}, "image"
+
+
+def _picture(name: str, size: tuple[int, int]) -> Image.Image:
+    """Return the middle of one of scikit-image's pictures, scaled to fill `size`."""
+    from skimage import data
+
+    load = {
+        "ihc": data.immunohistochemistry,
+        "retina": data.retina,
+        "cell": data.cell,
+        "coins": data.coins,
+        "moon": data.moon,
+        "phantom": data.shepp_logan_phantom,
+    }[name]
+    pixels = np.asarray(load())
+    if pixels.dtype != np.uint8:  # the phantom holds numbers from 0 to 1
+        pixels = (np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(pixels).convert("RGB")
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side)).resize(size, Image.Resampling.LANCZOS)
+
+
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _letter(
+    canvas: Image.Image,
+    letter: str,
+    at: tuple[int, int],
+    *,
+    ink: str = "black",
+    ground: str = "white",
+) -> None:
+    draw = ImageDraw.Draw(canvas)
+    draw.text(at, letter, fill=ink, font=_font(28), stroke_width=2, stroke_fill=ground)
+
+
+def _axes(size: tuple[int, int], x_title: str, y_title: str) -> tuple[Image.Image, tuple[int, ...]]:
+    """Return an empty plot and its inner area `x0, y0, x1, y1`."""
+    width, height = size
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    area = (62, 12, width - 12, height - 52)
+    x0, y0, x1, y1 = area
+    draw.line((x0, y0, x0, y1, x1, y1), fill="black", width=2)
+    for k in range(6):
+        y = y1 - k * (y1 - y0) // 5
+        draw.line((x0 - 5, y, x0, y), fill="black")
+        draw.text((x0 - 9, y), f"{k * 20}", fill="black", font=_font(13), anchor="rm")
+    draw.text(((x0 + x1) // 2, height - 12), x_title, fill="black", font=_font(16), anchor="mm")
+    upright = Image.new("RGB", (height, 20), "white")
+    middle = (height - y1 + (y1 - y0) // 2, 10)
+    ImageDraw.Draw(upright).text(middle, y_title, fill="black", font=_font(16), anchor="mm")
+    image.paste(upright.rotate(90, expand=True), (2, 0))
+    ImageDraw.Draw(image).line((x0, y0, x0, y1), fill="black", width=2)
+    return image, area
+
+
+def _line_plot(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    image, (x0, y0, x1, y1) = _axes(size, "time (days)", "cells (%)")
+    draw = ImageDraw.Draw(image)
+    days = np.linspace(0, 1, 12)
+    for color, pace in (("#c0392b", 2.5), ("#2471a3", 1.3), ("#229954", 0.6)):
+        share = np.exp(-pace * days) + rng.normal(0, 0.015, days.size)
+        xs, ys = x0 + days * (x1 - x0), y1 - np.clip(share, 0, 1) * (y1 - y0)
+        points = [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
+        draw.line(points, fill=color, width=3)
+        for x, y in points:
+            draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=color)
+    for n in range(6):
+        x = x0 + n * (x1 - x0) // 5
+        draw.text((x, y1 + 6), f"{n * 2}", fill="black", font=_font(13), anchor="mt")
+    return image
+
+
+def _bar_plot(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    image, (x0, y0, x1, y1) = _axes(size, "group", "response (%)")
+    draw = ImageDraw.Draw(image)
+    step = (x1 - x0) / 5
+    for n, (title, share) in enumerate(
+        zip(("ctrl", "low", "mid", "high", "wash"), (0.15, 0.38, 0.61, 0.85, 0.3), strict=True)
+    ):
+        left, right = x0 + (n + 0.2) * step, x0 + (n + 0.8) * step
+        top = y1 - share * (y1 - y0)
+        error = float(rng.uniform(6, 14))
+        draw.rectangle((left, top, right, y1), fill="#5d6d7e", outline="black")
+        middle = (left + right) / 2
+        draw.line((middle, top - error, middle, top + error), fill="black", width=2)
+        draw.text((middle, y1 + 6), title, fill="black", font=_font(13), anchor="mt")
+    return image

@@ -1,0 +1,147 @@
+"""The picture in ARCHITECTURE.md is true: imports, sizes, the manifest, no pickles."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "napari_medssl"
+MODULES = sorted(SOURCE.rglob("*.py"))
+LONG = 300
+
+
+def fresh_python(code, *options):
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_bare_import_loads_neither_torch_nor_qt_nor_napari():
+    code = "import sys, napari_medssl; print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in fresh_python(code).stdout.split()}
+    assert not loaded & {"torch", "qtpy", "PyQt6", "PySide6", "napari", "umap", "numpy", "zarr"}
+
+
+def test_bare_import_takes_less_than_150_ms():
+    def import_ms():
+        report = fresh_python("import napari_medssl", "-X", "importtime").stderr
+        ours = [line for line in report.splitlines() if line.endswith("| napari_medssl")]
+        return int(ours[0].split("|")[1]) / 1000
+
+    assert statistics.median(import_ms() for _ in range(5)) < 150
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_long_file_says_why(path):
+    lines = path.read_text("utf-8").splitlines()
+    docstring = ast.get_docstring(ast.parse("\n".join(lines))) or ""
+    assert docstring, "a module opens with one sentence"
+    assert len(lines) <= LONG or "More than 300 lines:" in docstring, (
+        f"{len(lines)} lines: split it, or say 'More than 300 lines: why' in its docstring"
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_no_file_has_a_name_that_says_nothing(path):
+    assert not {"utils", "helpers", "common", "misc"} & set(path.relative_to(SOURCE).parts)
+    assert path.stem not in {"utils", "helpers", "common", "misc"}
+
+
+def test_no_pickled_file_is_ever_loaded():
+    """The only unpickling is of the bytes that a parent process hands to its own child."""
+    found = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                call = ast.unparse(node.func)
+                if re.fullmatch(r"(torch|joblib|pickle|dill|cloudpickle)\.(load|loads)", call):
+                    found.add((path.name, call))
+                allows = [k for k in node.keywords if k.arg == "allow_pickle"]
+                if any(ast.unparse(k.value) != "False" for k in allows):
+                    found.add((path.name, "allow_pickle"))
+    assert found == {("training.py", "pickle.loads")}
+
+
+def test_the_import_contracts_are_kept():
+    from importlinter.cli import lint_imports
+
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_top_level_manifest_is_the_packaged_one():
+    assert (ROOT / "napari.yaml").read_text() == (SOURCE / "napari.yaml").read_text()
+
+
+def manifest():
+    from npe2 import PluginManifest
+
+    return PluginManifest.from_distribution("napari-medssl")
+
+
+def test_every_python_name_of_the_manifest_resolves():
+    manifest().validate_imports()
+
+
+def test_every_command_of_the_manifest_belongs_to_something():
+    """A command without a contribution would be a palette entry that does nothing."""
+    contributions = manifest().contributions
+    used = {
+        item.command
+        for kind in ("readers", "writers", "sample_data", "widgets")
+        for item in getattr(contributions, kind) or ()
+    }
+    items = [item for menu in (contributions.menus or {}).values() for item in menu]
+    used |= {item.command for item in items if hasattr(item, "command")}
+    assert {command.id for command in contributions.commands} == used
+
+
+def test_settings_have_titles_and_descriptions():
+    for group in manifest().contributions.configurations.values():
+        for name, setting in group.properties.items():
+            assert setting.title, name
+            assert setting.description, name
+
+
+def test_without_a_display_the_window_is_refused_in_one_line():
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    if sys.platform != "linux":
+        pytest.skip("only Linux runs without a display")
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_medssl"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: There is no display")
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_project_file_names_a_private_place():
+    """Neither a folder of one machine nor a package mirror belongs into the project."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    # Written in two parts, or this file would name them itself.
+    private = re.compile("|".join(["/wo" + "rk/", "/ho" + "me/[a-z]", "--index" + "-url"]))
+    found = []
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix in {".png", ".safetensors"} or not path.is_file():
+            continue
+        if private.search(path.read_text("utf-8", errors="ignore")):
+            found.append(name)
+    assert not found

@@ -1,0 +1,25 @@
+"""Sample figures are made without a download and look the same every time."""
+
+import numpy as np
+import pytest
+
+from napari_medssl import _sample_data
+
+
+@pytest.mark.parametrize("name", ["lettered_figure", "touching_figure"])
+def test_a_sample_is_one_rgb_image_made_the_same_each_time(name):
+    make = getattr(_sample_data, name)
+    ((pixels, options, kind),) = make()
+    assert (kind, options["rgb"], pixels.dtype, pixels.ndim) == ("image", True, np.uint8, 3)
+    assert np.array_equal(pixels, make()[0][0])
+
+
+def test_the_gutters_of_the_lettered_figure_are_white():
+    pixels = _sample_data.lettered_figure()[0][0]
+    assert (pixels[345:380] == 255).all()
+
+
+def test_the_panels_of_the_touching_figure_leave_no_gutter():
+    pixels = _sample_data.touching_figure()[0][0]
+    blank_rows = (pixels == pixels[:, :1]).all(axis=(1, 2))
+    assert not blank_rows[300:340].any()
