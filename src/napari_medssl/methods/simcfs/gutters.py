@@ -7,9 +7,12 @@ gutter must be wide for its figure, so that a plot does not fall apart into its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from napari_medssl.methods.simcfs.evidence import LineEvidence
 
 IntBox = tuple[int, int, int, int]
 
@@ -65,6 +68,110 @@ def split_by_gutters(image: np.ndarray, config: GutterConfig | None = None) -> l
         large = [box for box in boxes if min(box[2] - box[0], box[3] - box[1]) >= panel // 2]
         boxes = large or boxes
     return sorted(boxes, key=lambda box: (box[1], box[0]))
+
+
+@dataclass(frozen=True)
+class GutterLine:
+    """A straight line that may part two panels: a blank strip, or the edge where panels touch.
+
+    `axis` 0 is a vertical line, 1 a horizontal one. `start` to `stop` is the strip across the line,
+    half open and equal where panels touch; `low` to `high` is the stretch along it. `support` is
+    the share of the stretch that is blank or has a step across it.
+    """
+
+    axis: int
+    start: int
+    stop: int
+    low: int
+    high: int
+    support: float
+
+    @property
+    def middle(self) -> float:
+        """Coordinate of the line."""
+        return (self.start + self.stop) / 2
+
+
+@dataclass(frozen=True)
+class GutterLineConfig:
+    """Settings of the search for gutter lines."""
+
+    dirt: float = 0.004  # share of a blank line that may be noise
+    least_step: float = 0.6  # share of a touching edge with a step across it
+    step_contrast: float = 3.0  # steps of an edge over the usual steps of its region
+    least_strip: int = 3  # narrowest blank strip in pixels without an edge on its side
+    least_part: float = 0.08  # smallest part to search further, share of the figure's sides
+    depth: int = 3
+
+
+def gutter_lines(
+    image: np.ndarray | LineEvidence, config: GutterLineConfig | None = None
+) -> list[GutterLine]:
+    """Return the lines that may part panels, those across the whole figure first.
+
+    The figure is cut at the lines found across it, and each part is searched again, so that a
+    line has the length over which it holds. These are candidates to snap to, not a separation:
+    the margin of a plot and the dark rim of a scan are lines too.
+    """
+    evidence = image if isinstance(image, LineEvidence) else LineEvidence.of(image)
+    whole = (0, 0, evidence.width, evidence.height)
+    config = config or GutterLineConfig()
+    return list(_lines_within(evidence, whole, config, config.depth))
+
+
+def _lines_within(
+    evidence: LineEvidence, region: IntBox, config: GutterLineConfig, depth: int
+) -> Iterator[GutterLine]:
+    """Give the lines across `region`, then those of its parts."""
+    found = [_lines_across(evidence, region, axis, config) for axis in (0, 1)]
+    # cut along the direction that is surest; the other one is seen again in every part
+    axis = max((0, 1), key=lambda a: sum(line.stop - line.start + 1 for line in found[a]))
+    lines = found[axis]
+    if not lines or not depth:
+        return
+    yield from lines
+    bounds = [region[axis], *(edge for line in lines for edge in (line.start, line.stop))]
+    bounds.append(region[axis + 2])
+    for start, stop in zip(bounds[::2], bounds[1::2], strict=True):
+        if stop - start < config.least_part * evidence.length(axis):
+            continue
+        part = (
+            (start, region[1], stop, region[3])
+            if axis == 0
+            else (region[0], start, region[2], stop)
+        )
+        yield from _lines_within(evidence, part, config, depth - 1)
+
+
+def _lines_across(
+    evidence: LineEvidence, region: IntBox, axis: int, config: GutterLineConfig
+) -> list[GutterLine]:
+    """Return the lines of one direction that run through the whole region, sorted, disjoint."""
+    first, last = region[axis], region[axis + 2]
+    low, high = np.array(region[1 - axis]), np.array(region[3 - axis])
+    columns = np.arange(first, last)
+    steps = evidence.step_share(axis, np.arange(first, last + 1), low, high)  # (L + 1,)
+    blank = evidence.change_share(axis, columns, low, high) <= config.dirt  # (L,)
+    is_edge = steps >= max(config.least_step, config.step_contrast * float(np.median(steps)))
+    is_edge[[0, -1]] = False
+    strips = [
+        (a, b)
+        for a, b in _runs(blank)
+        if a > 0 and b < len(blank) and (b - a >= config.least_strip or is_edge[a] or is_edge[b])
+    ]
+    near = np.zeros(len(steps), bool)
+    for a, b in strips:  # the frame of a panel beside a strip is no line of its own
+        near[max(0, a - 3) : b + 4] = True
+    edges = [
+        (at, at)
+        for at in np.flatnonzero(is_edge & ~near).tolist()
+        if at == max(0, at - 3) + int(np.argmax(steps[max(0, at - 3) : at + 4]))
+    ]
+    stretch = (int(low), int(high))
+    return [
+        GutterLine(axis, first + a, first + b, *stretch, 1.0 if b > a else float(steps[a]))
+        for a, b in sorted(strips + edges)
+    ]
 
 
 @dataclass(frozen=True)
