@@ -1,4 +1,5 @@
-"""Gather the single images that may be shipped in weights into one folder by class: the figure pool.
+"""Gather the single images that may be shipped in weights into one folder by class: the figure
+pool.
 
 Usage: python scripts/make_figure_pool.py --data DATA --out POOL
 """
@@ -38,7 +39,9 @@ def _open(path: Path) -> Image.Image | None:
         image = Image.open(path)
         if image.mode.startswith("I"):
             values = np.asarray(image, float)
-            image = Image.fromarray(np.uint8(255 * (values - values.min()) / (np.ptp(values) + 1e-9)))
+            image = Image.fromarray(
+                np.uint8(255 * (values - values.min()) / (np.ptp(values) + 1e-9))
+            )
         return image.convert("RGB")
     except OSError:
         return None
@@ -47,13 +50,21 @@ def _open(path: Path) -> Image.Image | None:
 def _gather(data: Path, out: Path) -> None:
     for name, (folder, pattern, most) in _FOLDERS.items():
         files = [p for p in sorted((data / folder).glob(pattern)) if p.is_file()]
-        pictures = [p for p in files if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".tif", ".tiff"}]
+        pictures = [
+            p for p in files if p.suffix.lower() in {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+        ]
         step = max(1, len(pictures) // most)
         for k, path in enumerate(pictures[::step][:most]):
             if (image := _open(path)) is not None:
                 _save(image, out / name / f"{k:03d}.png")
-    disc = sorted(p for p in (data / "landmarks/retina_disc").rglob("*") if p.suffix.lower() in {".jpg", ".png"})
-    for k, path in enumerate(disc[:20]):  # the first 20 by name may be trained on, the rest is for scoring
+    disc = sorted(
+        p
+        for p in (data / "landmarks/retina_disc").rglob("*")
+        if p.suffix.lower() in {".jpg", ".png"}
+    )
+    for k, path in enumerate(
+        disc[:20]
+    ):  # the first 20 by name may be trained on, the rest is for scoring
         if (image := _open(path)) is not None:
             _save(image, out / "retina" / f"{k:03d}.png")
     archive = np.load(data / "classes/pneumonia28.npz", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Simulated figures as training examples: figure `i` is the same on every machine and every resume."""
+"""Simulated figures as training examples: figure `i` is always the same figure."""
 
 from __future__ import annotations
 
@@ -31,25 +31,39 @@ class SimulatedFigures(Dataset[FigureExample]):
         Sides of the squares in pixels, multiples of 32; a batch draws one.
     """
 
-    def __init__(self, simulator: Simulator, count: int, batch: int, sizes: tuple[int, ...], seed: int = 0) -> None:
-        self.simulator, self.count, self.batch, self.sizes, self.seed = simulator, count, batch, sizes, seed
+    def __init__(
+        self, simulator: Simulator, count: int, batch: int, sizes: tuple[int, ...], seed: int = 0
+    ) -> None:
+        self.simulator, self.count, self.batch, self.sizes, self.seed = (
+            simulator,
+            count,
+            batch,
+            sizes,
+            seed,
+        )
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> FigureExample:
         figure = self.simulator.figure(self.seed * 10_000_000 + index)
-        size = self.sizes[np.random.default_rng([self.seed, index // self.batch, 1]).integers(len(self.sizes))]
+        size = self.sizes[
+            np.random.default_rng([self.seed, index // self.batch, 1]).integers(len(self.sizes))
+        ]
         rng = np.random.default_rng([self.seed, index, 2])
         return augment(rng, figure.image, figure.boxes, size)
 
 
-def augment(rng: np.random.Generator, image: np.ndarray, boxes: np.ndarray, size: int) -> FigureExample:
+def augment(
+    rng: np.random.Generator, image: np.ndarray, boxes: np.ndarray, size: int
+) -> FigureExample:
     """Scale a figure into a `size` square at a random place; mirror it, change its colours."""
     height, width = image.shape[:2]
-    scale = size * rng.uniform(0.62, 1.0) / max(height, width)
+    scale = size * rng.uniform(0.78, 1.0) / max(height, width)
     w, h = max(8, min(size, round(width * scale))), max(8, min(size, round(height * scale)))
-    picture = np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    picture = np.asarray(
+        Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    )
     boxes = boxes * np.array([w / width, h / height] * 2, np.float32)
     if rng.random() < 0.3:
         picture = picture[:, ::-1]

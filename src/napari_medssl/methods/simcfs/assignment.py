@@ -1,7 +1,8 @@
 """Which cells answer for which panel while training: task-aligned assignment.
 
 Source: Feng et al. 2021 (TOOD, arXiv 2108.07755), for one class: cells inside a panel are ranked by
-score^alpha * IoU^beta, the best `top` of them learn its box, and their score learns the box's quality.
+score^alpha * IoU^beta, the best `top` of them learn its box, and their score learns the box's
+quality.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from napari_medssl.methods.simcfs.losses import box_iou
 
 @dataclass(frozen=True)
 class Assignment:
-    """For one image: `panel` (N,) index of the panel of each cell or -1, `quality` (N,) in [0, 1]."""
+    """For one image: `panel` (N,), the panel of each cell or -1, and `quality` (N,) in [0, 1]."""
 
     panel: Tensor
     quality: Tensor
@@ -24,7 +25,14 @@ class Assignment:
 
 @torch.no_grad()
 def assign(
-    scores: Tensor, boxes: Tensor, cells: Tensor, targets: Tensor, *, top: int = 10, alpha: float = 0.5, beta: float = 6.0
+    scores: Tensor,
+    boxes: Tensor,
+    cells: Tensor,
+    targets: Tensor,
+    *,
+    top: int = 10,
+    alpha: float = 0.5,
+    beta: float = 6.0,
 ) -> Assignment:
     """Assign cells to the panels of one image.
 
@@ -41,16 +49,22 @@ def assign(
     """
     count = cells.shape[0]
     if targets.shape[0] == 0:
-        return Assignment(torch.full((count,), -1, device=cells.device), torch.zeros(count, device=cells.device))
+        return Assignment(
+            torch.full((count,), -1, device=cells.device), torch.zeros(count, device=cells.device)
+        )
     inside = _inside(cells, targets)  # (M, N)
     iou = box_iou(boxes[None], targets[:, None]) * inside  # (M, N)
     metric = scores[None].pow(alpha) * iou.pow(beta)
     value, index = metric.topk(min(top, count), dim=1)
     chosen = torch.zeros_like(metric, dtype=torch.bool)
     chosen.scatter_(1, index, value > 1e-12)
-    best = iou.masked_fill(~chosen, -1).argmax(dim=0)  # a cell inside two panels learns the closer box
+    best = iou.masked_fill(~chosen, -1).argmax(
+        dim=0
+    )  # a cell inside two panels learns the closer box
     panel = torch.where(chosen.any(dim=0), best, torch.full_like(best, -1))
-    metric = metric * torch.nn.functional.one_hot(panel.clamp(min=0), targets.shape[0]).T * (panel >= 0)
+    metric = (
+        metric * torch.nn.functional.one_hot(panel.clamp(min=0), targets.shape[0]).T * (panel >= 0)
+    )
     iou = iou * (metric > 0)
     scale = iou.amax(dim=1, keepdim=True) / (metric.amax(dim=1, keepdim=True) + 1e-12)
     return Assignment(panel, (metric * scale).amax(dim=0).clamp(0, 1))

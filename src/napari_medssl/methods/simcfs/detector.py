@@ -1,7 +1,7 @@
 """Training step and inference of the panel detector (SimCFS-DET).
 
-The loss is `score + box + distribution + side`, the published one with a distribution over box sides
-added; the side loss can be off, in grid cells (published) or in panel sizes.
+The loss is `score + box + distribution + side`, the published one with a distribution over box
+sides added; the side loss can be off, in grid cells (published) or in panel sizes.
 """
 
 from __future__ import annotations
@@ -66,16 +66,28 @@ def detection_loss(
         distance = torch.cat((centre - true[:, :2], true[:, 2:] - centre), dim=1) / stride
         distribution = (losses.side_distribution_loss(side_logits, distance) * share).sum() / total
         if weights.side_unit != "off":
-            unit = stride if weights.side_unit == "cell" else (true[:, 2:] - true[:, :2]).clamp(min=1)
+            unit = (
+                stride if weights.side_unit == "cell" else (true[:, 2:] - true[:, :2]).clamp(min=1)
+            )
             side = losses.side_loss(predicted, true, unit).mean()
-    loss = weights.score * score + weights.box * box + weights.distribution * distribution + weights.side * side
+    loss = (
+        weights.score * score
+        + weights.box * box
+        + weights.distribution * distribution
+        + weights.side * side
+    )
     values = {"loss": loss, "score": score, "box": box, "distribution": distribution, "side": side}
     return loss, {name: float(value.detach()) for name, value in values.items()}
 
 
 @torch.inference_mode()
-def propose(network: PanelNetwork, image: Tensor, *, score: float = 0.01, most: int = 600) -> tuple[np.ndarray, np.ndarray]:
-    """Return boxes (N, 4) in pixels and scores (N,) of one image (3, H, W), best first, overlaps kept."""
+def propose(
+    network: PanelNetwork, image: Tensor, *, score: float = 0.01, most: int = 600
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return boxes (N, 4) in pixels and scores (N,) of one image (3, H, W), best first.
+
+    Overlapping boxes are all kept: `resolve` chooses among them.
+    """
     logits, sides, cells = network(image[None])
     scores = logits[0].sigmoid()
     keep = scores > score
@@ -83,19 +95,3 @@ def propose(network: PanelNetwork, image: Tensor, *, score: float = 0.01, most: 
     order = order[:most]
     boxes = boxes_of(sides[:, keep][:, order], cells[keep][order])[0]
     return boxes.cpu().numpy(), scores[:most].cpu().numpy()
-
-
-def suppress(boxes: np.ndarray, scores: np.ndarray, *, overlap: float = 0.6) -> np.ndarray:
-    """Return the indices that survive non-maximum suppression; boxes come best first."""
-    keep: list[int] = []
-    alive = np.ones(len(boxes), bool)
-    area = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
-    for i in range(len(boxes)):
-        if not alive[i]:
-            continue
-        keep.append(i)
-        corner0 = np.maximum(boxes[i, :2], boxes[:, :2])
-        corner1 = np.minimum(boxes[i, 2:], boxes[:, 2:])
-        inter = np.prod(np.clip(corner1 - corner0, 0, None), axis=1)
-        alive &= inter / (area + area[i] - inter + 1e-9) < overlap
-    return np.array(keep, int)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -18,11 +19,13 @@ Color = tuple[int, int, int]
 Rng = np.random.Generator
 
 _WORDS = (
-    "cell count signal dose time day week control treated vehicle normal tumour liver lung relative "
-    "expression intensity fold change protein level rate ratio mean area volume weight response "
-    "survival events patients samples score index density distance depth loss accuracy epoch "
-    "frequency group baseline concentration activity uptake binding growth age male female"
-).split()
+    "cell", "count", "signal", "dose", "time", "day", "week", "control", "treated", "vehicle",
+    "normal", "tumour", "liver", "lung", "relative", "expression", "intensity", "fold", "change",
+    "protein", "level", "rate", "ratio", "mean", "area", "volume", "weight", "response",
+    "survival", "events", "patients", "samples", "score", "index", "density", "distance", "depth",
+    "loss", "accuracy", "epoch", "frequency", "group", "baseline", "concentration", "activity",
+    "uptake", "binding", "growth", "age", "male", "female",
+)  # fmt: skip
 _UNITS = ("%", "a.u.", "mm", "µm", "mg/kg", "s", "h", "days", "nM", "log10", "kDa", "mV")
 _PALETTES: tuple[tuple[Color, ...], ...] = (
     ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75)),
@@ -77,20 +80,26 @@ def words(rng: Rng, most: int = 3, *, unit: bool = False) -> str:
     return text
 
 
-def text_image(text: str, size: int, ink: Color, ground: Color, *, bold: bool = False) -> Image.Image:
+def text_image(
+    text: str, size: int, ink: Color, ground: Color, *, bold: bool = False
+) -> Image.Image:
     """Return `text` as an image cut to its ink."""
     face = font(size)
     stroke = 1 if bold and size >= 14 else 0
     left, top, right, bottom = face.getbbox(text, stroke_width=stroke)
     image = Image.new("RGB", (max(1, int(right - left)), max(1, int(bottom - top))), ground)
-    ImageDraw.Draw(image).text((-left, -top), text, fill=ink, font=face, stroke_width=stroke, stroke_fill=ink)
+    ImageDraw.Draw(image).text(
+        (-left, -top), text, fill=ink, font=face, stroke_width=stroke, stroke_fill=ink
+    )
     return image
 
 
 # --------------------------------------------------------------------------- plots
 
 
-def _marks_line(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_line(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     count = int(rng.integers(3, 40))
     x = np.linspace(x0 + 2, x1 - 2, count)
@@ -117,7 +126,9 @@ def _marks_line(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng
                     d.line((a, b - 3 * r, a, b + 3 * r), fill=theme.ink)
 
 
-def _marks_scatter(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_scatter(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     for k in range(int(rng.integers(1, 6))):
         n = int(rng.choice([8, 25, 60, 160]))
@@ -133,7 +144,9 @@ def _marks_scatter(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: 
             d.ellipse((a - r, b - r, a + r, b + r), fill=color)
 
 
-def _marks_bars(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_bars(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     n = int(rng.integers(2, 14))
     series = int(rng.integers(1, 4)) if n < 8 else 1
@@ -143,7 +156,9 @@ def _marks_bars(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng
     for i in range(n):
         for s in range(series):
             value = rng.uniform(0.05, 0.9)
-            color = theme.palette[(s if series > 1 else int(rng.random() < 0.3)) % len(theme.palette)]
+            color = theme.palette[
+                (s if series > 1 else int(rng.random() < 0.3)) % len(theme.palette)
+            ]
             a = (i + 0.15 + 0.7 * s / series) * step
             b = (i + 0.15 + 0.7 * (s + 1) / series) * step
             bar = (
@@ -158,10 +173,17 @@ def _marks_bars(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng
     if rng.random() < 0.3 and n > 1 and not across:
         top = y0 + rng.uniform(0, 0.08) * (y1 - y0)
         d.line((x0 + 0.4 * step, top, x0 + 1.5 * step, top), fill=theme.ink)
-        d.text((x0 + 0.8 * step, top - 8), "***"[: int(rng.integers(1, 4))], fill=theme.ink, font=font(10))
+        d.text(
+            (x0 + 0.8 * step, top - 8),
+            "***"[: int(rng.integers(1, 4))],
+            fill=theme.ink,
+            font=font(10),
+        )
 
 
-def _marks_boxes(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_boxes(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     n = int(rng.integers(2, 9))
     step, height = (x1 - x0) / n, y1 - y0
@@ -186,7 +208,9 @@ def _marks_boxes(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rn
             d.ellipse((jitter - 1, y - 1, jitter + 1, y + 1), outline=theme.ink)
 
 
-def _marks_steps(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_steps(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     for k in range(int(rng.integers(1, 4))):
         n = int(rng.integers(5, 25))
@@ -199,7 +223,9 @@ def _marks_steps(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rn
         d.line(points, fill=theme.palette[k % len(theme.palette)], width=int(rng.integers(1, 3)))
 
 
-def _marks_histogram(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme) -> None:
+def _marks_histogram(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme
+) -> None:
     x0, y0, x1, y1 = box
     n = int(rng.integers(10, 50))
     for k in range(int(rng.integers(1, 3))):
@@ -210,7 +236,10 @@ def _marks_histogram(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng
         step = (x1 - x0) / n
         for i in range(n):
             top = y1 - h[i] * (y1 - y0)
-            d.rectangle((x0 + i * step, top, x0 + (i + 1) * step, y1), fill=theme.palette[k % len(theme.palette)])
+            d.rectangle(
+                (x0 + i * step, top, x0 + (i + 1) * step, y1),
+                fill=theme.palette[k % len(theme.palette)],
+            )
 
 
 _MARKS: tuple[Callable[[ImageDraw.ImageDraw, tuple[int, int, int, int], Rng, Theme], None], ...] = (
@@ -219,16 +248,24 @@ _MARKS: tuple[Callable[[ImageDraw.ImageDraw, tuple[int, int, int, int], Rng, The
 )  # fmt: skip
 
 
-def draw_plot(rng: Rng, width: int, height: int, theme: Theme, *, title: bool = False) -> Image.Image:
+def draw_plot(
+    rng: Rng, width: int, height: int, theme: Theme, *, title: bool = False
+) -> Image.Image:
     """Draw a plot with axes, ticks, tick labels, axis labels and, sometimes, a legend."""
     image = Image.new("RGB", (width, height), theme.ground)
     d = ImageDraw.Draw(image)
     size = int(np.clip(theme.font_size * rng.uniform(0.8, 1.0), 7, max(7, height // 7)))
     small = max(7, int(size * 0.85))
     rich = min(width, height) > 90
-    has_y, has_x, has_ticks = rich and rng.random() < 0.75, rich and rng.random() < 0.75, rng.random() < 0.93
+    has_y, has_x, has_ticks = (
+        rich and rng.random() < 0.75,
+        rich and rng.random() < 0.75,
+        rng.random() < 0.93,
+    )
     legend_beside = rich and width > 160 and rng.random() < 0.12
-    tick_width = int(small * (0.6 if has_ticks else 0) * rng.choice([1, 2, 3, 4])) if has_ticks else 0
+    tick_width = (
+        int(small * (0.6 if has_ticks else 0) * rng.choice([1, 2, 3, 4])) if has_ticks else 0
+    )
     x0 = (int(size * 1.5) if has_y else 0) + tick_width + (4 if has_ticks else 1)
     y1 = height - 1 - (int(size * 1.5) if has_x else 0) - (small + 4 if has_ticks else 1)
     y0 = (int(size * 1.4) if title else 0) + (small // 2 if has_ticks else 0)
@@ -256,7 +293,9 @@ def draw_plot(rng: Rng, width: int, height: int, theme: Theme, *, title: bool = 
     return _cut_to_ink(image, theme.ground)
 
 
-def _axes(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme, small: int) -> None:
+def _axes(
+    d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, theme: Theme, small: int
+) -> None:
     x0, y0, x1, y1 = box
     pale: Color = tuple((3 * g + i) // 4 for g, i in zip(theme.ground, theme.ink, strict=True))  # type: ignore[assignment]
     nx, ny = int(rng.integers(2, 8)), int(rng.integers(2, 7))
@@ -275,7 +314,10 @@ def _axes(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, them
     if not small:
         return
     face = font(small)
-    start, step = float(rng.choice([0, 0, -1, 10, 0.5])), float(rng.choice([1, 5, 10, 0.1, 0.25, 200]))
+    start, step = (
+        float(rng.choice([0, 0, -1, 10, 0.5])),
+        float(rng.choice([1, 5, 10, 0.1, 0.25, 200])),
+    )
     for i, x in enumerate(np.linspace(x0, x1, nx + 1)):
         d.line((x, y1, x, y1 + 3), fill=theme.ink)
         d.text((x, y1 + 4), f"{start + i * step:g}", fill=theme.ink, font=face, anchor="mt")
@@ -284,7 +326,9 @@ def _axes(d: ImageDraw.ImageDraw, box: tuple[int, int, int, int], rng: Rng, them
         d.text((x0 - 5, y), f"{start + i * step:g}", fill=theme.ink, font=face, anchor="rm")
 
 
-def _legend(d: ImageDraw.ImageDraw, at: tuple[int, int], rng: Rng, theme: Theme, small: int) -> None:
+def _legend(
+    d: ImageDraw.ImageDraw, at: tuple[int, int], rng: Rng, theme: Theme, small: int
+) -> None:
     x, y = at
     for k in range(int(rng.integers(2, 5))):
         color = theme.palette[k % len(theme.palette)]
@@ -314,12 +358,16 @@ def draw_heatmap(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image
     left = int(width * rng.uniform(0.08, 0.2)) if tree and rng.random() < 0.6 else 0
     right = int(width * rng.uniform(0.05, 0.2)) if rng.random() < 0.6 else 0
     rows, columns = int(rng.integers(4, 50)), int(rng.integers(4, 50))
-    values = rng.normal(0, 1, (rows, columns)) + np.outer(rng.normal(0, 1, rows), rng.normal(0, 1, columns))
+    values = rng.normal(0, 1, (rows, columns)) + np.outer(
+        rng.normal(0, 1, rows), rng.normal(0, 1, columns)
+    )
     t = np.clip((values + 2) / 4, 0, 1)[..., None]
     ends = [((0, 160, 0), (0, 0, 0), (230, 0, 0)), ((30, 60, 200), (255, 255, 255), (200, 30, 30)),
             ((68, 1, 84), (33, 145, 140), (253, 231, 37)), ((255, 255, 255), (240, 140, 90), (120, 0, 20))]  # fmt: skip
     low, mid, high = (np.array(c, float) for c in ends[rng.integers(len(ends))])
-    rgb = np.where(t < 0.5, low + (mid - low) * 2 * t, mid + (high - mid) * (2 * t - 1)).astype(np.uint8)
+    rgb = np.where(t < 0.5, low + (mid - low) * 2 * t, mid + (high - mid) * (2 * t - 1)).astype(
+        np.uint8
+    )
     body = (max(20, width - left - right), max(20, height - top))
     image.paste(Image.fromarray(rgb).resize(body, Image.Resampling.NEAREST), (left, top))
     if tree:
@@ -334,7 +382,9 @@ def draw_heatmap(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image
     return _cut_to_ink(image, theme.ground)
 
 
-def _dendrogram(d: ImageDraw.ImageDraw, rng: Rng, box: tuple[int, int, int, int], ink: Color) -> None:
+def _dendrogram(
+    d: ImageDraw.ImageDraw, rng: Rng, box: tuple[int, int, int, int], ink: Color
+) -> None:
     x0, y0, x1, y1 = box
     nodes = [(float(x), float(y1)) for x in np.linspace(x0 + 3, x1 - 3, 16)]
     level = 0.0
@@ -356,17 +406,35 @@ def draw_diagram(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image
     for i in range(across):
         for j in range(down):
             if rng.random() < 0.8:
-                centres.append(((i + rng.uniform(0.4, 0.6)) * width / across, (j + rng.uniform(0.4, 0.6)) * height / down))
-    for a, b in zip(centres, centres[1:], strict=False):
+                centres.append(
+                    (
+                        (i + rng.uniform(0.4, 0.6)) * width / across,
+                        (j + rng.uniform(0.4, 0.6)) * height / down,
+                    )
+                )
+    for a, b in pairwise(centres):
         d.line((*a, *b), fill=theme.ink, width=int(rng.integers(1, 4)))
         mx, my = (a[0] + 2 * b[0]) / 3, (a[1] + 2 * b[1]) / 3
         d.polygon([(mx, my - 5), (mx + 6, my), (mx, my + 5)], fill=theme.ink)
     w, h = width / across * rng.uniform(0.5, 0.8), height / down * rng.uniform(0.3, 0.6)
     for cx, cy in centres:
         shape = d.ellipse if rng.random() < 0.4 else d.rectangle
-        fill = theme.palette[rng.integers(len(theme.palette))] if rng.random() < 0.5 else theme.ground
-        shape((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), fill=fill, outline=theme.ink, width=int(rng.integers(1, 3)))
-        d.text((cx, cy), words(rng, 2), fill=theme.ink, font=font(min(theme.font_size, int(h / 2) + 6)), anchor="mm")
+        fill = (
+            theme.palette[rng.integers(len(theme.palette))] if rng.random() < 0.5 else theme.ground
+        )
+        shape(
+            (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2),
+            fill=fill,
+            outline=theme.ink,
+            width=int(rng.integers(1, 3)),
+        )
+        d.text(
+            (cx, cy),
+            words(rng, 2),
+            fill=theme.ink,
+            font=font(min(theme.font_size, int(h / 2) + 6)),
+            anchor="mm",
+        )
     return _cut_to_ink(image, theme.ground)
 
 
@@ -382,7 +450,11 @@ def draw_table(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image:
         if r in (0, 1) or ruled:
             d.line((0, y, width - 1, y), fill=theme.ink)
         for c in range(columns):
-            text = words(rng, 2) if r == 0 or c == 0 else f"{rng.uniform(0, 99):.{rng.integers(0, 3)}f}"
+            text = (
+                words(rng, 2)
+                if r == 0 or c == 0
+                else f"{rng.uniform(0, 99):.{rng.integers(0, 3)}f}"
+            )
             d.text((c * width / columns + 2, y + 2), text, fill=theme.ink, font=font(size))
     d.line((0, height - 1, width - 1, height - 1), fill=theme.ink)
     return _cut_to_ink(image, theme.ground)
@@ -404,16 +476,30 @@ def draw_blot(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image:
         for k in range(lanes):
             cx, cy = (k + 0.5) * yy.shape[1] / lanes, tall * rng.uniform(0.4, 0.6)
             sx, sy = yy.shape[1] / lanes * 0.3, tall * rng.uniform(0.08, 0.2)
-            grey -= rng.uniform(0, 190) * np.exp(-(np.abs((xx - cx) / sx) ** 4) - ((yy - cy) / sy) ** 2)
+            grey -= rng.uniform(0, 190) * np.exp(
+                -(np.abs((xx - cx) / sx) ** 4) - ((yy - cy) / sy) ** 2
+            )
         y = top + s * (tall + gap)
         strip = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
         image.paste(strip, (label, y))
         d.rectangle((label, y, width - 1, y + tall - 1), outline=theme.ink)
         if label:
-            d.text((0, y + tall / 2), words(rng, 1)[:8], fill=theme.ink, font=font(theme.font_size), anchor="lm")
+            d.text(
+                (0, y + tall / 2),
+                words(rng, 1)[:8],
+                fill=theme.ink,
+                font=font(theme.font_size),
+                anchor="lm",
+            )
     if top:
         for k in range(lanes):
-            d.text((label + (k + 0.5) * (width - label) / lanes, top - 2), str(k + 1), fill=theme.ink, font=font(10), anchor="mb")
+            d.text(
+                (label + (k + 0.5) * (width - label) / lanes, top - 2),
+                str(k + 1),
+                fill=theme.ink,
+                font=font(10),
+                anchor="mb",
+            )
     return _cut_to_ink(image, theme.ground)
 
 
@@ -425,7 +511,13 @@ def draw_venn(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image:
         d = ImageDraw.Draw(image)
         cuts = np.sort(rng.uniform(0, 360, int(rng.integers(2, 7))))
         for k, (a, b) in enumerate(zip(cuts, [*cuts[1:], cuts[0] + 360], strict=True)):
-            d.pieslice((2, 2, side - 2, side - 2), a, b, fill=theme.palette[k % len(theme.palette)], outline=theme.ink)
+            d.pieslice(
+                (2, 2, side - 2, side - 2),
+                a,
+                b,
+                fill=theme.palette[k % len(theme.palette)],
+                outline=theme.ink,
+            )
         return _cut_to_ink(image, theme.ground)
     pixels = np.asarray(image).astype(float)
     yy, xx = np.mgrid[0:height, 0:width]
@@ -433,13 +525,23 @@ def draw_venn(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image:
         r = side * rng.uniform(0.2, 0.3)
         cx, cy = width / 2 + rng.uniform(-0.6, 0.6) * r, height / 2 + rng.uniform(-0.6, 0.6) * r
         inside = ((xx - cx) ** 2 + (yy - cy) ** 2 < r * r)[..., None]
-        pixels = np.where(inside, 0.6 * pixels + 0.4 * np.array(theme.palette[k % len(theme.palette)]), pixels)
+        pixels = np.where(
+            inside, 0.6 * pixels + 0.4 * np.array(theme.palette[k % len(theme.palette)]), pixels
+        )
     image = Image.fromarray(pixels.astype(np.uint8))
-    ImageDraw.Draw(image).text((width / 2, height / 2), str(rng.integers(1, 900)), fill=theme.ink, font=font(theme.font_size), anchor="mm")
+    ImageDraw.Draw(image).text(
+        (width / 2, height / 2),
+        str(rng.integers(1, 900)),
+        fill=theme.ink,
+        font=font(theme.font_size),
+        anchor="mm",
+    )
     return _cut_to_ink(image, theme.ground)
 
 
-def draw_any(rng: Rng, width: int, height: int, theme: Theme, kind: str = "any", *, title: bool = False) -> Image.Image:
+def draw_any(
+    rng: Rng, width: int, height: int, theme: Theme, kind: str = "any", *, title: bool = False
+) -> Image.Image:
     """Draw a panel of `kind`: "plot", "heatmap", "diagram", "table", "blot", "venn" or "any"."""
     if kind == "any":
         kind = str(
@@ -451,5 +553,11 @@ def draw_any(rng: Rng, width: int, height: int, theme: Theme, kind: str = "any",
     width, height = max(width, 24), max(height, 24)
     if kind == "plot":
         return draw_plot(rng, width, height, theme, title=title)
-    draw = {"heatmap": draw_heatmap, "diagram": draw_diagram, "table": draw_table, "blot": draw_blot, "venn": draw_venn}
+    draw = {
+        "heatmap": draw_heatmap,
+        "diagram": draw_diagram,
+        "table": draw_table,
+        "blot": draw_blot,
+        "venn": draw_venn,
+    }
     return draw[kind](rng, width, height, theme)

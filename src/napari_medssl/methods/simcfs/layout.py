@@ -1,7 +1,7 @@
 """Where panels stand in a compound figure: row-restricted, column-restricted, grid and irregular.
 
-Row- and column-restricted layouts are the two families of SimCFS-AUG (papers: panels of one row share
-the height, panels of one column the width); grids and irregular layouts are ours.
+Row- and column-restricted layouts are the two families of SimCFS-AUG (papers: panels of one row
+share the height, panels of one column the width); grids and irregular layouts are ours.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def column_restricted(rng: Rng, width: float, count: int, gap: float) -> Layout:
     """Columns of panels of one width each: a row-restricted layout turned."""
     turned = row_restricted(rng, width, count, gap)
     scale = 1.0
-    cells = tuple((y0 * scale, x0 * scale, y1 * scale, x1 * scale) for x0, y0, x1, y1 in turned.cells)
+    cells = tuple(
+        (y0 * scale, x0 * scale, y1 * scale, x1 * scale) for x0, y0, x1, y1 in turned.cells
+    )
     return Layout(turned.height, turned.width, cells)
 
 

@@ -46,9 +46,13 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
 def complete_iou_loss(predicted: Tensor, target: Tensor) -> Tensor:
     """Return `1 - CIoU` of each pair (Zheng et al. 2020, arXiv 1911.08287), shape (N,)."""
     iou = box_iou(predicted, target)
-    hull = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(predicted[:, :2], target[:, :2])
+    hull = torch.maximum(predicted[:, 2:], target[:, 2:]) - torch.minimum(
+        predicted[:, :2], target[:, :2]
+    )
     diagonal = hull.pow(2).sum(dim=1) + 1e-9
-    apart = ((predicted[:, :2] + predicted[:, 2:]) - (target[:, :2] + target[:, 2:])).pow(2).sum(dim=1) / 4
+    apart = ((predicted[:, :2] + predicted[:, 2:]) - (target[:, :2] + target[:, 2:])).pow(2).sum(
+        dim=1
+    ) / 4
     p = (predicted[:, 2:] - predicted[:, :2]).clamp(min=1e-3)
     t = (target[:, 2:] - target[:, :2]).clamp(min=1e-3)
     v = (4 / math.pi**2) * (torch.atan(t[:, 0] / t[:, 1]) - torch.atan(p[:, 0] / p[:, 1])).pow(2)

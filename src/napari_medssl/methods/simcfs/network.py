@@ -1,8 +1,9 @@
 """The panel detector's network: a small one-class YOLO, three heads at strides 8, 16 and 32.
 
-Source: SimCFS-DET is YOLOv5 with one class. We differ: no anchors (each cell predicts a distribution
-over the distances to the four sides, Li et al. 2020, arXiv 2006.04388), because panels have no typical
-shape, and a quarter of the channels, because one class of rectangles needs no more.
+Source: SimCFS-DET is YOLOv5 with one class. We differ: no anchors (each cell predicts a
+distribution over the distances to the four sides, Li et al. 2020, arXiv 2006.04388), because
+panels have no typical shape, and a quarter of the channels, because one class of rectangles needs
+no more.
 """
 
 from __future__ import annotations
@@ -42,9 +43,12 @@ class ConvBlock(nn.Sequential):
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(ConvBlock(channels, channels, 1), ConvBlock(channels, channels, 3))
+        self.body = nn.Sequential(
+            ConvBlock(channels, channels, 1), ConvBlock(channels, channels, 3)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to a map of the same height and width."""
         out: Tensor = x + self.body(x)
         return out
 
@@ -60,6 +64,7 @@ class CrossStage(nn.Module):
         self.join = ConvBlock(2 * half, cout, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to a map of the same height and width."""
         out: Tensor = self.join(torch.cat((self.left(x), self.right(x)), dim=1))
         return out
 
@@ -75,6 +80,7 @@ class _Pyramid(nn.Module):
         self.leave = ConvBlock(5 * half, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to a map of the same height and width."""
         x = self.enter(x)
         a = self.pool(x)
         b = self.pool(a)
@@ -87,27 +93,35 @@ class _Pyramid(nn.Module):
 class _Head(nn.Module):
     def __init__(self, cin: int, bins: int) -> None:
         super().__init__()
-        self.box = nn.Sequential(ConvBlock(cin, cin), ConvBlock(cin, cin), nn.Conv2d(cin, 4 * bins, 1))
+        self.box = nn.Sequential(
+            ConvBlock(cin, cin), ConvBlock(cin, cin), nn.Conv2d(cin, 4 * bins, 1)
+        )
         self.score = nn.Sequential(ConvBlock(cin, cin), nn.Conv2d(cin, 1, 1))
         final = self.score[-1]
-        assert isinstance(final, nn.Conv2d) and final.bias is not None
+        assert isinstance(final, nn.Conv2d)
+        assert final.bias is not None
         nn.init.constant_(final.bias, -4.6)  # panels are rare among cells: start at a score of 0.01
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return score logits (B, 1, H, W) and side logits (B, 4 * bins, H, W)."""
         return self.score(x), self.box(x)
 
 
 class PanelNetwork(nn.Module):
-    """Map figures (B, 3, H, W) in [0, 1], sides multiples of 32, to scores and boxes of every cell."""
+    """Map figures (B, 3, H, W) in [0, 1], sides multiples of 32, to a score and a box per cell."""
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config or NetworkConfig()
         w, n = self.config.width, self.config.depth
-        self.stem = nn.Sequential(ConvBlock(3, w, 3, 2), ConvBlock(w, 2 * w, 3, 2), CrossStage(2 * w, 2 * w, 1))
+        self.stem = nn.Sequential(
+            ConvBlock(3, w, 3, 2), ConvBlock(w, 2 * w, 3, 2), CrossStage(2 * w, 2 * w, 1)
+        )
         self.stage3 = nn.Sequential(ConvBlock(2 * w, 3 * w, 3, 2), CrossStage(3 * w, 3 * w, n))
         self.stage4 = nn.Sequential(ConvBlock(3 * w, 5 * w, 3, 2), CrossStage(5 * w, 5 * w, n))
-        self.stage5 = nn.Sequential(ConvBlock(5 * w, 8 * w, 3, 2), CrossStage(8 * w, 8 * w, n), _Pyramid(8 * w))
+        self.stage5 = nn.Sequential(
+            ConvBlock(5 * w, 8 * w, 3, 2), CrossStage(8 * w, 8 * w, n), _Pyramid(8 * w)
+        )
         self.up = nn.Upsample(scale_factor=2, mode="nearest")
         self.top4 = CrossStage(13 * w, 4 * w, 1)
         self.top3 = CrossStage(7 * w, 3 * w, 1)
@@ -134,7 +148,9 @@ class PanelNetwork(nn.Module):
             score, side = head(level)
             batch, _, height, width = score.shape
             scores.append(score.reshape(batch, -1))
-            sides.append(side.reshape(batch, 4, self.config.bins, height * width).permute(0, 3, 1, 2))
+            sides.append(
+                side.reshape(batch, 4, self.config.bins, height * width).permute(0, 3, 1, 2)
+            )
             cells.append(_cells(height, width, stride, x.device))
         return torch.cat(scores, 1).float(), torch.cat(sides, 1).float(), torch.cat(cells)
 

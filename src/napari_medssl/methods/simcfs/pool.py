@@ -1,7 +1,8 @@
 """A pool of single images by class: what the simulator fills panels with.
 
 Beside the images of a folder the pool holds textures that we make (fluorescent spots, sections on a
-black ground, label maps, masks, noise), because modalities that nobody shipped appear in figures too.
+black ground, label maps, masks, noise), because modalities that nobody shipped appear in figures
+too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Pool:
         return str(names[rng.choice(len(names), p=weight / weight.sum())])
 
 
-def made_textures(seed: int = 0, per_class: int = 24, size: int = 256) -> dict[str, list[np.ndarray]]:
+def made_textures(
+    seed: int = 0, per_class: int = 24, size: int = 256
+) -> dict[str, list[np.ndarray]]:
     """Return textures of modalities that a pool may lack; deterministic by `seed`."""
     rng = np.random.default_rng(seed)
     makers = {
@@ -86,8 +89,12 @@ def _section(rng: Rng, size: int) -> np.ndarray:
     r = np.hypot(xx / a + wobble, yy / b + wobble)
     inside = ndimage.gaussian_filter((r < 1).astype(float), 1.2)
     rim = np.exp(-(((r - 0.93) / 0.05) ** 2)) * rng.uniform(0, 0.8)
-    body = 0.25 + 0.5 * _smooth(rng, size, rng.uniform(3, 14)) + 0.1 * rng.normal(0, 0.4, (size, size))
-    holes = np.hypot(xx - rng.uniform(-0.3, 0.3), yy - rng.uniform(-0.3, 0.3)) < rng.uniform(0.05, 0.25)
+    body = (
+        0.25 + 0.5 * _smooth(rng, size, rng.uniform(3, 14)) + 0.1 * rng.normal(0, 0.4, (size, size))
+    )
+    holes = np.hypot(xx - rng.uniform(-0.3, 0.3), yy - rng.uniform(-0.3, 0.3)) < rng.uniform(
+        0.05, 0.25
+    )
     body = np.where(holes, rng.uniform(0, 1), body)
     return _grey(np.clip(body + rim, 0, 1) * inside)
 
@@ -109,7 +116,9 @@ def _mask(rng: Rng, size: int) -> np.ndarray:
 
 def _grain(rng: Rng, size: int) -> np.ndarray:
     """Electron microscopy: fine grey grain with larger structure."""
-    field = 0.6 * _smooth(rng, size, rng.uniform(1, 3)) + 0.4 * _smooth(rng, size, rng.uniform(6, 20))
+    field = 0.6 * _smooth(rng, size, rng.uniform(1, 3)) + 0.4 * _smooth(
+        rng, size, rng.uniform(6, 20)
+    )
     return _grey(np.clip((field - 0.5) * rng.uniform(1, 3) + 0.5, 0, 1))
 
 
@@ -137,7 +146,9 @@ def _lattice(rng: Rng, size: int) -> np.ndarray:
 
 def _tissue(rng: Rng, size: int) -> np.ndarray:
     """A piece of stained tissue on a white glass ground."""
-    on = ndimage.gaussian_filter((_smooth(rng, size, 25) > rng.uniform(0.4, 0.6)).astype(float), 1)[..., None]
+    on = ndimage.gaussian_filter((_smooth(rng, size, 25) > rng.uniform(0.4, 0.6)).astype(float), 1)[
+        ..., None
+    ]
     color = np.array([rng.uniform(0.6, 0.95), rng.uniform(0.3, 0.6), rng.uniform(0.6, 0.85)])
     texture = color * (0.6 + 0.5 * _smooth(rng, size, 2)[..., None])
     return _byte(on * texture + (1 - on) * rng.uniform(0.93, 1.0))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -93,7 +94,9 @@ class Simulator:
     # ------------------------------------------------------------- whole figures
 
     def _single(self, rng: Rng) -> tuple[Image.Image, list[tuple[Extent, str]]]:
-        style = replace(self._style(rng), letters="none" if rng.random() < 0.8 else "inside", family="mixed")
+        style = replace(
+            self._style(rng), letters="none" if rng.random() < 0.8 else "inside", family="mixed"
+        )
         w, h = int(rng.integers(300, 900)), int(rng.integers(240, 700))
         margin = int(rng.integers(0, 40)) if rng.random() < 0.6 else 0
         canvas = Image.new("RGB", (w + 2 * margin, h + 2 * margin), style.ground)
@@ -122,16 +125,28 @@ class Simulator:
         return canvas, panels
 
     def _style(self, rng: Rng) -> _Style:
-        family = str(rng.choice(["photos", "variants", "plots", "mixed"], p=[0.3, 0.13, 0.22, 0.35]))
+        family = str(
+            rng.choice(["photos", "variants", "plots", "mixed"], p=[0.3, 0.13, 0.22, 0.35])
+        )
         shades: list[Color] = [(255, 255, 255), (0, 0, 0), (128, 128, 128), (240, 240, 240)]
         dark = 0.22 if family in ("photos", "variants") else 0.05
         ground = shades[rng.choice(4, p=[0.94 - dark, dark, 0.03, 0.03])]
         photo = family in ("photos", "variants")
         touching = bool(photo and self.config.intra_class and rng.random() < 0.3)
-        gap = 0.0 if touching else float(rng.integers(1, 7) if photo and rng.random() < 0.35 else rng.integers(6, 36))
-        has_letters = rng.random() < {"photos": 0.4, "variants": 0.15, "plots": 0.5, "mixed": 0.85}[family]
+        gap = (
+            0.0
+            if touching
+            else float(rng.integers(1, 7) if photo and rng.random() < 0.35 else rng.integers(4, 36))
+        )
+        has_letters = (
+            rng.random() < {"photos": 0.4, "variants": 0.15, "plots": 0.5, "mixed": 0.85}[family]
+        )
         inside = photo and (touching or gap < 12 or rng.random() < 0.6)
-        one_class = self.pool.draw_class(rng) if photo and self.config.intra_class and rng.random() < 0.6 else None
+        one_class = (
+            self.pool.draw_class(rng)
+            if photo and self.config.intra_class and rng.random() < 0.6
+            else None
+        )
         size = int(rng.integers(9, 17))
         return _Style(
             family=family,
@@ -139,7 +154,9 @@ class Simulator:
             gap=gap,
             letters=("inside" if inside else "outside") if has_letters else "none",
             letter_form=_LETTER_FORMS[rng.integers(len(_LETTER_FORMS))],
-            letter_case=str(rng.choice(["lower", "upper", "digit", "roman"], p=[0.42, 0.46, 0.07, 0.05])),
+            letter_case=str(
+                rng.choice(["lower", "upper", "digit", "roman"], p=[0.42, 0.46, 0.07, 0.05])
+            ),
             letter_size=int(size * rng.uniform(1.1, 2.0)),
             one_class=one_class,
             theme=drawing.random_theme(rng, ground, size),
@@ -150,8 +167,12 @@ class Simulator:
 
     def _layout(self, rng: Rng, style: _Style) -> Layout:
         most = self.config.most_panels
-        low, high = {"photos": (2, most), "variants": (2, 16), "plots": (2, 16), "mixed": (2, 10)}[style.family]
-        count = int(np.clip(np.round(np.exp(rng.uniform(np.log(low), np.log(high + 1)))), low, min(high, most)))
+        low, high = {"photos": (2, most), "variants": (2, 20), "plots": (2, 20), "mixed": (2, 14)}[
+            style.family
+        ]
+        count = int(
+            np.clip(np.exp(rng.uniform(np.log(low), np.log(high + 1))), low, min(high, most))
+        )
         photo = style.family in ("photos", "variants")
         kinds = ["grid", "rows", "columns", "irregular", "nested"]
         share = [0.5, 0.22, 0.12, 0.11, 0.05] if photo else [0.33, 0.3, 0.12, 0.17, 0.08]
@@ -186,30 +207,40 @@ class Simulator:
         x1, y1 = max(x1, x0 + 8), max(y1, y0 + 8)
         extents: list[Extent] = []
         if style.letters == "outside" and min(x1 - x0, y1 - y0) > 50:
-            mark = drawing.text_image(letter, style.letter_size, style.theme.ink, style.ground, bold=True)
+            mark = drawing.text_image(
+                letter, style.letter_size, style.theme.ink, style.ground, bold=True
+            )
             canvas.paste(mark, (x0, y0))
             extents.append((x0, y0, x0 + mark.width, y0 + mark.height))
             if rng.random() < 0.55:
                 y0 += mark.height + int(rng.integers(1, 8))
                 if rng.random() < 0.5:
-                    extents.append(self._title(rng, canvas, (x0 + mark.width + 6, cell[1], x1), style))
+                    extents.append(
+                        self._title(rng, canvas, (x0 + mark.width + 6, cell[1], x1), style)
+                    )
             else:
                 x0 += mark.width + int(rng.integers(1, 6))
         elif style.photo_titles and kind == "photo" and style.letters != "inside" and y1 - y0 > 60:
             bottom = self._title(rng, canvas, (x0, y0, x1), style)[3]
-            y0 = min(int(bottom) + int(rng.integers(2, 9)), y1 - 20)  # a title over an unlettered image is outside
+            y0 = min(
+                int(bottom) + int(rng.integers(2, 9)), y1 - 20
+            )  # a title over an unlettered image is outside
         area = (x0, y0, x1, y1)
         if kind == "parts" and min(x1 - x0, y1 - y0) > 100:
             extents += self._parts(rng, canvas, area, style)
         elif kind == "photo":
             extents.append(self._photo(rng, canvas, area, style, base))
         else:
-            extents.append(self._drawn(rng, canvas, area, style, "plot" if kind == "plot" else "any"))
+            extents.append(
+                self._drawn(rng, canvas, area, style, "plot" if kind == "plot" else "any")
+            )
         if style.letters == "inside":
             _letter_inside(rng, canvas, extents[-1], letter, style)
         return _union(extents)
 
-    def _parts(self, rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style) -> list[Extent]:
+    def _parts(
+        self, rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style
+    ) -> list[Extent]:
         x0, y0, x1, y1 = area
         wide = (x1 - x0) / (y1 - y0)
         columns = int(np.clip(round(rng.uniform(0.8, 2.2) * wide), 1, 4))
@@ -227,20 +258,35 @@ class Simulator:
                 part = (int(x0 + c * (w + gap)), int(y0 + r * (h + gap)),
                         int(x0 + c * (w + gap) + w), int(y0 + r * (h + gap) + h))  # fmt: skip
                 if kind == "photo":
-                    extents.append(self._photo(rng, canvas, part, style, base if rng.random() < 0.5 else None))
+                    extents.append(
+                        self._photo(rng, canvas, part, style, base if rng.random() < 0.5 else None)
+                    )
                 else:
                     extents.append(self._drawn(rng, canvas, part, style, "plot"))
         return extents
 
-    def _title(self, rng: Rng, canvas: Image.Image, at: tuple[float, float, float], style: _Style) -> Extent:
+    def _title(
+        self, rng: Rng, canvas: Image.Image, at: tuple[float, float, float], style: _Style
+    ) -> Extent:
         x0, y0, x1 = at
-        mark = drawing.text_image(drawing.words(rng, 3), style.theme.font_size, style.theme.ink, style.ground, bold=style.theme.bold)
+        mark = drawing.text_image(
+            drawing.words(rng, 3),
+            style.theme.font_size,
+            style.theme.ink,
+            style.ground,
+            bold=style.theme.bold,
+        )
         x = round(x0 + max(0.0, (x1 - x0 - mark.width) / 2) * (1 if rng.random() < 0.7 else 0))
         canvas.paste(mark, (x, round(y0)))
         return (x, y0, min(x + mark.width, canvas.width), y0 + mark.height)
 
     def _photo(
-        self, rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style, base: np.ndarray | None
+        self,
+        rng: Rng,
+        canvas: Image.Image,
+        area: tuple[int, int, int, int],
+        style: _Style,
+        base: np.ndarray | None,
     ) -> Extent:
         if style.family == "variants" and base is not None:
             pixels = _variant(rng, base)
@@ -267,13 +313,22 @@ class Simulator:
         _annotate(rng, picture, style)
         canvas.paste(picture, (x0, y0))
         if style.framed:
-            ImageDraw.Draw(canvas).rectangle((x0, y0, x0 + w - 1, y0 + h - 1), outline=style.theme.ink)
+            ImageDraw.Draw(canvas).rectangle(
+                (x0, y0, x0 + w - 1, y0 + h - 1), outline=style.theme.ink
+            )
         extent: Extent = (x0, y0, x0 + w, y0 + h)
         if not style.framed and not style.touching and sum(style.ground) > 300:
             extent = _ink_extent(picture, style.ground, (x0, y0))
         return _union([extent, *extents])
 
-    def _drawn(self, rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style, kind: str) -> Extent:
+    def _drawn(
+        self,
+        rng: Rng,
+        canvas: Image.Image,
+        area: tuple[int, int, int, int],
+        style: _Style,
+        kind: str,
+    ) -> Extent:
         x0, y0, x1, y1 = area
         theme = style.theme
         if sum(style.ground) < 300 and rng.random() < 0.5:  # a plot with a white ground of its own
@@ -306,7 +361,9 @@ class _Headings:
         self.bottom = margin + (size * 3 if self.legend == "below" else 0)
 
     def canvas_size(self, layout: Layout) -> tuple[int, int]:
-        return int(layout.width) + self.left + self.right + 1, int(layout.height) + self.top + self.bottom + 1
+        return int(layout.width) + self.left + self.right + 1, int(
+            layout.height
+        ) + self.top + self.bottom + 1
 
     def draw(self, canvas: Image.Image, layout: Layout) -> None:
         rng, theme, d = self.rng, self.style.theme, ImageDraw.Draw(canvas)
@@ -314,10 +371,14 @@ class _Headings:
         if self.columns:
             for c in range(layout.columns):
                 x = self.left + (c + 0.5) * layout.width / layout.columns
-                d.text((x, self.top - 4), drawing.words(rng, 2), fill=theme.ink, font=face, anchor="mb")
+                d.text(
+                    (x, self.top - 4), drawing.words(rng, 2), fill=theme.ink, font=face, anchor="mb"
+                )
         if self.rows:
             for r in range(layout.rows):
-                mark = drawing.text_image(drawing.words(rng, 2), theme.font_size, theme.ink, self.style.ground)
+                mark = drawing.text_image(
+                    drawing.words(rng, 2), theme.font_size, theme.ink, self.style.ground
+                )
                 mark = mark.transpose(Image.Transpose.ROTATE_90)
                 y = self.top + (r + 0.5) * layout.height / layout.rows - mark.height / 2
                 canvas.paste(mark, (max(0, self.left - mark.width - 4), max(0, int(y))))
@@ -327,12 +388,17 @@ class _Headings:
         elif self.legend == "right":
             for k in range(int(rng.integers(2, 7))):
                 y = self.top + 8 + k * theme.font_size * 2
-                d.rectangle((right + 8, y, right + 18, y + 10), fill=theme.palette[k % len(theme.palette)])
+                d.rectangle(
+                    (right + 8, y, right + 18, y + 10), fill=theme.palette[k % len(theme.palette)]
+                )
                 d.text((right + 24, y), drawing.words(rng, 1), fill=theme.ink, font=face)
         elif self.legend == "below":
             x = self.left
             for k in range(int(rng.integers(2, 7))):
-                d.rectangle((x, bottom + 10, x + 12, bottom + 20), fill=theme.palette[k % len(theme.palette)])
+                d.rectangle(
+                    (x, bottom + 10, x + 12, bottom + 20),
+                    fill=theme.palette[k % len(theme.palette)],
+                )
                 text = drawing.words(rng, 1)
                 d.text((x + 16, bottom + 8), text, fill=theme.ink, font=face)
                 x += 30 + int(d.textlength(text, font=face))
@@ -352,7 +418,9 @@ def _letter(k: int, style: _Style) -> str:
     return style.letter_form.format(text)
 
 
-def _letter_inside(rng: Rng, canvas: Image.Image, extent: Extent, letter: str, style: _Style) -> None:
+def _letter_inside(
+    rng: Rng, canvas: Image.Image, extent: Extent, letter: str, style: _Style
+) -> None:
     x0, y0, x1, y1 = (int(v) for v in extent)
     size = int(min(style.letter_size, max(7, (y1 - y0) // 4)))
     face, d = drawing.font(size), ImageDraw.Draw(canvas)
@@ -373,11 +441,13 @@ def _cover(rng: Rng, picture: Image.Image, w: int, h: int) -> Image.Image:
     s = max(w / picture.width, h / picture.height)
     cw, ch = min(picture.width, w / s), min(picture.height, h / s)
     x, y = rng.uniform(0, picture.width - cw), rng.uniform(0, picture.height - ch)
-    return picture.resize((w, h), Image.Resampling.BILINEAR, box=(x, y, x + cw, y + ch), reducing_gap=2)
+    return picture.resize(
+        (w, h), Image.Resampling.BILINEAR, box=(x, y, x + cw, y + ch), reducing_gap=2
+    )
 
 
 def _variant(rng: Rng, base: np.ndarray) -> np.ndarray:
-    """The same image again: as it is, as a mask, in false colour, with an overlay, brighter, grey."""
+    """Return the image again: as it is, a mask, in false colour, overlaid, brighter or grey."""
     grey = base.mean(axis=2)
     kind = rng.integers(6)
     if kind == 0:
@@ -388,7 +458,8 @@ def _variant(rng: Rng, base: np.ndarray) -> np.ndarray:
     if kind == 2:
         low, high = rng.integers(0, 256, (2, 3))
         t = (grey / 255)[..., None]
-        return np.clip(low + (high.astype(float) - low) * t, 0, 255).astype(np.uint8)
+        mapped = low + (high.astype(float) - low) * t
+        return np.asarray(np.clip(mapped, 0, 255).astype(np.uint8))
     if kind == 3:
         tint = rng.integers(0, 256, 3)
         on = (grey > cut)[..., None]
@@ -408,7 +479,12 @@ def _annotate(rng: Rng, picture: Image.Image, style: _Style) -> None:
         length = int(w * rng.uniform(0.08, 0.3))
         d.rectangle((w - length - 8, h - 12, w - 8, h - 9), fill=pale)
     if rng.random() < 0.12:
-        d.text((rng.uniform(2, w / 2), rng.uniform(2, h - 16)), drawing.words(rng, 2), fill=pale, font=drawing.font(int(rng.integers(8, 18))))
+        d.text(
+            (rng.uniform(2, w / 2), rng.uniform(2, h - 16)),
+            drawing.words(rng, 2),
+            fill=pale,
+            font=drawing.font(int(rng.integers(8, 18))),
+        )
     for _ in range(int(rng.integers(1, 5)) if rng.random() < 0.15 else 0):
         x, y = rng.uniform(0.1, 0.9) * w, rng.uniform(0.1, 0.9) * h
         d.line((x, y, x + 14, y + 10), fill=pale, width=2)
@@ -418,12 +494,20 @@ def _annotate(rng: Rng, picture: Image.Image, style: _Style) -> None:
         color = style.theme.palette[rng.integers(len(style.theme.palette))]
         d.rectangle((x, y, x + 0.3 * w, y + 0.3 * h), outline=color, width=int(rng.integers(1, 4)))
         if rng.random() < 0.5:
-            inset = picture.crop((int(x), int(y), int(x + 0.3 * w), int(y + 0.3 * h))).resize((int(0.35 * w), int(0.35 * h)))
+            inset = picture.crop((int(x), int(y), int(x + 0.3 * w), int(y + 0.3 * h))).resize(
+                (int(0.35 * w), int(0.35 * h))
+            )
             picture.paste(inset, (w - inset.width, 0 if rng.random() < 0.5 else h - inset.height))
 
 
-def _ticks(rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style, extents: list[Extent]) -> tuple[int, int]:
-    """Axes with numbers around an image; they belong to the panel. Returns the new left and bottom."""
+def _ticks(
+    rng: Rng,
+    canvas: Image.Image,
+    area: tuple[int, int, int, int],
+    style: _Style,
+    extents: list[Extent],
+) -> tuple[int, int]:
+    """Paint numbered axes around an image, as part of its panel; return new left and bottom."""
     x0, y0, x1, y1 = area
     size = max(7, style.theme.font_size - 3)
     left, bottom = x0 + int(size * 2.4), y1 - int(size * 1.6)
@@ -437,9 +521,15 @@ def _ticks(rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style
     return left, bottom
 
 
-def _color_bar(rng: Rng, canvas: Image.Image, area: tuple[int, int, int, int], style: _Style, extents: list[Extent]) -> int:
-    """A colour bar of its own beside an image; it belongs to the panel. Returns the new right edge."""
-    x0, y0, x1, y1 = area
+def _color_bar(
+    rng: Rng,
+    canvas: Image.Image,
+    area: tuple[int, int, int, int],
+    style: _Style,
+    extents: list[Extent],
+) -> int:
+    """Paint a colour bar beside an image, as part of its panel; return the new right edge."""
+    _, y0, x1, y1 = area
     d, size = ImageDraw.Draw(canvas), max(7, style.theme.font_size - 4)
     width = 12 + int(d.textlength("0.25", font=drawing.font(size)))
     _bar(rng, canvas, (x1 - width, y0, x1 - width + 8, y1), style.theme)
@@ -455,13 +545,19 @@ def _bar(rng: Rng, canvas: Image.Image, box: tuple[int, int, int, int], theme: T
     canvas.paste(Image.fromarray(ramp.astype(np.uint8)), (x0, y0))
     d, face = ImageDraw.Draw(canvas), drawing.font(max(7, theme.font_size - 4))
     for i in range(5):
-        d.text((x1 + 3, y0 + (i + 0.2) * (y1 - y0) / 5), f"{i / 4:.2g}", fill=theme.ink, font=face, anchor="lm")
+        d.text(
+            (x1 + 3, y0 + (i + 0.2) * (y1 - y0) / 5),
+            f"{i / 4:.2g}",
+            fill=theme.ink,
+            font=face,
+            anchor="lm",
+        )
 
 
 def _arrows(rng: Rng, canvas: Image.Image, panels: list[tuple[Extent, str]], ink: Color) -> None:
     """Arrows from panel to panel, as workflow figures have them."""
     d = ImageDraw.Draw(canvas)
-    for (a, _), (b, _) in zip(panels, panels[1:], strict=False):
+    for (a, _), (b, _) in pairwise(panels):
         if b[0] - a[2] > 8 and rng.random() < 0.8:
             y = (max(a[1], b[1]) + min(a[3], b[3])) / 2
             d.line((a[2] + 1, y, b[0] - 2, y), fill=ink, width=2)
@@ -470,23 +566,34 @@ def _arrows(rng: Rng, canvas: Image.Image, panels: list[tuple[Extent, str]], ink
 
 def _union(extents: list[Extent]) -> Extent:
     array = np.array(extents, float)
-    return (*array[:, :2].min(axis=0), *array[:, 2:].max(axis=0))
+    x0, y0 = array[:, :2].min(axis=0).tolist()
+    x1, y1 = array[:, 2:].max(axis=0).tolist()
+    return x0, y0, x1, y1
 
 
 def _ink_extent(picture: Image.Image, ground: Color, at: tuple[int, int]) -> Extent:
-    """Extent of what differs from the ground: an unframed image on its own ground ends at its ink."""
+    """Extent of what differs from the ground: an unframed image ends at its ink."""
     ink = np.abs(np.asarray(picture).astype(np.int16) - np.array(ground, np.int16)).max(axis=2) > 14
-    rows, columns = np.flatnonzero(ink.mean(axis=1) > 0.004), np.flatnonzero(ink.mean(axis=0) > 0.004)
+    rows, columns = (
+        np.flatnonzero(ink.mean(axis=1) > 0.004),
+        np.flatnonzero(ink.mean(axis=0) > 0.004),
+    )
     if rows.size < 8 or columns.size < 8:
         return (at[0], at[1], at[0] + picture.width, at[1] + picture.height)
     return (at[0] + columns[0], at[1] + rows[0], at[0] + columns[-1] + 1, at[1] + rows[-1] + 1)
 
 
-def _finish(rng: Rng, canvas: Image.Image, panels: list[tuple[Extent, str]], long_side: tuple[int, int]) -> SimulatedFigure:
+def _finish(
+    rng: Rng, canvas: Image.Image, panels: list[tuple[Extent, str]], long_side: tuple[int, int]
+) -> SimulatedFigure:
     """Scale to the asked size and wear the image down as publishing does: blur, noise, JPEG."""
     count = len(panels)
     low, high = long_side
-    longer = int(rng.integers(low, high + 1)) if count < 12 else int(rng.integers((low + high) // 2, high + 1))
+    longer = (
+        int(rng.integers(low, high + 1))
+        if count < 12
+        else int(rng.integers((low + high) // 2, high + 1))
+    )
     s = longer / max(canvas.size)
     size = (max(32, round(canvas.width * s)), max(32, round(canvas.height * s)))
     how = Image.Resampling.BILINEAR if rng.random() < 0.7 else Image.Resampling.LANCZOS
@@ -499,7 +606,9 @@ def _finish(rng: Rng, canvas: Image.Image, panels: list[tuple[Extent, str]], lon
         image = Image.open(buffer).convert("RGB")
     pixels = np.asarray(image)
     if rng.random() < 0.08:
-        pixels = np.clip(pixels + rng.normal(0, rng.uniform(1, 6), pixels.shape), 0, 255).astype(np.uint8)
+        pixels = np.clip(pixels + rng.normal(0, rng.uniform(1, 6), pixels.shape), 0, 255).astype(
+            np.uint8
+        )
     boxes = np.array([p[0] for p in panels], np.float32) * np.array(
         [size[0] / canvas.width, size[1] / canvas.height] * 2, np.float32
     )

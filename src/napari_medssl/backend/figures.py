@@ -1,0 +1,248 @@
+"""Separate figures: an image in, panel boxes out, by the trained detector.
+
+The widget, the command line, the evaluation and the harvest all come through `Separator`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import option
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.models import (
+    ModelCache,
+    ModelCard,
+    find_weights,
+    load_card,
+    read_weights,
+)
+from napari_medssl.io.boxes import Box, ImageBoxes
+from napari_medssl.io.images import ImageRef, read_image, scan_images
+from napari_medssl.methods.simcfs.resolve import Proposals, resolve
+
+if TYPE_CHECKING:
+    from napari_medssl.methods.simcfs.network import PanelNetwork
+
+DEFAULT_MODEL = "simcfs-figures"
+ARCHITECTURE = "simcfs.PanelNetwork"
+PAD = 114  # the grey that fills up to a multiple of the largest stride, as in training
+
+
+@dataclass(frozen=True)
+class SeparateConfig:
+    """Find the panels of compound figures."""
+
+    model: str = option(DEFAULT_MODEL, help="A registered model or a .safetensors file.")
+    score: float | None = option(
+        None,
+        help="Least score of a box; without it the one that the model's card names.",
+        min=0,
+        max=1,
+    )
+    device: str = option(
+        "auto", help="Where the network runs.", choices=("auto", "cpu", "cuda", "mps")
+    )
+    long_side: int = option(
+        640,
+        help="Longer side of a figure inside the network.",
+        unit="px",
+        min=128,
+        max=2048,
+        advanced=True,
+    )
+    snap: bool = option(
+        True, help="Move box edges to the gutter or the ink beside them.", advanced=True
+    )
+
+
+_MODELS: ModelCache[tuple[PanelNetwork, ModelCard]] = ModelCache(capacity=2)
+
+
+class Separator:
+    """A loaded detector; `separate` may be called from several threads, one call runs at a time.
+
+    Raises
+    ------
+    UserError
+        If the model is unknown or damaged, finds no panels by its task, or the device is absent.
+    """
+
+    def __init__(self, config: SeparateConfig | None = None) -> None:
+        from napari_medssl.backend.device import choose_device
+
+        self.config = config or SeparateConfig()
+        self.device = choose_device(self.config.device)
+        self.network, card = _MODELS.get(
+            (self.config.model, self.device), lambda: _load(self.config.model, self.device)
+        )
+        self.default_score = float(card.metrics.get("score_threshold", 0.3))
+        self._turn = threading.Lock()
+
+    def separate(self, image: np.ndarray, *, score: float | None = None) -> list[Box]:
+        """Return the panels of a figure in reading order, each with its score.
+
+        Parameters
+        ----------
+        image
+            Figure, uint8, shape (Y, X, 3), RGB.
+        score
+            Least score; by default the config's, else the one the model's card names.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(f"image is {image.dtype} {image.shape}; due is uint8 (Y, X, 3).")
+        least = score if score is not None else self.config.score
+        least = self.default_score if least is None else least
+        with self._turn:
+            proposals = self.propose(image)
+        panels = resolve(proposals, least)
+        return in_reading_order(_as_boxes(image, panels, snap=self.config.snap))
+
+    def propose(self, image: np.ndarray) -> Proposals:
+        """Return every proposal above score 0.01 in pixels of the image, overlaps kept."""
+        import torch
+
+        from napari_medssl.methods.simcfs.detector import propose
+
+        height, width = image.shape[:2]
+        scale = self.config.long_side / max(height, width)
+        square = letterbox(image, scale)
+        tensor = torch.from_numpy(square.transpose(2, 0, 1)).to(self.device).float() / 255
+        boxes, scores = propose(self.network, tensor)
+        boxes = boxes / scale
+        boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
+        boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
+        return Proposals(boxes, scores)
+
+
+def letterbox(image: np.ndarray, scale: float) -> np.ndarray:
+    """Scale a figure and fill it up with grey to multiples of 32, at its right and bottom."""
+    height, width = image.shape[:2]
+    w, h = max(8, round(width * scale)), max(8, round(height * scale))
+    small = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    square = np.full((-(-h // 32) * 32, -(-w // 32) * 32, 3), PAD, np.uint8)
+    square[:h, :w] = np.asarray(small)
+    return square
+
+
+def in_reading_order(boxes: Sequence[Box]) -> list[Box]:
+    """Sort boxes by rows from the top, each row from the left.
+
+    A box opens a new row when a third of it lies below the first box of the row before that ends.
+    """
+    rows: list[list[Box]] = []
+    for box in sorted(boxes, key=lambda b: b.y0):
+        if rows and box.y0 + 0.3 * box.height < min(b.y1 for b in rows[-1]):
+            rows[-1].append(box)
+        else:
+            rows.append([box])
+    return [box for row in rows for box in sorted(row, key=lambda b: b.x0)]
+
+
+def _as_boxes(image: np.ndarray, panels: Proposals, *, snap: bool) -> list[Box]:
+    height, width = image.shape[:2]
+    boxes = panels.boxes
+    found = []
+    for (x0, y0, x1, y1), score in zip(boxes.tolist(), panels.scores.tolist(), strict=True):
+        x0, y0 = max(0, round(x0)), max(0, round(y0))
+        x1, y1 = min(width, round(x1)), min(height, round(y1))
+        if x1 > x0 and y1 > y0:
+            found.append(Box(x0, y0, x1, y1, score=round(score, 4)))
+    return found
+
+
+def _load(model: str, device: str) -> tuple[PanelNetwork, ModelCard]:
+    import torch
+
+    from napari_medssl.methods.simcfs.network import NetworkConfig, PanelNetwork
+
+    card = load_card(model)
+    if card.architecture != ARCHITECTURE:
+        raise UserError(
+            f"Model {model!r} is a {card.architecture!r} for {card.task!r}, not a panel detector "
+            f"({ARCHITECTURE!r}). `medssl models` lists what there is."
+        )
+    weights, _ = read_weights(find_weights(model))
+    network = PanelNetwork(NetworkConfig(**card.config))
+    try:
+        network.load_state_dict({name: value.float() if value.is_floating_point() else value
+                                 for name, value in weights.items()})  # fmt: skip
+    except RuntimeError:
+        raise UserError(
+            f"Model {model!r} does not hold the weights that its card describes. Train it again."
+        ) from None
+    layout = torch.channels_last if device == "cpu" else torch.contiguous_format
+    network = network.to(device).eval()
+    # `nn.Module.to` has no typed overload for a memory format alone.
+    network.to(memory_format=layout)  # type: ignore[call-overload]
+    return network, card
+
+
+@dataclass(frozen=True)
+class SeparateReport:
+    """What a run over many inputs gave: boxes per image, and `(name, reason)` of what failed."""
+
+    results: tuple[ImageBoxes, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+OnFigure = Callable[[ImageRef, np.ndarray, ImageBoxes], None]
+
+
+def separate_files(
+    inputs: Iterable[str | Path],
+    config: SeparateConfig | None = None,
+    *,
+    recursive: bool = False,
+    on_figure: OnFigure | None = None,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> SeparateReport:
+    """Separate every figure in `inputs`, files and folders; report a bad one and go on.
+
+    Parameters
+    ----------
+    on_figure
+        Called with each figure, its pixels and its boxes as soon as they are there.
+
+    Raises
+    ------
+    UserError
+        If the model or the device can't be had.
+    Cancelled
+        If `should_stop` said so, between two figures.
+    """
+    listing = scan_images(inputs, recursive=recursive)
+    failures = list(listing.failures)
+    if not listing.refs:
+        return SeparateReport((), tuple(failures))
+    on_progress(Progress(0, len(listing.refs), "loading the model"))
+    separator = Separator(config)
+    results = []
+    for done, ref in enumerate(listing.refs):
+        if should_stop():
+            raise Cancelled
+        on_progress(Progress(done, len(listing.refs), ref.name))
+        try:
+            image = read_image(ref)
+        except UserError as error:
+            failures.append((_full_name(ref), str(error)))
+            continue
+        boxes = separator.separate(image)
+        found = ImageBoxes(_full_name(ref), image.shape[1], image.shape[0], tuple(boxes))
+        results.append(found)
+        if on_figure is not None:
+            on_figure(ref, image, found)
+    on_progress(Progress(len(listing.refs), len(listing.refs), "done"))
+    return SeparateReport(tuple(results), tuple(failures))
+
+
+def _full_name(ref: ImageRef) -> str:
+    return str(ref.path) if ref.page is None else f"{ref.path}#page={ref.page}"

@@ -1,0 +1,42 @@
+"""`medssl train ...`: train a model; the run can be stopped and resumed."""
+
+from __future__ import annotations
+
+import typer
+
+from napari_medssl.backend.train_figures import TrainFiguresConfig
+from napari_medssl.cli import _console, new_app
+from napari_medssl.cli._options import with_config
+
+
+def register(app: typer.Typer) -> None:
+    """Add `train` with its sub-verbs to the command line."""
+    verbs = new_app(name="train", help="Train a model.")
+    verbs.callback()(_group)
+    verbs.command(
+        "figures", epilog="Example: medssl train figures --pool images --out mine.safetensors"
+    )(train_figures)
+    app.add_typer(verbs)
+
+
+def _group() -> None:
+    """Train a model."""
+
+
+@with_config(TrainFiguresConfig)
+def train_figures(config: TrainFiguresConfig) -> None:
+    """Train the panel detector on simulated figures, in a process of its own.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_figures as work
+    from napari_medssl.backend.training import run_in_child
+
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        card = run_in_child(
+            work.train_figures, config, on_progress=on_progress, should_stop=should_stop
+        )
+    _console.note(f"Model {card.name!r} written to {config.out}")
