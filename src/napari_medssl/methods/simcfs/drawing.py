@@ -36,6 +36,14 @@ _PALETTES: tuple[tuple[Color, ...], ...] = (
 )
 
 
+_RAMPS: tuple[tuple[Color, Color, Color], ...] = (
+    ((0, 160, 0), (0, 0, 0), (230, 0, 0)),
+    ((30, 60, 200), (255, 255, 255), (200, 30, 30)),
+    ((68, 1, 84), (33, 145, 140), (253, 231, 37)),
+    ((255, 255, 255), (240, 140, 90), (120, 0, 20)),
+)
+
+
 @dataclass(frozen=True)
 class Theme:
     """The look that the drawn panels of one figure share."""
@@ -362,9 +370,7 @@ def draw_heatmap(rng: Rng, width: int, height: int, theme: Theme) -> Image.Image
         rng.normal(0, 1, rows), rng.normal(0, 1, columns)
     )
     t = np.clip((values + 2) / 4, 0, 1)[..., None]
-    ends = [((0, 160, 0), (0, 0, 0), (230, 0, 0)), ((30, 60, 200), (255, 255, 255), (200, 30, 30)),
-            ((68, 1, 84), (33, 145, 140), (253, 231, 37)), ((255, 255, 255), (240, 140, 90), (120, 0, 20))]  # fmt: skip
-    low, mid, high = (np.array(c, float) for c in ends[rng.integers(len(ends))])
+    low, mid, high = (np.array(c, float) for c in _RAMPS[rng.integers(len(_RAMPS))])
     rgb = np.where(t < 0.5, low + (mid - low) * 2 * t, mid + (high - mid) * (2 * t - 1)).astype(
         np.uint8
     )
