@@ -26,6 +26,7 @@ _VERBS = (
     "doctor",
     "models",
     "evaluate",
+    "boxes",
 )
 
 # Typer offers no public name for the base of its usage errors.

@@ -44,6 +44,17 @@ def replace_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     _flush_folder(target.parent)
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make the folder `path` and those above it; `UserError` where that cannot be."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Cannot make the folder {os.fspath(path)!r}: {error.strerror or error}."
+        ) from error
+    return Path(path)
+
+
 def _make_temporary(target: Path) -> Path:
     """Create an empty hidden file beside `target`, with the permissions a plain open would give."""
     if target.is_dir():
