@@ -3,6 +3,8 @@
 Everything is drawn with Pillow's own font, so a figure depends on the seed alone and not on the
 fonts of a machine. Each `draw_*` function returns an RGB image whose ink touches its edges: the
 extent of the image is the extent of the panel.
+
+More than 300 lines: one small drawing function for each kind of panel, all of one form.
 """
 
 from __future__ import annotations

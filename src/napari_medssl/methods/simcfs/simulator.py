@@ -7,6 +7,8 @@ irregular and nested layouts, letters, headings, legends, multi-part panels, bla
 What a panel is: with letters, all that a letter names (letter, title, axis labels, every part);
 without letters, each image by its own edges and each plot by its ink. Headings, shared legends and
 shared colour bars belong to no panel.
+
+More than 300 lines: the parts of a figure depend on one style and one set of extents.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Every network that we ship, with a batch to try it on: the CUDA tests walk this list.
+
+A new method adds one `Network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Network:
+    """How to build a network, run it on a fixed batch, and compute its training loss."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    forward: Callable[[nn.Module, str], tuple[Tensor, ...]]
+    loss: Callable[[nn.Module, str], Tensor]
+
+
+def _figures(device: str) -> tuple[Tensor, list[Tensor]]:
+    """Return two figures of bright panels on white, and the panels' boxes."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.ones(2, 3, 128, 160)
+    boxes = torch.tensor([[8.0, 8, 72, 60], [80, 8, 152, 60], [8, 68, 152, 120]])
+    for image in images:
+        for x0, y0, x1, y1 in boxes.int().tolist():
+            image[:, y0:y1, x0:x1] = torch.rand(3, y1 - y0, x1 - x0, generator=generator)
+    return images.to(device), [boxes.to(device)] * 2
+
+
+def _panel_network() -> nn.Module:
+    from napari_medssl.methods.simcfs.network import NetworkConfig, PanelNetwork
+
+    torch.manual_seed(0)
+    return PanelNetwork(NetworkConfig(width=8))
+
+
+def _panel_loss(network: nn.Module, device: str) -> Tensor:
+    from napari_medssl.methods.simcfs.detector import LossWeights, detection_loss
+
+    return detection_loss(network, *_figures(device), LossWeights(side_unit="panel"))[0]
+
+
+NETWORKS = (
+    Network(
+        name="simcfs panel detector",
+        build=_panel_network,
+        forward=lambda network, device: network(_figures(device)[0]),
+        loss=_panel_loss,
+    ),
+)

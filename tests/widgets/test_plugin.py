@@ -1,0 +1,39 @@
+"""The plugin in a real viewer: every sample opens, every widget docks quickly."""
+
+import time
+
+import pytest
+from npe2 import PluginManager, PluginManifest
+
+from napari_medssl.__main__ import PLUGIN, SAMPLE
+
+pytestmark = pytest.mark.gui
+
+CONTRIBUTIONS = PluginManifest.from_distribution(PLUGIN).contributions
+SAMPLES = [sample.key for sample in CONTRIBUTIONS.sample_data]
+WIDGETS = [widget.display_name for widget in CONTRIBUTIONS.widgets or ()]
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    PluginManager.instance().discover()
+    return make_napari_viewer_proxy()
+
+
+@pytest.mark.parametrize("key", SAMPLES)
+def test_a_sample_opens_as_an_image(viewer, key):
+    viewer.open_sample(PLUGIN, key)
+    assert [layer.rgb for layer in viewer.layers] == [True]
+
+
+@pytest.mark.parametrize("name", WIDGETS)
+def test_a_widget_docks_in_less_than_400_ms(viewer, name):
+    viewer.window.add_plugin_dock_widget(PLUGIN, name)  # the first time imports napari's parts
+    viewer.window.remove_dock_widget("all")
+    began = time.process_time()
+    viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    assert time.process_time() - began < 0.4
+
+
+def test_the_start_command_names_a_sample_that_is_there():
+    assert SAMPLE in SAMPLES
