@@ -62,7 +62,7 @@ def _smooth(rng: Rng, size: int, sigma: float) -> np.ndarray:
 
 
 def _byte(values: np.ndarray) -> np.ndarray:
-    return np.clip(values * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values * 255, 0, 255).astype(np.uint8))
 
 
 def _grey(values: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def _labels(rng: Rng, size: int) -> np.ndarray:
     field = np.stack([_smooth(rng, size, rng.uniform(8, 30)) for _ in range(count)]).argmax(axis=0)
     palette = rng.integers(0, 256, (count, 3))
     palette[0] = rng.choice([0, 255, 68])
-    return palette[field].astype(np.uint8)
+    return np.asarray(palette[field].astype(np.uint8))
 
 
 def _mask(rng: Rng, size: int) -> np.ndarray:
