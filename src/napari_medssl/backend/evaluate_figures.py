@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.splitters import Split, make_splitter
 from napari_medssl.backend.true_figures import TrueFigure, read_true_figures
 from napari_medssl.io.boxes import Box
 from napari_medssl.io.images import ImageRef, read_image
@@ -27,7 +28,6 @@ from napari_medssl.methods.simcfs.metrics import (
     mean_figure_f1,
 )
 
-GUTTERS = "gutters"
 LOWEST_SCORE = 0.01
 
 
@@ -95,24 +95,6 @@ class FiguresReport:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
-Split = Callable[[np.ndarray, float | None], list[Box]]
-"""Takes an image (Y, X, 3) and the lowest score (None: the default) and gives boxes."""
-
-
-def make_splitter(config: EvaluateFiguresConfig) -> Split:
-    """Return what separates an image for `config`: the baseline or a loaded detector."""
-    if config.model == GUTTERS:
-        from napari_medssl.methods.simcfs.gutters import split_by_gutters
-
-        return lambda image, score: [Box(*box, score=1.0) for box in split_by_gutters(image)]
-    from napari_medssl.backend.figures import SeparateConfig, Separator
-
-    separator = Separator(SeparateConfig(model=config.model, device=config.device))
-    return lambda image, score: (
-        separator.separate(image) if score is None else separator.separate(image, score=score)
-    )
-
-
 def evaluate_figures(
     config: EvaluateFiguresConfig,
     *,
@@ -129,7 +111,7 @@ def evaluate_figures(
     figures = read_true_figures(config.data)
     if not figures:
         raise UserError(f"{str(config.data)!r} has no annotated figure.")
-    split = split or make_splitter(config)
+    split = split or make_splitter(config.model, config.device)
     kept: list[_Separated] = []
     failures: list[tuple[str, str]] = []
     for done, figure in enumerate(figures):

@@ -27,6 +27,7 @@ _VERBS = (
     "models",
     "evaluate",
     "boxes",
+    "harvest",
 )
 
 # Typer offers no public name for the base of its usage errors.
