@@ -24,7 +24,7 @@ class SnapConfig:
     dirt: float = 0.004  # share of an edge's length that may be noise
     blank_weight: float = 1.0
     step_weight: float = 0.6
-    distance_weight: float = 0.4
+    distance_weight: float = 0.3
     border_step: float = 0.5  # step that the image border counts as
     least: float = 0.1  # an edge with less evidence than this stays where it is
 
