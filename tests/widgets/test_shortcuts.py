@@ -58,7 +58,19 @@ def test_the_cheat_sheet_lists_every_shortcut(registry, qtbot):
 
 
 @pytest.mark.parametrize(
-    ("keys", "shown"), [("Control-Shift-Z", "Ctrl+Shift+Z"), ("Delete", "Del"), ("-", "-")]
+    "key",
+    [
+        *"Up Down Left Right PageUp PageDown Insert Delete Home".split(),
+        *"End Escape Backspace F1 Space Enter Tab A [ - Shift--".split(),
+    ],
+)
+def test_every_key_of_napari_has_words(key):
+    assert Shortcut(key, "t", "g", print).shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [("Control-Shift-Z", "Ctrl+Shift+Z"), ("Delete", "Del"), ("PageDown", "PgDown"), ("-", "-")],
 )
 def test_keys_are_shown_as_the_system_writes_them(keys, shown):
     assert Shortcut(keys, "t", "g", print).shown == shown

@@ -38,7 +38,14 @@ class Shortcut:
     @property
     def shown(self) -> str:
         """The keys as this system writes them: "Ctrl+Z", or the signs of a Mac."""
-        names = {"Control": "Ctrl", "Escape": "Esc", "Delete": "Del"}
+        names = {
+            "Control": "Ctrl",
+            "Escape": "Esc",
+            "Delete": "Del",
+            "Insert": "Ins",
+            "PageUp": "PgUp",
+            "PageDown": "PgDown",
+        }
         if self.keys == "-":
             return "-"
         parts = [names.get(part, part) for part in _split(self.keys)]
@@ -129,4 +136,4 @@ class CheatSheet(QDialog):
         layout = QVBoxLayout(self)
         layout.addWidget(text)
         layout.addWidget(buttons)
-        self.resize(420, 520)
+        self.resize(460, 640)
