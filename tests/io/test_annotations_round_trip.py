@@ -113,6 +113,14 @@ def test_whole_pixels_come_back_from_yolo_exactly(tmp_path_factory, numbers, sid
     assert read_boxes(folder).images[0].boxes == (want,)
 
 
+@pytest.mark.parametrize(
+    "name", ["\x85", "a\u2028b", "yes", "1", "- x: [y]", "# no", "é", "😀", "a" * 300]
+)
+def test_class_names_that_yaml_might_change_come_back_from_yolo(tmp_path, name):
+    write_boxes([ImageBoxes("a.png", 9, 9, (Box(0, 0, 1, 1, category=name),))], tmp_path, "yolo")
+    assert read_boxes(tmp_path).images[0].boxes[0].category == name
+
+
 def test_order_of_the_images_comes_back_from_yolo(tmp_path):
     listed = [ImageBoxes(f"{name}.png", 9, 9) for name in ("b", "a10", "a2", "c")]
     write_boxes(listed, tmp_path, "yolo")

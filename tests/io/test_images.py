@@ -403,3 +403,34 @@ def test_bad_file_gives_a_line_or_a_picture(data_file):
 
 def test_limits_leave_room_for_any_real_figure():
     limits.check_size("poster", 14_000, 14_000)
+
+
+def test_jpeg_of_thousands_of_passes_is_refused(tmp_path):
+    path = save(tmp_path / "a.jpg", np.zeros((4000, 4000), np.uint8), progressive=True)
+    whole = path.read_bytes()
+    last = whole.rindex(b"\xff\xda")
+    path.write_bytes(whole[:last] + whole[last:-2] * 2000 + b"\xff\xd9")
+    with pytest.raises(UserError, match=r"4000 x 4000 pixels in 20\d\d passes"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2", "<i2", ">i2"])
+def test_16_bit_of_either_byte_order_is_scaled_alike(tmp_path, dtype):
+    values = np.linspace(-20_000 if "i" in dtype else 0, 30_000, 999).astype(dtype)
+    rows = np.tile(values, (5, 1))
+    tifffile.imwrite(tmp_path / "a.tif", rows, byteorder=dtype[0])
+    row = read_image(tmp_path / "a.tif")[2, :, 0].astype(int)
+    assert (np.diff(row) >= 0).all()
+    assert (row[0], row[-1]) == (0, 255)
+    assert abs(row[499] - 127.5) <= 1
+
+
+def test_large_webp_has_a_lower_limit_than_its_decoder_has_memory(tmp_path):
+    path = save(tmp_path / "a.webp", COLORS, lossless=True)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"VP8L") + 9  # 14 bits of width - 1, 14 bits of height - 1
+    bits = int.from_bytes(data[start : start + 4], "little") >> 28 << 28
+    data[start : start + 4] = (bits | 12_000 | 12_000 << 14).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="limit is 100 megapixels"):
+        read_image(path)

@@ -11,14 +11,17 @@ MAX_SIDE = 100_000
 """Longest side in pixels."""
 
 
-def check_size(name: str, width: int, height: int) -> None:
-    """Raise `UserError` if a picture of this size must not be decoded."""
+def check_size(name: str, width: int, height: int, limit: int = MAX_PIXELS) -> None:
+    """Raise `UserError` if a picture of this size must not be decoded.
+
+    `limit` is lower for kinds whose decoders need several times the memory of the picture.
+    """
     if width < 1 or height < 1:
         raise UserError(f"Cannot read {name!r}: it says that it is {width} x {height} pixels.")
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+    if width * height > limit or max(width, height) > MAX_SIDE:
         raise UserError(
             f"Cannot read {name!r}: it says that it is {width} x {height} pixels; the limit is "
-            f"{MAX_PIXELS // 1_000_000} megapixels and {MAX_SIDE} pixels a side. "
+            f"{limit // 1_000_000} megapixels and {MAX_SIDE} pixels a side. "
             "Scale it down or cut it first."
         )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.limits import check_size
+from napari_medssl.io.limits import MAX_PIXELS, check_size
 from napari_medssl.io.pixels import (
     bands,
     choose_scaling,
@@ -34,6 +34,9 @@ _FORMATS = {
 }
 _T = TypeVar("_T")
 _ORIENTATION = 0x0112
+_START_OF_SCAN = b"\xff\xda"
+_FEW_SCANS = 64  # encoders use about ten
+_MAX_SCANNED = 1_000_000_000
 
 _lock = threading.RLock()
 _quiet_depth = 0
@@ -49,7 +52,8 @@ def read_with_pillow(path: Path, kind: str, frame: int = 0) -> NDArray[np.uint8]
     with _quiet_warnings(), _open(path, kind) as image:
         if frame:
             _unlimited(lambda: image.seek(frame))
-        check_size(path.name, *image.size)
+        check_size(path.name, *image.size, _pixel_limit(image))
+        _check_scans(path, image)
         image.load()
         return turn_upright(_to_rgb(image), _orientation(image))
 
@@ -61,6 +65,24 @@ def size_with_pillow(path: Path, kind: str) -> tuple[int, int]:
         if kind != "tiff" and _orientation(image) in (5, 6, 7, 8):
             return height, width
         return width, height
+
+
+def _pixel_limit(image: Image.Image) -> int:
+    """Return how many pixels fit: some decoders hold several copies of the picture."""
+    costly = image.format == "WEBP" or bool(image.info.get("progressive"))
+    return MAX_PIXELS // 2 if costly else MAX_PIXELS
+
+
+def _check_scans(path: Path, image: Image.Image) -> None:
+    """Refuse a progressive JPEG of thousands of empty scans: each costs a pass over the picture."""
+    if not image.info.get("progressive"):
+        return
+    scans = path.read_bytes().count(_START_OF_SCAN)
+    if scans > _FEW_SCANS and scans * image.width * image.height > _MAX_SCANNED:
+        raise UserError(
+            f"Cannot read {path.name!r}: a JPEG of {image.width} x {image.height} pixels "
+            f"in {scans} passes. Save it again without progressive passes."
+        )
 
 
 def _open(path: Path, kind: str) -> Image.Image:

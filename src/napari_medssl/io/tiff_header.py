@@ -16,6 +16,9 @@ from napari_medssl.io.limits import MAX_PIXELS, check_size
 
 MAX_PAGES = 10_000
 
+MAX_BYTES = 4 * MAX_PIXELS
+"""Memory of the largest decoded page, before it becomes 8-bit RGB."""
+
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 254, 256, 257, 258, 259
 _ORIENTATION, _SAMPLES, _TILE_WIDTH, _TILE_HEIGHT = 274, 277, 322, 323
 _WANTED = frozenset((254, 256, 257, 258, 259, 274, 277, 322, 323))
@@ -69,7 +72,7 @@ def check_page(page: TiffPage, name: str) -> None:
     """Raise `UserError` if decoding `page` could take more memory than any honest page."""
     check_size(name, page.width, page.height)
     size = page.width * page.height * page.samples * max(page.bits, 1) // 8
-    if page.samples > 64 or page.bits > 64 or size > 8 * MAX_PIXELS:
+    if page.samples > 64 or page.bits > 64 or size > MAX_BYTES:
         raise UserError(
             f"Cannot read {name!r}: it says that a pixel has {page.samples} samples "
             f"of {page.bits} bits, {size // 1_000_000} MB in all."

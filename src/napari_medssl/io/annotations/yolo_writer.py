@@ -62,7 +62,9 @@ def _line(number: int, box: Box, image: ImageBoxes) -> str:
 
 def _yaml(classes: list[str]) -> str:
     content = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(classes))}
-    return str(yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
+    # Line ends of other alphabets would be folded into spaces if they were written as they are.
+    readable = all(name.isprintable() for name in classes)
+    return str(yaml.safe_dump(content, allow_unicode=readable, sort_keys=False))
 
 
 def _encodable(text: str) -> str:
