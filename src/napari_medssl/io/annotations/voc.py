@@ -133,7 +133,9 @@ def _polygon(entry: Element, axis: str) -> list[float]:
 
 
 def _text(entry: Element, where: str) -> str:
-    return (entry.findtext(where) or "").strip()
+    """Return the text of a child; white space counts as a part of it unless it breaks lines."""
+    text = entry.findtext(where) or ""
+    return text.strip() if "\n" in text or not text.strip() else text
 
 
 def _number(entry: Element, where: str) -> float | None:
