@@ -28,7 +28,7 @@ class SimulateConfig:
     count: int = option(100, help="How many figures to make.", min=1)
     seed: int = option(0, help="The same seed makes the same figures.", min=0)
     most_panels: int = option(30, help="Most panels in one figure.", min=1, max=200)
-    single: float = option(0.14, help="Share of single figures.", min=0, max=1)
+    single: float = option(0.2, help="Share of single figures.", min=0, max=1)
     intra_class: bool = option(
         True, help="Also make the hard cases: touching panels, all of one class."
     )

@@ -26,6 +26,7 @@ from napari_medssl.backend.models import (
 )
 from napari_medssl.io.boxes import Box, ImageBoxes
 from napari_medssl.io.images import ImageRef, read_image, scan_images
+from napari_medssl.methods.simcfs.evidence import LineEvidence, snap_boxes
 from napari_medssl.methods.simcfs.resolve import Proposals, resolve
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def in_reading_order(boxes: Sequence[Box]) -> list[Box]:
 def _as_boxes(image: np.ndarray, panels: Proposals, *, snap: bool) -> list[Box]:
     height, width = image.shape[:2]
     boxes = panels.boxes
+    if snap:
+        boxes = snap_boxes(LineEvidence.of(image), boxes)
     found = []
     for (x0, y0, x1, y1), score in zip(boxes.tolist(), panels.scores.tolist(), strict=True):
         x0, y0 = max(0, round(x0)), max(0, round(y0))

@@ -27,6 +27,11 @@ class Layout:
     rows: int = 0
     columns: int = 0
 
+    def scaled(self, s: float) -> Layout:
+        """Return the layout `s` times as large."""
+        cells = tuple((x0 * s, y0 * s, x1 * s, y1 * s) for x0, y0, x1, y1 in self.cells)
+        return Layout(self.width * s, self.height * s, cells, self.rows, self.columns)
+
 
 def grid(rng: Rng, width: float, count: int, gap: float, aspect: float | None = None) -> Layout:
     """Equal cells; the last row may be incomplete, and sometimes a cell is left empty."""
@@ -71,10 +76,7 @@ def row_restricted(rng: Rng, width: float, count: int, gap: float) -> Layout:
 def column_restricted(rng: Rng, width: float, count: int, gap: float) -> Layout:
     """Columns of panels of one width each: a row-restricted layout turned."""
     turned = row_restricted(rng, width, count, gap)
-    scale = 1.0
-    cells = tuple(
-        (y0 * scale, x0 * scale, y1 * scale, x1 * scale) for x0, y0, x1, y1 in turned.cells
-    )
+    cells = tuple((y0, x0, y1, x1) for x0, y0, x1, y1 in turned.cells)
     return Layout(turned.height, turned.width, cells)
 
 
