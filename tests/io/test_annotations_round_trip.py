@@ -11,7 +11,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.annotations import read_boxes, write_boxes
 from napari_medssl.io.boxes import Box, ImageBoxes
 
-settings.register_profile("files", deadline=None, max_examples=60)
+settings.register_profile("files", deadline=None, max_examples=30)
 FILES = settings.get_profile("files")
 
 SIDES = st.integers(1, 20_000)

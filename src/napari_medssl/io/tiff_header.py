@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,8 +58,9 @@ def read_pages(path: Path) -> list[TiffPage]:
     before the first whole one.
     """
     try:
-        with path.open("rb") as stream:
-            pages = _walk(stream, path.name)
+        state = path.stat()
+        # Kept while the file is as it was: reading a stack page by page walks its chain once.
+        pages = list(_known_pages(path, state.st_mtime_ns, state.st_size))
     except (struct.error, OSError, OverflowError) as error:
         raise UserError(
             f"Cannot read {path.name!r}: the TIFF header is cut off or damaged."
@@ -93,6 +95,12 @@ def tiff_size(path: Path, page: int) -> tuple[int, int]:
     chosen = choose_page(path, page)
     size = (chosen.width, chosen.height)
     return (size[1], size[0]) if chosen.orientation in (5, 6, 7, 8) else size
+
+
+@lru_cache(maxsize=8)
+def _known_pages(path: Path, changed_ns: int, size: int) -> tuple[TiffPage, ...]:
+    with path.open("rb") as stream:
+        return tuple(_walk(stream, path.name))
 
 
 def _walk(stream: BinaryIO, name: str) -> list[TiffPage]:
