@@ -187,3 +187,35 @@ def test_kill_at_any_moment_loses_less_than_two_seconds(tmp_path, delay_s):
         assert label >= max(old_enough, default=0)
         store.undo()
         assert store[1].label == (str(label - 1) if label else "")
+
+
+def test_records_may_wait_for_others_but_a_flush_does_not(tmp_path, monkeypatch):
+    syncs = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (syncs.append(handle), sync(handle)))
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.delay_s = 60.0
+    syncs.clear()  # making the file synced it
+    for number in range(5):
+        journal.append({"n": number})
+        time.sleep(0.01)
+    assert journal.pending == 5
+    assert not syncs
+    assert journal.flush(5.0)
+    assert len(syncs) == 1
+    journal.append({"n": 5})
+    assert journal.close(5.0)
+    assert [record["n"] for record in read_journal(tmp_path / "journal.jsonl").records] == [
+        *range(6)
+    ]
+
+
+def test_a_record_is_written_when_its_delay_is_over(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.delay_s = 0.05
+    journal.append({"n": 1})
+    end = time.monotonic() + 5
+    while journal.pending and time.monotonic() < end:
+        time.sleep(0.01)
+    assert read_journal(tmp_path / "journal.jsonl").records == ({"n": 1},)
+    journal.close()

@@ -80,6 +80,11 @@ class Journal:
     path
         File to append to; made if missing. A torn last line is cut off first.
 
+    Attributes
+    ----------
+    delay_s
+        Longest time that a record may wait for others to be written with it; 0 writes at once.
+
     Notes
     -----
     `append` returns at once; the record is on disk after the next sync, a fraction of a second
@@ -89,6 +94,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.delay_s = 0.0
+        self._is_hurried = False
         self._pending: list[bytes] = []
         self._condition = threading.Condition()
         self._error: str | None = None
@@ -124,6 +131,8 @@ class Journal:
         """Wait until all is on disk; return False if that did not come about in time."""
         end = time.monotonic() + timeout_s
         with self._condition:
+            self._is_hurried = True
+            self._condition.notify_all()
             while self._pending or self._is_writing:
                 if not self._condition.wait(max(0.0, end - time.monotonic())):
                     return not (self._pending or self._is_writing)
@@ -165,8 +174,9 @@ class Journal:
                     self._condition.wait()
                 if not self._pending or (self._is_closing and self._error is not None):
                     return
+                self._gather()
                 batch, self._pending = self._pending, []
-                self._is_writing = True
+                self._is_writing, self._is_hurried = True, False
             error = self._write(b"".join(batch))
             with self._condition:
                 self._error = error
@@ -176,6 +186,15 @@ class Journal:
                 self._condition.notify_all()
                 if error is not None:
                     self._condition.wait(_RETRY_S)
+
+    def _gather(self) -> None:
+        """Let `delay_s` pass, in which more records may come; `flush` and `close` cut it short."""
+        end = time.monotonic() + self.delay_s
+        while not (self._is_hurried or self._is_closing):
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            self._condition.wait(left)
 
     def _write(self, data: bytes) -> str | None:
         """Append and sync; on failure cut the file back, so that a retry repeats nothing."""
