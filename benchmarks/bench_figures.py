@@ -26,7 +26,6 @@ from napari_medssl.methods.simcfs.pool import Pool, made_textures
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "RESULTS.md"
-_MARK = "<!-- figures -->"
 
 Row = tuple[str, str, str]
 
@@ -147,17 +146,19 @@ def main() -> None:
         notes.append(f"Separation not timed: {error}")
     rows += time_evidence(images, arguments.repeats)
     notes.append(f"Simulator: {simulator_speed(60):.1f} figures/s in one process.")
-    text = table(device, images, rows, notes)
+    text = table(device, arguments.model, images, rows, notes)
     print(text)
     if not arguments.dry_run:
-        write_section(text)
+        write_section(text, "figures", "Figure separation", Path(__file__).name)
 
 
-def table(device: str, images: list[np.ndarray], rows: list[Row], notes: list[str]) -> str:
+def table(
+    device: str, model: str, images: list[np.ndarray], rows: list[Row], notes: list[str]
+) -> str:
     """Return the results as Markdown, with the device named."""
     sides = [max(image.shape[:2]) for image in images]
     lines = [
-        f"Device: {device_name(device)}. {len(images)} figures, longer side "
+        f"Device: {device_name(device)}. Model: {model}. {len(images)} figures, longer side "
         f"{min(sides)} to {max(sides)} px (median {int(np.median(sides))}).",
         "",
         "| part | median, ms per figure | 95th percentile, ms |",
@@ -169,12 +170,13 @@ def table(device: str, images: list[np.ndarray], rows: list[Row], notes: list[st
     return "\n".join(lines)
 
 
-def write_section(text: str) -> None:
-    """Replace the section between the two marks of RESULTS.md, or add it."""
+def write_section(text: str, name: str, title: str, script: str) -> None:
+    """Replace the section `name` of RESULTS.md, between two marks, or add it."""
+    mark = f"<!-- {name} -->"
     content = RESULTS.read_text() if RESULTS.exists() else "# Benchmark results\n"
-    head = "## Figure separation\n\nMade by `python benchmarks/bench_figures.py`."
-    section = f"{_MARK}\n{head}\n\n{text}\n{_MARK}"
-    parts = content.split(_MARK)
+    head = f"## {title}\n\nMade by `python benchmarks/{script}`."
+    section = f"{mark}\n{head}\n\n{text}\n{mark}"
+    parts = content.split(mark)
     if len(parts) == 3:
         content = parts[0] + section + parts[2]
     else:

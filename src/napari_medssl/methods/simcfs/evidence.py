@@ -144,11 +144,12 @@ def snap_box(
 def snap_boxes(
     evidence: LineEvidence,
     boxes: np.ndarray,
-    share: float = 0.06,
+    share: float = 0.08,
     config: SnapConfig = _DEFAULT,
 ) -> np.ndarray:
     """Return boxes (N, 4) snapped, each edge by at most `share` of its box's width or height.
 
+    About twice the usual error of an edge is best: 0.05 for errors of 2 %, 0.1 for 6 %.
     The result is int, clamped to the image, in the same order.
     """
     boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
