@@ -266,6 +266,16 @@ def test_named_files_that_are_no_pictures_are_failures(tmp_path):
     assert "not a plain file" in reasons
 
 
+def test_folder_that_cannot_be_listed_is_a_failure(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    ((name, reason),) = scan_images([tmp_path]).failures
+    assert name == str(tmp_path)
+    assert "Permission denied" in reason
+
+
 def test_picture_named_twice_is_listed_once(tmp_path):
     path = save(tmp_path / "a.png", COLORS)
     assert len(list_images([path, tmp_path, str(path)])) == 1

@@ -82,7 +82,7 @@ def scan_images(
     for given in paths:
         named = ImageRef.parse(given)
         is_folder = named.page is None and named.path.is_dir()
-        for path in _files_below(named.path, recursive) if is_folder else [named.path]:
+        for path in _files_below(named.path, recursive, failures) if is_folder else [named.path]:
             try:
                 found = [named] if named.page else _refs_of(path)
                 if named.page:
@@ -199,14 +199,19 @@ def _refs_of(path: Path) -> list[ImageRef]:
     return [whole]
 
 
-def _files_below(folder: Path, recursive: bool) -> Iterator[Path]:
-    """Give the files of a folder that are not hidden, in natural order, then those below."""
+def _files_below(folder: Path, recursive: bool, failures: list[tuple[str, str]]) -> Iterator[Path]:
+    """Give the files of a folder that are not hidden, in natural order, then those below.
+
+    A folder that cannot be listed is added to `failures`.
+    """
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
-    except OSError:
+    except OSError as error:
+        reason = f"Cannot list the folder {str(folder)!r}: {error.strerror or error}."
+        failures.append((str(folder), reason))
         return
     visible = [entry for entry in entries if not entry.name.startswith(".")]
     yield from (entry for entry in visible if not entry.is_dir())
     for entry in visible if recursive else ():
         if entry.is_dir() and not entry.is_symlink():
-            yield from _files_below(entry, recursive)
+            yield from _files_below(entry, recursive, failures)
