@@ -25,9 +25,12 @@ from napari_medssl.cli import _console
 _VERBS = (
     "doctor",
     "models",
-    "evaluate",
+    "separate",
     "boxes",
     "harvest",
+    "simulate",
+    "train",
+    "evaluate",
 )
 
 # Typer offers no public name for the base of its usage errors.

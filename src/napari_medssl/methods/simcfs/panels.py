@@ -62,6 +62,7 @@ class PanelPainter:
         rng, style = self.rng, self.style
         x0, y0, x1, y1 = area
         mark = text_image(letter, style.letter_size, style.theme.ink, style.ground, bold=True)
+        mark = mark.crop((0, 0, min(mark.width, x1 - x0), mark.height))
         self.canvas.paste(mark, (x0, y0))
         extents.append((x0, y0, x0 + mark.width, y0 + mark.height))
         if rng.random() < 0.6:
@@ -91,6 +92,7 @@ class PanelPainter:
         x0, y0, x1 = at
         size = theme.font_size + int(rng.integers(0, 4))
         mark = text_image(words(rng, 3), size, theme.ink, self.style.ground, bold=theme.bold)
+        mark = mark.crop((0, 0, max(1, min(mark.width, int(x1 - x0))), mark.height))
         centred = rng.random() < 0.7
         x = round(x0 + (max(0.0, (x1 - x0 - mark.width) / 2) if centred else 0))
         self.canvas.paste(mark, (x, round(y0)))
