@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,12 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.figure_pool import SimulateConfig, load_pool, simulate_figures
+from napari_medssl.backend.figure_pool import (
+    SimulateConfig,
+    load_pool,
+    pool_sources,
+    simulate_figures,
+)
 from napari_medssl.backend.figures import (
     SeparateConfig,
     Separator,
@@ -20,11 +26,12 @@ from napari_medssl.backend.figures import (
     separate_files,
 )
 from napari_medssl.backend.jobs import Cancelled
-from napari_medssl.backend.models import load_card, read_weights
+from napari_medssl.backend.models import DataSource, load_card, read_weights
 from napari_medssl.backend.train_figures import TrainFiguresConfig, train_figures
 from napari_medssl.cli import main
 from napari_medssl.io.annotations import read_boxes
 from napari_medssl.io.boxes import Box
+from napari_medssl.methods.simcfs.resolve import Proposals
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +231,75 @@ def test_simulate_verb(pool, tmp_path, capsys):
     assert (tmp_path / "s" / "annotations.json").is_file()
     assert run("simulate", "figures", "--pool", pool, "--out", tmp_path / "s", "--count", 0) == 2
     assert "'0' is out of range" in capsys.readouterr().err
+
+
+class FixedSeparator(Separator):
+    """A separator whose looks give what a test wants, by the side of the look."""
+
+    def __init__(self, looks: dict[int, Proposals], config: SeparateConfig, score: float) -> None:
+        self.config, self.default_score, self.looks = config, score, looks
+        self._turn = threading.Lock()
+
+    def _look(self, image, long_side):
+        return self.looks[long_side]
+
+
+def proposals(boxes, scores) -> Proposals:
+    return Proposals(np.array(boxes, float).reshape(-1, 4), np.array(scores, float))
+
+
+def fixed(looks, **changes) -> FixedSeparator:
+    return FixedSeparator(looks, SeparateConfig(snap=False, **changes), 0.5)
+
+
+FIGURE = np.arange(200 * 300 * 3, dtype=np.uint32).astype(np.uint8).reshape(200, 300, 3)
+
+
+def test_a_figure_with_one_panel_is_that_panel_whole():
+    separator = fixed({448: proposals([[20, 20, 280, 180]], [0.8])})
+    assert separator.separate(FIGURE) == [Box(0, 0, 300, 200, score=0.8)]
+
+
+def test_a_figure_without_a_sure_panel_is_one_panel_of_the_best_score():
+    separator = fixed({448: proposals([[20, 20, 150, 180], [160, 20, 280, 180]], [0.4, 0.3])})
+    assert separator.separate(FIGURE) == [Box(0, 0, 300, 200, score=0.4)]
+
+
+def test_a_score_that_was_asked_for_is_kept_to():
+    separator = fixed({448: proposals([[20, 20, 150, 180], [160, 20, 280, 180]], [0.4, 0.3])})
+    assert separator.separate(FIGURE, score=0.6) == []
+    assert len(separator.separate(FIGURE, score=0.2)) == 2
+
+
+def test_an_empty_page_has_no_panel():
+    separator = fixed({448: proposals([[20, 20, 280, 180]], [0.8])})
+    assert separator.separate(np.full((200, 300, 3), 255, np.uint8)) == []
+
+
+def test_many_small_panels_are_looked_at_again():
+    small = [[x, y, x + 20, y + 20] for y in (0, 100) for x in range(0, 300, 30)]
+    again = [[0, 0, 150, 200], [150, 0, 300, 200]]
+    looks = {448: proposals(small, [0.9] * 20), 768: proposals(again, [0.9, 0.9])}
+    assert len(fixed(looks).separate(FIGURE)) == 2
+    assert len(fixed(looks, dense_side=0).separate(FIGURE)) == 20
+
+
+def test_few_small_panels_are_looked_at_once():
+    few = [[x, 0, x + 20, 20] for x in range(0, 200, 40)]
+    assert len(fixed({448: proposals(few, [0.9] * 5)}).separate(FIGURE)) == 5
+
+
+def test_sides_without_a_multiple_of_32_are_refused(pool, tmp_path):
+    config = small(pool, tmp_path / "m.safetensors", smallest=321, largest=350)
+    with pytest.raises(UserError, match="multiple of 32"):
+        train_figures(config)
+
+
+def test_the_card_names_the_sources_of_the_pool(pool, tmp_path):
+    assert pool_sources(pool)[0].licence == "not stated"
+    sources = [{"name": "hearts", "licence": "CC BY 4.0", "source": "a page"}]
+    (tmp_path / "sources.json").write_text(json.dumps(sources))
+    assert pool_sources(tmp_path) == (DataSource("hearts", "CC BY 4.0", "a page"),)
+    (tmp_path / "sources.json").write_text('{"name": 3}')
+    with pytest.raises(UserError, match="name and licence"):
+        pool_sources(tmp_path)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "simcfs-figures"
 ARCHITECTURE = "simcfs.PanelNetwork"
+_MANY, _SMALL = 8, 72  # dense: at least so many panels, smaller than so many pixels
 PAD = 114  # the grey that fills up to a multiple of the largest stride, as in training
 
 
@@ -52,11 +53,19 @@ class SeparateConfig:
         "auto", help="Where the network runs.", choices=("auto", "cpu", "cuda", "mps")
     )
     long_side: int = option(
-        640,
+        448,
         help="Longer side of a figure inside the network.",
         unit="px",
         min=128,
         max=2048,
+        advanced=True,
+    )
+    dense_side: int = option(
+        768,
+        help="Longer side in a second look at figures of many small panels; 0 for none.",
+        unit="px",
+        min=0,
+        max=4096,
         advanced=True,
     )
     snap: bool = option(
@@ -90,6 +99,9 @@ class Separator:
     def separate(self, image: np.ndarray, *, score: float | None = None) -> list[Box]:
         """Return the panels of a figure in reading order, each with its score.
 
+        A figure in which at most one panel is found is not compound: the panel is the whole
+        figure. It keeps the score that was found, and is left out where that is less than asked.
+
         Parameters
         ----------
         image
@@ -99,21 +111,38 @@ class Separator:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"image is {image.dtype} {image.shape}; due is uint8 (Y, X, 3).")
-        least = score if score is not None else self.config.score
-        least = self.default_score if least is None else least
+        asked = score if score is not None else self.config.score
         with self._turn:
             proposals = self.propose(image)
-        panels = resolve(proposals, least)
+        panels = resolve(proposals, self.default_score if asked is None else asked)
+        if len(panels) <= 1:
+            return _whole_figure(image, proposals, 0.0 if asked is None else asked)
         return in_reading_order(_as_boxes(image, panels, snap=self.config.snap))
 
     def propose(self, image: np.ndarray) -> Proposals:
-        """Return every proposal above score 0.01 in pixels of the image, overlaps kept."""
+        """Return every proposal above score 0.01 in pixels of the image, overlaps kept.
+
+        Small panels are looked at again, larger: the network was trained on panels of a certain
+        range of sizes, and a figure of a hundred panels falls below it.
+        """
+        proposals = self._look(image, self.config.long_side)
+        dense = self.config.dense_side
+        if dense <= self.config.long_side:
+            return proposals
+        boxes = resolve(proposals, self.default_score).boxes
+        if len(boxes) < _MANY:
+            return proposals
+        side = np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1))
+        small = side * self.config.long_side / max(image.shape[:2])
+        return self._look(image, dense) if small < _SMALL else proposals
+
+    def _look(self, image: np.ndarray, long_side: int) -> Proposals:
         import torch
 
         from napari_medssl.methods.simcfs.detector import propose
 
         height, width = image.shape[:2]
-        scale = self.config.long_side / max(height, width)
+        scale = long_side / max(height, width)
         square = letterbox(image, scale)
         tensor = torch.from_numpy(square.transpose(2, 0, 1)).to(self.device).float() / 255
         boxes, scores = propose(self.network, tensor)
@@ -145,6 +174,13 @@ def in_reading_order(boxes: Sequence[Box]) -> list[Box]:
         else:
             rows.append([box])
     return [box for row in rows for box in sorted(row, key=lambda b: b.x0)]
+
+
+def _whole_figure(image: np.ndarray, proposals: Proposals, least: float) -> list[Box]:
+    score = round(float(proposals.scores.max(initial=0.0)), 4)
+    if score < least or np.ptp(image.reshape(-1, 3), axis=0).max() == 0:  # an empty page
+        return []
+    return [Box(0, 0, image.shape[1], image.shape[0], score=score)]
 
 
 def _as_boxes(image: np.ndarray, panels: Proposals, *, snap: bool) -> list[Box]:

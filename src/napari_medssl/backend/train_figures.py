@@ -17,10 +17,10 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import load_checkpoint, save_checkpoint
 from napari_medssl.backend.config import option
 from napari_medssl.backend.device import choose_device
+from napari_medssl.backend.figure_pool import pool_sources
 from napari_medssl.backend.figures import ARCHITECTURE
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import (
-    DataSource,
     ModelCard,
     Recipe,
     find_weights,
@@ -55,11 +55,10 @@ class TrainFiguresConfig:
     width: int = option(24, help="Channels of the first layer.", min=8, advanced=True)
     depth: int = option(1, help="Residual blocks in a stage.", min=1, advanced=True)
     workers: int = option(1, help="Processes that simulate figures.", min=0, advanced=True)
+    smallest: int = option(320, help="Least side of a training figure.", unit="px", advanced=True)
+    largest: int = option(576, help="Largest side of a training figure.", unit="px", advanced=True)
     checkpoint_every: int = option(200, help="Steps between checkpoints.", min=1, advanced=True)
     resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")
-
-
-SIZES = (288, 320, 352, 384, 416, 448)
 
 
 def train_figures(
@@ -148,7 +147,7 @@ class _Run:
             load_pool(config.pool), SimulateConfig(intra_class=config.intra_class)
         )
         figures = SimulatedFigures(
-            simulator, config.steps * config.batch, config.batch, SIZES, seed=config.seed
+            simulator, config.steps * config.batch, config.batch, _sizes(config), seed=config.seed
         )
         workers = config.workers
         return torch.utils.data.DataLoader(
@@ -214,15 +213,13 @@ class _Run:
                 duration_s=round(duration_s, 1),
                 hardware=self.device,
             ),
-            data=(
-                DataSource(f"figures simulated from the pool {config.pool.name!r}", "of the pool"),
-            ),
+            data=pool_sources(config.pool),
             metrics={"score_threshold": 0.3},
             licence="BSD-3-Clause",
             version="1",
-            description="Finds the panels of compound figures.",
+            description="Finds the panels of compound figures; trained on simulated ones alone.",
         )
-        card = write_model(config.out, self.average.state_dict(), card)
+        card = write_model(config.out, _halved(self.average), card)
         self.checkpoint.unlink(missing_ok=True)
         return card
 
@@ -235,6 +232,12 @@ def _comparable(config: TrainFiguresConfig) -> dict[str, Any]:
     return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
 
 
+def _halved(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Weights in half precision, half the file; normalisation statistics as they are."""
+    state = network.state_dict()
+    return {name: value.half() if value.ndim > 1 else value for name, value in state.items()}
+
+
 def _load_start(network: nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
     try:
         network.load_state_dict(state)
@@ -242,6 +245,17 @@ def _load_start(network: nn.Module, state: dict[str, torch.Tensor], name: str) -
         raise UserError(
             f"Model {name!r} has another shape than the one to train. Give its --width and --depth."
         ) from None
+
+
+def _sizes(config: TrainFiguresConfig) -> tuple[int, ...]:
+    """Sides of training squares: the multiples of 32, the largest stride, that were asked for."""
+    sizes = tuple(range(-(-config.smallest // 32) * 32, config.largest + 1, 32))
+    if not sizes or sizes[0] < 64:
+        raise UserError(
+            f"--smallest {config.smallest} and --largest {config.largest} hold no multiple of 32 "
+            "that is at least 64. Give for example 320 and 576."
+        )
+    return sizes
 
 
 def _groups(network: nn.Module) -> list[dict[str, Any]]:

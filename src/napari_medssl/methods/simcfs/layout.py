@@ -33,11 +33,12 @@ class Layout:
         return Layout(self.width * s, self.height * s, cells, self.rows, self.columns)
 
 
-def grid(rng: Rng, width: float, count: int, gap: float, aspect: float | None = None) -> Layout:
+def grid(rng: Rng, width: float, count: int, gap: float, columns: int | None = None) -> Layout:
     """Equal cells; the last row may be incomplete, and sometimes a cell is left empty."""
-    columns = int(np.clip(round(np.sqrt(count) * rng.uniform(0.6, 1.9)), 1, count))
+    if columns is None:
+        columns = int(np.clip(round(np.sqrt(count) * rng.uniform(0.6, 1.9)), 1, count))
     rows = int(np.ceil(count / columns))
-    aspect = float(aspect if aspect is not None else rng.uniform(0.65, 1.6))
+    aspect = float(rng.uniform(0.65, 1.6) if columns > 1 else rng.uniform(2.0, 4.5))
     cell_width = (width - gap * (columns - 1)) / columns
     cell_height = cell_width / aspect
     cells = []
@@ -116,10 +117,16 @@ def nested(rng: Rng, width: float, count: int, gap: float) -> Layout:
     return Layout(outer.width, outer.height, tuple(cells))
 
 
-def draw_layout(rng: Rng, kind: str, width: float, count: int, gap: float) -> Layout:
-    """Return a layout of `kind`: "grid", "rows", "columns", "irregular" or "nested"."""
+def draw_layout(
+    rng: Rng, kind: str, width: float, count: int, gap: float, *, columns: int | None = None
+) -> Layout:
+    """Return a layout of `kind`: "grid", "rows", "columns", "irregular" or "nested".
+
+    `columns` sets the columns of a grid.
+    """
+    if kind == "grid":
+        return grid(rng, width, count, gap, columns)
     make = {
-        "grid": grid,
         "rows": row_restricted,
         "columns": column_restricted,
         "irregular": irregular,

@@ -7,6 +7,8 @@ image belongs to no panel.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -46,6 +48,8 @@ class PanelPainter:
         elif style.titles and kind == "photo" and style.letters != "inside" and y1 - y0 > 60:
             bottom = int(self._title((x0, y0, x1))[3]) + int(rng.integers(2, 9))
             area = (x0, min(bottom, y1 - 20), x1, y1)
+        if kind == "parts" and style.letters == "inside":
+            return union(self._stack(area, letter))
         if kind == "parts" and min(x1 - x0, y1 - y0) > 100:
             extents += self._parts(area)
         elif kind == "photo":
@@ -112,24 +116,62 @@ class PanelPainter:
         if rng.random() < 0.25 and y1 - y0 > 140:
             extents.append(self._title((x0 + (x1 - x0) * rng.uniform(0, 0.5), y1 - size, x1)))
             y1 -= int(size * 1.8)
-        wide = (x1 - x0) / max(1, y1 - y0)
-        columns = int(np.clip(round(rng.uniform(0.8, 2.4) * wide), 1, 5))
-        rows = 2 if wide < 1.3 and rng.random() < 0.5 else 1
-        columns = 2 if rows * columns == 1 else columns
-        gap = min(max(self.style.gap, 4.0), float(rng.integers(3, 20)))
-        w = (x1 - x0 - gap * (columns - 1)) / columns
-        h = (y1 - y0 - gap * (rows - 1)) / rows
-        same = str(rng.choice(["photo", "plot", "each", "last"]))
-        for r in range(rows):
-            for c in range(columns):
-                kind = same
-                if same == "each":
-                    kind = str(rng.choice(["photo", "plot"]))
-                elif same == "last":
-                    kind = "plot" if c == columns - 1 else "photo"
-                left, top = x0 + c * (w + gap), y0 + r * (h + gap)
-                part = (int(left), int(top), int(left + w), int(top + h))
-                extents.append(self._photo(part) if kind == "photo" else self._drawn(part, "plot"))
+        if rng.random() < 0.15 and x1 - x0 > 300:
+            x1 -= self._part_legend((x0, y0, x1, y1), extents)
+        same = str(rng.choice(["photo", "plot", "drawn", "each", "last"]))
+        captions = rng.random() < 0.35
+        for k, part in enumerate(parts := split_parts(rng, (x0, y0, x1, y1), self.style.gap)):
+            kind = same
+            if same == "each":
+                kind = str(rng.choice(["photo", "plot", "drawn"]))
+            elif same == "last":
+                kind = "plot" if k == len(parts) - 1 else "photo"
+            extents += self._part(part, kind, captioned=captions and kind == "photo")
+        return extents
+
+    def _part(self, area: Area, kind: str, *, captioned: bool) -> list[Extent]:
+        """Paint one part, an image with a caption over or under it where it is `captioned`."""
+        rng, (x0, y0, x1, y1) = self.rng, area
+        if kind != "photo":
+            return [self._drawn(area, "plot" if kind == "plot" else "any")]
+        line = int(self.style.theme.font_size * 1.6)
+        if not captioned or y1 - y0 < 4 * line:
+            return [self._photo(area)]
+        if rng.random() < 0.5:
+            return [self._title((x0, y0, x1)), self._photo((x0, y0 + line, x1, y1))]
+        photo = self._photo((x0, y0, x1, y1 - line))
+        return [photo, self._title((x0, y1 - line + 3, x1))]
+
+    def _part_legend(self, area: Area, extents: list[Extent]) -> int:
+        """Write a legend for all parts at the right; return the width that it takes."""
+        rng, theme = self.rng, self.style.theme
+        d, face = ImageDraw.Draw(self.canvas), font(theme.font_size)
+        x0, y, x1, y1 = area
+        width = min(theme.font_size * 8, (x1 - x0) // 4)
+        left, top = x1 - width, y
+        for k in range(int(rng.integers(2, 6))):
+            if y + theme.font_size > y1:
+                break
+            color = theme.palette[k % len(theme.palette)]
+            d.rectangle((left, y + 3, left + 9, y + theme.font_size), fill=color)
+            d.text((left + 14, y), words(rng, 1)[:9], fill=theme.ink, font=face)
+            y += int(theme.font_size * 1.6)
+        extents.append((left, top, x1, y))
+        return width + 8
+
+    def _stack(self, area: Area, letter: str) -> list[Extent]:
+        """Paint two or three images close together that share one letter inside one of them."""
+        rng, (x0, y0, x1, y1) = self.rng, area
+        count = int(rng.integers(2, 4))
+        gap = min(int(self.style.gap), int(rng.integers(0, 5)))
+        across = (x1 - x0) > (y1 - y0)
+        step = ((x1 - x0) if across else (y1 - y0)) / count
+        extents = []
+        for k in range(count):
+            a, b = int(k * step), int((k + 1) * step) - gap
+            part = (x0 + a, y0, x0 + b, y1) if across else (x0, y0 + a, x1, y0 + b)
+            extents.append(self._photo(part))
+        self._letter_inside(extents[0 if rng.random() < 0.5 else -1], letter)
         return extents
 
     def _pixels(self) -> np.ndarray:
@@ -180,6 +222,27 @@ class PanelPainter:
         y = y0 + int((y1 - y0 - picture.height) * place)
         self.canvas.paste(picture, (x, y))
         return (x, y, x + picture.width, y + picture.height)
+
+
+def split_parts(rng: Rng, area: Area, gap: float) -> list[Area]:
+    """Cut an area into the cells of its parts: one or two rows, columns of one or many widths."""
+    x0, y0, x1, y1 = area
+    wide = (x1 - x0) / max(1, y1 - y0)
+    if rng.random() < 0.25:  # the parts need not fill the cell
+        x1 = x0 + int((x1 - x0) * rng.uniform(0.6, 0.95))
+    columns = int(np.clip(round(rng.uniform(0.8, 2.4) * wide), 1, 5))
+    rows = 2 if wide < 1.6 and rng.random() < 0.5 else 1
+    columns = 2 if rows * columns == 1 else columns
+    gap = min(max(gap, 4.0), float(rng.integers(3, 30)))
+    share = np.ones(columns) if rng.random() < 0.5 else rng.uniform(0.5, 1.5, columns)
+    edges = x0 + np.concatenate(([0.0], np.cumsum(share / share.sum()))) * (x1 - x0 + gap)
+    h = (y1 - y0 - gap * (rows - 1)) / rows
+    parts: list[Area] = []
+    for r in range(rows):
+        top = y0 + r * (h + gap)
+        for left, right in pairwise(edges):
+            parts.append((int(left), int(top), int(right - gap), int(top + h)))
+    return parts
 
 
 def union(extents: list[Extent]) -> Extent:

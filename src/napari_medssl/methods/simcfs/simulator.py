@@ -66,6 +66,7 @@ class Simulator:
         return _finish(rng, canvas, extents, letters, self.config.long_side)
 
     def _single(self, rng: Rng) -> tuple[Image.Image, list[Extent], list[str]]:
+        """A figure of one panel: there is nothing to part, so the panel is the whole figure."""
         style = random_style(rng, self.pool, intra_class=self.config.intra_class)
         letters = "none" if rng.random() < 0.8 else "inside"
         style = replace(style, letters=letters, family="mixed", one_class=None, titles=False)
@@ -75,8 +76,9 @@ class Simulator:
         painter = PanelPainter(rng, canvas, self.pool, style)
         cell = (margin, margin, margin + w, margin + h)
         kind = str(rng.choice(["photo", "plot", "drawn"], p=[0.4, 0.25, 0.35]))
-        extent = painter.paint(cell, style.letter(0), kind)
-        return canvas, [extent], [style.letter(0) if letters != "none" else ""]
+        painter.paint(cell, style.letter(0), kind)
+        whole = (0.0, 0.0, float(canvas.width), float(canvas.height))
+        return canvas, [whole], [style.letter(0) if letters != "none" else ""]
 
     def _compound(self, rng: Rng) -> tuple[Image.Image, list[Extent], list[str]]:
         style = random_style(rng, self.pool, intra_class=self.config.intra_class)
@@ -97,6 +99,8 @@ class Simulator:
 
     def _layout(self, rng: Rng, style: Style) -> Layout:
         most = self.config.most_panels
+        if style.multipart:
+            return _multipart_layout(rng, style, most)
         high = min(most, {"photos": most, "variants": 20, "plots": 20, "mixed": 14}[style.family])
         low = min(2, high)
         count = int(np.clip(np.exp(rng.uniform(np.log(low), np.log(high + 1))), low, high))
@@ -110,8 +114,20 @@ class Simulator:
         return layout.scaled(_WORKING_SIDE / longest) if longest > _WORKING_SIDE else layout
 
 
+def _multipart_layout(rng: Rng, style: Style, most: int) -> Layout:
+    """Few wide cells: there must be room for several parts in each."""
+    count = min(int(rng.integers(2, 7)), most)
+    width = float(rng.uniform(480, 1150))
+    kind = str(rng.choice(["rows", "stack", "irregular", "grid"], p=[0.4, 0.3, 0.15, 0.15]))
+    if kind == "stack":  # one letter a row
+        return draw_layout(rng, "grid", width, count, style.gap, columns=1)
+    return draw_layout(rng, kind, width, count, style.gap)
+
+
 def _kind(rng: Rng, style: Style) -> str:
     """Draw what the next panel of a figure holds."""
+    if style.multipart and rng.random() < 0.7:
+        return "parts"
     outside = style.letters == "outside"
     if style.is_photo:
         return "photo"

@@ -19,13 +19,15 @@ class Style:
     """Family of content, canvas, gap, letters and look of one figure.
 
     `family` is "photos", "variants" (one image shown in several ways), "plots" or "mixed";
-    `letters` is "none", "inside" or "outside" the image it names.
+    `letters` is "none", "inside" or "outside" the image it names; in a `multipart` figure most
+    letters name several images or plots.
     """
 
     family: str
     ground: Color
     gap: float
     letters: str
+    multipart: bool
     letter_form: str
     letter_case: str
     letter_size: int
@@ -70,11 +72,14 @@ def random_style(rng: Rng, pool: Pool, *, intra_class: bool) -> Style:
     inside = photo and (touching or gap < 12 or rng.random() < 0.6)
     same = photo and intra_class and rng.random() < 0.6
     size = int(rng.integers(9, 17))
+    letters = ("inside" if inside else "outside") if lettered else "none"
+    multipart = {"none": 0.0, "inside": 0.15, "outside": 0.2 if photo else 0.45}[letters]
     return Style(
         family=family,
         ground=ground,
         gap=gap,
-        letters=("inside" if inside else "outside") if lettered else "none",
+        letters=letters,
+        multipart=bool(rng.random() < multipart),
         letter_form=_LETTER_FORMS[rng.integers(len(_LETTER_FORMS))],
         letter_case=str(
             rng.choice(["lower", "upper", "digit", "roman"], p=[0.42, 0.46, 0.07, 0.05])
