@@ -1,4 +1,4 @@
-"""Jobs end in a known state, stop when asked, tell their errors; only the newest request wins."""
+"""Jobs end in a known state, stop when asked and tell their errors."""
 
 import subprocess
 import sys
@@ -12,7 +12,6 @@ from napari_medssl.backend.jobs import (
     Cancelled,
     Eta,
     Job,
-    LatestWins,
     Progress,
     duration_text,
     error_text,
@@ -104,87 +103,6 @@ def test_a_program_that_ends_stops_its_jobs():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "left in order\n"
-
-
-class Desk:
-    """Collects the answers of a LatestWins, and holds work until it is let go."""
-
-    def __init__(self):
-        self.answers, self.errors, self.ran = [], [], []
-        self.began, self.go = threading.Semaphore(0), threading.Semaphore(0)
-        self.requests = LatestWins(self.take, lambda n, text: self.errors.append(text))
-        self.answered = threading.Event()
-
-    def take(self, number, result):
-        self.answers.append(result)
-        self.answered.set()
-
-    def work(self, name, *, should_stop):
-        self.ran.append(name)
-        self.began.release()
-        assert self.go.acquire(timeout=5)
-        return name, should_stop()
-
-
-def test_waiting_requests_are_replaced_and_stale_results_dropped():
-    desk = Desk()
-    desk.requests.submit(desk.work, "first")
-    assert desk.began.acquire(timeout=5)
-    for name in ("second", "third", "last"):
-        newest = desk.requests.submit(desk.work, name)
-    desk.go.release(2)
-    assert desk.answered.wait(5)
-    assert desk.ran == ["first", "last"]
-    assert desk.answers == [("last", False)]
-    assert desk.requests.is_newest(newest)
-
-
-def test_a_superseded_request_is_told_to_stop():
-    desk, heard = Desk(), threading.Event()
-
-    def listen(*, should_stop):
-        desk.began.release()
-        while not should_stop():
-            time.sleep(0.005)
-        heard.set()
-        raise Cancelled
-
-    desk.requests.submit(listen)
-    assert desk.began.acquire(timeout=5)
-    desk.requests.submit(desk.work, "newer")
-    assert heard.wait(5)
-    desk.go.release()
-    assert desk.answered.wait(5)
-    assert desk.answers == [("newer", False)]
-    assert desk.errors == []
-
-
-def test_a_failing_request_tells_its_error_and_the_next_one_is_answered():
-    desk = Desk()
-    told = threading.Event()
-    requests = LatestWins(desk.take, lambda n, text: (desk.errors.append(text), told.set()))
-
-    def fail(*, should_stop):
-        raise UserError("No image.")
-
-    requests.submit(fail)
-    assert told.wait(5)
-    requests.submit(lambda should_stop: "good")
-    assert desk.answered.wait(5)
-    assert (desk.errors, desk.answers) == (["No image."], ["good"])
-
-
-@pytest.mark.parametrize("end", ["drop", "close"])
-def test_a_dropped_or_closed_request_is_not_delivered(end):
-    desk = Desk()
-    desk.requests.submit(desk.work, "late")
-    assert desk.began.acquire(timeout=5)
-    getattr(desk.requests, end)()
-    desk.go.release()
-    assert not desk.answered.wait(0.1)
-    if end == "close":
-        with pytest.raises(RuntimeError, match="are closed"):
-            desk.requests.submit(desk.work, "more")
 
 
 def test_eta_follows_the_pace_after_the_first_report():

@@ -1,13 +1,12 @@
-"""Long work without Qt: how it reports and stops, and the threads it runs in.
+"""Long work without Qt: how it reports and stops, and the thread it runs in.
 
-A job is a function `work(config, *, on_progress, should_stop)`. `Job` runs one in a thread;
-`LatestWins` answers interactive requests, where only the newest one counts.
+A job is a function `work(config, *, on_progress, should_stop)`; `Job` runs one in a thread.
+Interactive requests, where only the newest one counts, are answered by `backend.live`.
 """
 
 from __future__ import annotations
 
 import atexit
-import itertools
 import logging
 import threading
 import time
@@ -183,87 +182,6 @@ def _end_jobs() -> None:
     end = time.monotonic() + 5
     for job in list(_running):
         job.wait(max(0.0, end - time.monotonic()))
-
-
-class LatestWins:
-    """Answers requests one at a time; a newer request replaces one that waits or runs.
-
-    Parameters
-    ----------
-    on_result
-        Called as `on_result(number, result)` in the worker's thread, for the newest request only.
-    on_error
-        Called as `on_error(number, text)` likewise.
-    """
-
-    def __init__(
-        self,
-        on_result: Callable[[int, Any], None],
-        on_error: Callable[[int, str], None] = lambda number, text: None,
-    ) -> None:
-        self._on_result, self._on_error = on_result, on_error
-        self._numbers = itertools.count(1)
-        self._newest = 0
-        self._waiting: tuple[int, Callable[..., Any], tuple[Any, ...]] | None = None
-        self._changed = threading.Condition()
-        self._is_closed = False
-        self._thread: threading.Thread | None = None
-
-    def submit(self, work: Callable[..., Any], *args: Any) -> int:
-        """Ask for `work(*args, should_stop=...)`; return the number of the request.
-
-        `should_stop()` turns true as soon as a newer request comes in.
-        """
-        with self._changed:
-            if self._is_closed:
-                raise RuntimeError("These requests are closed; make a new LatestWins.")
-            self._newest = next(self._numbers)
-            self._waiting = (self._newest, work, args)
-            self._changed.notify()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="medssl live", daemon=True)
-                self._thread.start()
-            return self._newest
-
-    def is_newest(self, number: int) -> bool:
-        """Return whether no newer request has come since; ask before showing a result."""
-        return number == self._newest and not self._is_closed
-
-    def drop(self) -> None:
-        """Forget the request that waits or runs; its result is not delivered."""
-        with self._changed:
-            self._newest = next(self._numbers)
-            self._waiting = None
-
-    def close(self) -> None:
-        """Take no more requests and deliver no more results."""
-        with self._changed:
-            self._is_closed = True
-            self._waiting = None
-            self._changed.notify()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while self._waiting is None and not self._is_closed:
-                    self._changed.wait()
-                if self._waiting is None:
-                    return
-                number, work, args = self._waiting
-                self._waiting = None
-            self._answer(number, work, args)
-
-    def _answer(self, number: int, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        try:
-            result = work(*args, should_stop=lambda: not self.is_newest(number))
-        except Cancelled:
-            return
-        except Exception as error:
-            if self.is_newest(number):
-                self._on_error(number, error_text(error))
-            return
-        if self.is_newest(number):
-            self._on_result(number, result)
 
 
 class Eta:

@@ -6,7 +6,6 @@ The GUI thread looks at its job 20 times a second; the job's thread never touche
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
@@ -16,12 +15,13 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import (
     Eta,
     Job,
-    LatestWins,
     Progress,
     duration_text,
     error_text,
 )
+from napari_medssl.backend.live import LatestWins
 from napari_medssl.widgets._form import ConfigForm
+from napari_medssl.widgets._lifetime import when_gone
 
 _LOOK_EVERY_MS = 50
 _MOST_STEPS = 2**31 - 1
@@ -76,7 +76,7 @@ class JobPanel(QWidget):
         self._timer.timeout.connect(self._look)
         self._started: list[Job] = []
         # A dock widget may be destroyed without being closed; self is gone by then, the list not.
-        self.destroyed.connect(partial(_cancel_all, self._started))
+        when_gone(self, _cancel_all, self._started)
         self._show_idle()
 
     @property
@@ -172,7 +172,7 @@ class JobPanel(QWidget):
         self.ended.emit(job)
 
 
-def _cancel_all(jobs: list[Job], *_: Any) -> None:
+def _cancel_all(jobs: list[Job]) -> None:
     for job in jobs:
         job.cancel()
 
@@ -196,7 +196,7 @@ class JobWidget(QWidget):
         self.run_button.clicked.connect(self.run)
         self.panel = JobPanel()
         self.panel.done.connect(self.show_result)
-        self.panel.ended.connect(lambda _: self.run_button.setEnabled(True))
+        self.panel.ended.connect(self._on_ended)
         layout = QVBoxLayout(self)
         layout.addWidget(self.form)
         layout.addWidget(self.run_button)
@@ -225,10 +225,26 @@ class JobWidget(QWidget):
         self.run_button.setEnabled(False)
         self.panel.start(self.work, config, title=self.run_title)
 
+    def _on_ended(self, _: Job) -> None:
+        self.run_button.setEnabled(True)
+
     def closeEvent(self, event: Any) -> None:
         """Stop the job when the widget is closed."""
         self.panel.cancel()
         super().closeEvent(event)
+
+
+class _Messenger(QObject):
+    """Sends answers out of the worker's thread. It has no parent, so it lives as long as that."""
+
+    answered = Signal(int, object)
+    refused = Signal(int, str)
+
+    def answer(self, number: int, result: Any) -> None:
+        self.answered.emit(number, result)
+
+    def refuse(self, number: int, text: str) -> None:
+        self.refused.emit(number, text)
 
 
 class LiveRequests(QObject):
@@ -244,16 +260,16 @@ class LiveRequests(QObject):
 
     ready = Signal(object)
     failed = Signal(str)
-    _answered = Signal(int, object)
-    _refused = Signal(int, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        # The thread knows the messenger but not self: self may be destroyed while it sends.
+        messenger = _Messenger()
+        self._requests = LatestWins(messenger.answer, messenger.refuse)
         # Signals sent from another thread are queued, so the slots run in the GUI thread.
-        self._requests = LatestWins(self._answered.emit, self._refused.emit)
-        self._answered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._refused.connect(self._refuse, Qt.ConnectionType.QueuedConnection)
-        self.destroyed.connect(partial(_close, self._requests))
+        messenger.answered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        messenger.refused.connect(self._refuse, Qt.ConnectionType.QueuedConnection)
+        when_gone(self, self._requests.close)
 
     def submit(self, work: Callable[..., Any], *args: Any) -> int:
         """Ask for `work(*args, should_stop=...)` off the GUI thread."""
@@ -274,7 +290,3 @@ class LiveRequests(QObject):
     def _refuse(self, number: int, text: str) -> None:
         if self._requests.is_newest(number):
             self.failed.emit(text)
-
-
-def _close(requests: LatestWins, *_: Any) -> None:
-    requests.close()
