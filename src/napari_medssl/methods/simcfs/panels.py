@@ -29,6 +29,9 @@ from napari_medssl.methods.simcfs.style import Style
 from napari_medssl.methods.simcfs.theme import Color, Rng, font, random_theme, text_image, words
 
 
+_LEAST_PART = 40  # pixels: parts of a panel are not made narrower on average
+
+
 class PanelPainter:
     """Paints the panels of one figure: `kind` is "photo", "plot", "drawn" or "parts"."""
 
@@ -234,6 +237,8 @@ def split_parts(rng: Rng, area: Area, gap: float) -> list[Area]:
     rows = 2 if wide < 1.6 and rng.random() < 0.5 else 1
     columns = 2 if rows * columns == 1 else columns
     gap = min(max(gap, 4.0), float(rng.integers(3, 30)))
+    columns = int(np.clip((x1 - x0 + gap) // (_LEAST_PART + gap), 1, columns))
+    rows = int(np.clip((y1 - y0 + gap) // (_LEAST_PART + gap), 1, rows))
     share = np.ones(columns) if rng.random() < 0.5 else rng.uniform(0.5, 1.5, columns)
     edges = x0 + np.concatenate(([0.0], np.cumsum(share / share.sum()))) * (x1 - x0 + gap)
     h = (y1 - y0 - gap * (rows - 1)) / rows
@@ -241,7 +246,8 @@ def split_parts(rng: Rng, area: Area, gap: float) -> list[Area]:
     for r in range(rows):
         top = y0 + r * (h + gap)
         for left, right in pairwise(edges):
-            parts.append((int(left), int(top), int(right - gap), int(top + h)))
+            right = max(left + _LEAST_PART / 4, right - gap)
+            parts.append((int(left), int(top), int(right), int(top + h)))
     return parts
 
 
