@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def montage(
     for columns in rows:
         edges = np.linspace(0, width + gap, columns + 1).round().astype(int)
         height = int((edges[1] - gap) / aspect)
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges):
             w = int(right - left - gap)
             image = images[int(rng.integers(len(images)))]
             canvas.paste(_cover(image, w, height), (margin + int(left), y))

@@ -83,6 +83,7 @@ def draw_flow_chart(rng: Rng, width: int, height: int, theme: Theme) -> Image.Im
     steps = int(rng.integers(3, 9))
     down = height > width * 0.7
     size = int(np.clip(theme.font_size * 0.8, 7, 14))
+    numbered = rng.random() < 0.3
     along = (height if down else width) / steps
     for k in range(steps):
         a, b = k * along + along * 0.12, (k + 1) * along - along * 0.2
@@ -94,6 +95,10 @@ def draw_flow_chart(rng: Rng, width: int, height: int, theme: Theme) -> Image.Im
         for line in range(min(lines, int(rng.integers(1, 4)))):
             at = ((box[0] + box[2]) / 2, box[1] + (line + 0.7) * size * 1.3)
             d.text(at, words(rng, 4), fill=theme.ink, font=font(size), anchor="mm")
+        if numbered:
+            x, y = box[0] + size, box[1]
+            d.ellipse((x - size, y, x + size, y + 2 * size), fill=theme.ground, outline=theme.ink)
+            d.text((x, y + size), str(k + 1), fill=theme.ink, font=font(size), anchor="mm")
         if k + 1 < steps:
             x, y = (width / 2, b) if down else (b, height / 2)
             end = (x, y + along * 0.3) if down else (x + along * 0.3, y)

@@ -28,7 +28,6 @@ from napari_medssl.methods.simcfs.pool import Pool
 from napari_medssl.methods.simcfs.style import Style
 from napari_medssl.methods.simcfs.theme import Color, Rng, font, random_theme, text_image, words
 
-
 _LEAST_PART = 40  # pixels: parts of a panel are not made narrower on average
 
 
@@ -113,7 +112,7 @@ class PanelPainter:
         x0, y0, x1, y1 = area
         extents: list[Extent] = []
         size = self.style.theme.font_size
-        if rng.random() < 0.35 and y1 - y0 > 120:
+        if rng.random() < 0.45 and y1 - y0 > 120:
             extents.append(self._title((x0, y0, x1)))
             y0 += int(size * 1.8)
         if rng.random() < 0.25 and y1 - y0 > 140:
@@ -230,13 +229,16 @@ class PanelPainter:
 def split_parts(rng: Rng, area: Area, gap: float) -> list[Area]:
     """Cut an area into the cells of its parts: one or two rows, columns of one or many widths."""
     x0, y0, x1, y1 = area
-    wide = (x1 - x0) / max(1, y1 - y0)
+    aspect = (x1 - x0) / max(1, y1 - y0)
     if rng.random() < 0.25:  # the parts need not fill the cell
         x1 = x0 + int((x1 - x0) * rng.uniform(0.6, 0.95))
-    columns = int(np.clip(round(rng.uniform(0.8, 2.4) * wide), 1, 5))
-    rows = 2 if wide < 1.6 and rng.random() < 0.5 else 1
+    columns = int(np.clip(round(rng.uniform(0.8, 2.4) * aspect), 1, 5))
+    rows = 2 if aspect < 1.6 and rng.random() < 0.5 else 1
     columns = 2 if rows * columns == 1 else columns
-    gap = min(max(gap, 4.0), float(rng.integers(3, 30)))
+    # Within a letter gaps may be as wide as between letters: only the letters tell.
+    gap = float(
+        rng.integers(14, 60) if rng.random() < 0.5 else min(max(gap, 4), rng.integers(3, 30))
+    )
     columns = int(np.clip((x1 - x0 + gap) // (_LEAST_PART + gap), 1, columns))
     rows = int(np.clip((y1 - y0 + gap) // (_LEAST_PART + gap), 1, rows))
     share = np.ones(columns) if rng.random() < 0.5 else rng.uniform(0.5, 1.5, columns)
