@@ -55,7 +55,12 @@ class SimulatedFigures(Dataset[FigureExample]):
 
 
 def augment(
-    rng: np.random.Generator, image: np.ndarray, boxes: np.ndarray, size: int
+    rng: np.random.Generator,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    size: int,
+    *,
+    may_mirror: bool = True,
 ) -> FigureExample:
     """Scale a figure into a `size` square at a random place; mirror it, change its colours."""
     height, width = image.shape[:2]
@@ -65,7 +70,7 @@ def augment(
         Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR, reducing_gap=2.0)
     )
     boxes = boxes * np.array([w / width, h / height] * 2, np.float32)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and may_mirror:
         picture = picture[:, ::-1]
         boxes = np.stack((w - boxes[:, 2], boxes[:, 1], w - boxes[:, 0], boxes[:, 3]), axis=1)
     picture = _recolour(rng, picture)

@@ -96,6 +96,15 @@ class Separator:
         self.default_score = float(card.metrics.get("score_threshold", 0.3))
         self._turn = threading.Lock()
 
+    @classmethod
+    def of(cls, network: PanelNetwork, score: float, device: str) -> Separator:
+        """Return a separator around a network in evaluation mode that is on `device` already."""
+        separator = cls.__new__(cls)
+        separator.config = SeparateConfig(device=device)
+        separator.device, separator.network, separator.default_score = device, network, score
+        separator._turn = threading.Lock()
+        return separator
+
     def separate(self, image: np.ndarray, *, score: float | None = None) -> list[Box]:
         """Return the panels of a figure in reading order, each with its score.
 

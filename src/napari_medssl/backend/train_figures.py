@@ -7,17 +7,24 @@ the weights, from scratch (the paper starts YOLOv5 from COCO weights and uses SG
 from __future__ import annotations
 
 import copy
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.checkpoints import load_checkpoint, save_checkpoint
+from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.config import option
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.figure_pool import pool_sources
+from napari_medssl.backend.figure_steps import (
+    halved,
+    learning_rate_at,
+    load_to_resume,
+    training_sizes,
+    update_average,
+    weight_groups,
+)
 from napari_medssl.backend.figures import ARCHITECTURE
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import (
@@ -110,28 +117,14 @@ class _Run:
             # `nn.Module.to` has no typed overload for a memory format alone.
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = torch.optim.AdamW(_groups(self.network), lr=config.learning_rate)
+        self.optimizer = torch.optim.AdamW(weight_groups(self.network), lr=config.learning_rate)
         self.checkpoint = config.out.with_suffix(".checkpoint.safetensors")
         self.done = 0
         if config.resume:
             self._resume()
 
     def _resume(self) -> None:
-        if not self.checkpoint.is_file():
-            raise UserError(
-                f"There is no checkpoint {str(self.checkpoint)!r} to resume. Leave --resume out."
-            )
-        saved = load_checkpoint(self.checkpoint)
-        changed = [
-            key
-            for key, value in _comparable(self.config).items()
-            if saved.config.get(key, value) != value
-        ]
-        if changed:
-            raise UserError(
-                f"The checkpoint was made with other settings of {', '.join(sorted(changed))}. "
-                "Resume with the same ones, or start anew without --resume."
-            )
+        saved = load_to_resume(self.checkpoint, _comparable(self.config))
         saved.restore({"network": self.network, "average": self.average}, {"adamw": self.optimizer})
         self.done = saved.step
 
@@ -146,8 +139,9 @@ class _Run:
         simulator = make_simulator(
             load_pool(config.pool), SimulateConfig(intra_class=config.intra_class)
         )
+        sizes = training_sizes(config.smallest, config.largest)
         figures = SimulatedFigures(
-            simulator, config.steps * config.batch, config.batch, _sizes(config), seed=config.seed
+            simulator, config.steps * config.batch, config.batch, sizes, seed=config.seed
         )
         workers = config.workers
         return torch.utils.data.DataLoader(
@@ -167,7 +161,7 @@ class _Run:
         from napari_medssl.methods.simcfs.detector import LossWeights, detection_loss
 
         config = self.config
-        rate = _learning_rate(self.done, config.steps, config.learning_rate)
+        rate = learning_rate_at(self.done, config.steps, config.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -184,7 +178,7 @@ class _Run:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
         self.done += 1
-        _update_average(self.average, self.network, min(0.999, self.done / (self.done + 9)))
+        update_average(self.average, self.network, min(0.999, self.done / (self.done + 9)))
         return {**values, "learning_rate": rate}
 
     def save(self) -> None:
@@ -219,7 +213,7 @@ class _Run:
             version="1",
             description="Finds the panels of compound figures; trained on simulated ones alone.",
         )
-        card = write_model(config.out, _halved(self.average), card)
+        card = write_model(config.out, halved(self.average), card)
         self.checkpoint.unlink(missing_ok=True)
         return card
 
@@ -232,12 +226,6 @@ def _comparable(config: TrainFiguresConfig) -> dict[str, Any]:
     return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
 
 
-def _halved(network: nn.Module) -> dict[str, torch.Tensor]:
-    """Weights in half precision, half the file; normalisation statistics as they are."""
-    state = network.state_dict()
-    return {name: value.half() if value.ndim > 1 else value for name, value in state.items()}
-
-
 def _load_start(network: nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
     try:
         network.load_state_dict(state)
@@ -245,39 +233,3 @@ def _load_start(network: nn.Module, state: dict[str, torch.Tensor], name: str) -
         raise UserError(
             f"Model {name!r} has another shape than the one to train. Give its --width and --depth."
         ) from None
-
-
-def _sizes(config: TrainFiguresConfig) -> tuple[int, ...]:
-    """Sides of training squares: the multiples of 32, the largest stride, that were asked for."""
-    sizes = tuple(range(-(-config.smallest // 32) * 32, config.largest + 1, 32))
-    if not sizes or sizes[0] < 64:
-        raise UserError(
-            f"--smallest {config.smallest} and --largest {config.largest} hold no multiple of 32 "
-            "that is at least 64. Give for example 320 and 576."
-        )
-    return sizes
-
-
-def _groups(network: nn.Module) -> list[dict[str, Any]]:
-    """Weight decay for weights, none for biases and normalisation."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": weights, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
-
-
-def _learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over the first steps, then a cosine down to 2 %."""
-    warm = min(1.0, (step + 1) / max(1, min(300, steps // 10)))
-    return peak * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
-
-
-def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    import torch
-
-    with torch.no_grad():
-        pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
-        for kept, new in pairs:
-            if kept.dtype.is_floating_point:
-                kept.mul_(decay).add_(new, alpha=1 - decay)
-            else:
-                kept.copy_(new)

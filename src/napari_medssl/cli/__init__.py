@@ -31,6 +31,7 @@ _VERBS = (
     "simulate",
     "train",
     "evaluate",
+    "improve",
 )
 
 # Typer offers no public name for the base of its usage errors.

@@ -57,17 +57,21 @@ class Project:
         Emitted with the key of a figure whose state a person set.
     boxes_changed
         Emitted with the key of a figure when an edit of its boxes is finished.
+    model_changed
+        Emitted with the name of the model that the project uses from now on.
     """
 
     figures_changed = Signal(tuple)
     state_changed = Signal(str)
     boxes_changed = Signal(str)
+    model_changed = Signal(str)
 
     def __init__(self, folder: Path, lock: FolderLock) -> None:
         self.folder = folder
         self._lock = lock
         self._figures: dict[str, Figure] = {}
         self._removed: set[str] = set()
+        self._models: tuple[str, ...] = ()
         self._must_save = False
         self._sequence = 0
         self._next_key = 1
@@ -152,7 +156,7 @@ class Project:
         for key in dirty:
             data = self._figures[key].encode(self._sequence)
             write_whole(figure_path(self.folder, key), data)
-        header = encode_header(self._sequence, self._next_key, self._figures)
+        header = encode_header(self._sequence, self._next_key, self._figures, self._models)
         write_whole(self.folder / "project.json", header)
         for key in sorted(self._removed):
             put_away(figure_path(self.folder, key), self.folder / "removed")
@@ -197,7 +201,7 @@ class Project:
             copy = Figure.decode(figure.encode(self._sequence))
             copy.info, copy.is_dirty, copy.sequence = info, True, 0
             target._adopt(key, copy)
-        target._next_key = self._next_key
+        target._next_key, target._models = self._next_key, self._models
         target.save()
         self.close()
         return target
@@ -355,6 +359,39 @@ class Project:
             if figure.store is not None and figure.state in wanted
         ]
 
+    # -- model -----------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that were chosen for this project, the one in use last; none at first."""
+        return self._models
+
+    @property
+    def model(self) -> str:
+        """The model that finds the panels of this project; "" means the shipped one."""
+        return self._models[-1] if self._models else ""
+
+    def use_model(self, name: str) -> None:
+        """Find panels with another model from now on: a registered name or a file."""
+        if name != self.model:
+            self._set_models((*self._models, name))
+
+    def revert_model(self) -> str:
+        """Go back to the model before the present one; return its name, "" for the shipped one.
+
+        Raises
+        ------
+        UserError
+            If no model was ever chosen.
+        """
+        if not self._models:
+            raise UserError(
+                f"The project {str(self.folder)!r} uses the shipped model and has used no other: "
+                "there is none to go back to."
+            )
+        self._set_models(self._models[:-1])
+        return self.model
+
     # -- inside ----------------------------------------------------------------------------------
 
     @property
@@ -395,11 +432,18 @@ class Project:
         self._figures[key].is_dirty = True
         self._open_journal.append({"seq": self._sequence, "key": key, **record})
 
+    def _set_models(self, models: tuple[str, ...]) -> None:
+        self._sequence += 1
+        self._models, self._must_save = models, True
+        record = {"seq": self._sequence, "key": "", "op": "models", "models": list(models)}
+        self._open_journal.append(record)
+        self.model_changed.emit(self.model)
+
     def _take(self, loaded: Loaded, repair: bool) -> None:
         if loaded.damaged:
             report_damage(self.folder, loaded.damaged, repair)
         self._sequence, self._next_key = loaded.sequence, loaded.next_key
-        self._removed = set(loaded.removed)
+        self._removed, self._models = set(loaded.removed), loaded.models
         self._must_save = bool(loaded.damaged)
         for key, figure in loaded.figures.items():
             self._adopt(key, figure)

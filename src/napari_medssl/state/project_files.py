@@ -31,7 +31,8 @@ class ProjectDamagedError(UserError):
 class Loaded:
     """What a project folder holds: the figures by key, in the order in which they were added.
 
-    `removed` are keys whose files still have to be put away, `damaged` files not understood.
+    `removed` are keys whose files still have to be put away, `damaged` files not understood,
+    `models` the models that the project has used, the present one last.
     """
 
     figures: dict[str, Figure] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Loaded:
     next_key: int = 1
     removed: set[str] = field(default_factory=set)
     damaged: list[Path] = field(default_factory=list)
+    models: tuple[str, ...] = ()
 
 
 def figure_path(folder: Path, key: str) -> Path:
@@ -46,7 +48,9 @@ def figure_path(folder: Path, key: str) -> Path:
     return folder / "figures" / f"{key}.json"
 
 
-def encode_header(sequence: int, next_key: int, keys: Iterable[str]) -> bytes:
+def encode_header(
+    sequence: int, next_key: int, keys: Iterable[str], models: Iterable[str] = ()
+) -> bytes:
     """Return the content of `project.json`."""
     content = {
         "format": FORMAT,
@@ -54,6 +58,7 @@ def encode_header(sequence: int, next_key: int, keys: Iterable[str]) -> bytes:
         "sequence": sequence,
         "next_key": next_key,
         "figures": list(keys),
+        "models": list(models),
     }
     return json.dumps(content, indent=1).encode()
 
@@ -93,6 +98,7 @@ def _load_header(folder: Path, loaded: Loaded) -> list[str]:
             raise ValueError(f"format is {header['format']!r}")
         keys = [str(key) for key in header["figures"]]
         loaded.sequence, loaded.next_key = int(header["sequence"]), int(header["next_key"])
+        loaded.models = tuple(str(name) for name in header.get("models", ()))
     except (OSError, *_BAD_FILE):
         loaded.damaged.append(path)
         return sorted(file.stem for file in (folder / "figures").glob("*.json"))
@@ -126,6 +132,10 @@ def _apply(folder: Path, record: Record, loaded: Loaded, folded: int) -> None:
     loaded.sequence = max(loaded.sequence, sequence)
     if op == "image":
         _apply_image(folder, record, loaded, folded)
+        return
+    if op == "models":
+        if sequence > folded:
+            loaded.models = tuple(str(name) for name in record["models"])
         return
     figure = loaded.figures.get(key)
     if figure is None or sequence <= figure.sequence:

@@ -1,0 +1,84 @@
+"""What training the panel detector and fine-tuning it share: sizes, rates, averages, resuming."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.checkpoints import Checkpoint, load_checkpoint
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint of a run that was made with the same settings.
+
+    Raises
+    ------
+    UserError
+        If there is none, it is damaged, or it was made with other settings.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {str(path)!r} to resume. Leave --resume out.")
+    saved = load_checkpoint(path)
+    changed = [key for key, value in settings.items() if saved.config.get(key, value) != value]
+    if changed:
+        raise UserError(
+            f"The checkpoint was made with other settings of {', '.join(sorted(changed))}. "
+            "Resume with the same ones, or start anew without --resume."
+        )
+    return saved
+
+
+def training_sizes(smallest: int, largest: int) -> tuple[int, ...]:
+    """Return the sides of training squares: multiples of 32, the largest stride, in the range.
+
+    Raises
+    ------
+    UserError
+        If there is none that is at least 64.
+    """
+    sizes = tuple(range(-(-smallest // 32) * 32, largest + 1, 32))
+    if not sizes or sizes[0] < 64:
+        raise UserError(
+            f"--smallest {smallest} and --largest {largest} hold no multiple of 32 "
+            "that is at least 64. Give for example 320 and 576."
+        )
+    return sizes
+
+
+def weight_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the optimizer's groups: decay for weights, none for biases and normalisation."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": weights, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
+
+
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Return the learning rate: linear warm-up over the first steps, then a cosine down to 2 %."""
+    warm = min(1.0, (step + 1) / max(1, min(300, steps // 10)))
+    return peak * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `average` towards `network`: `decay` of it stays."""
+    import torch
+
+    with torch.no_grad():
+        pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+        for kept, new in pairs:
+            if kept.dtype.is_floating_point:
+                kept.mul_(decay).add_(new, alpha=1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def halved(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return weights in half precision, half the file; normalisation statistics as they are."""
+    state = network.state_dict()
+    return {name: value.half() if value.ndim > 1 else value for name, value in state.items()}
