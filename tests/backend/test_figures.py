@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -303,3 +304,18 @@ def test_the_card_names_the_sources_of_the_pool(pool, tmp_path):
     (tmp_path / "sources.json").write_text('{"name": 3}')
     with pytest.raises(UserError, match="name and licence"):
         pool_sources(tmp_path)
+
+
+def test_results_name_figures_below_the_folder_that_holds_all(model, figure, tmp_path):
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    shutil.copy(figure, deep / "other.png")
+    report = separate_files([figure, deep], SeparateConfig(model=str(model)))
+    assert [image.file_name for image in report.results] == ["figure.png", "a/b/other.png"]
+
+
+def test_a_missing_file_is_named_once(model, tmp_path, capsys):
+    missing = str(tmp_path / "none.png")
+    code = main(["separate", missing, "--out", str(tmp_path / "o.json"), "--model", str(model)])
+    assert code == 2
+    assert capsys.readouterr().err.count(missing) == 1

@@ -5,6 +5,7 @@ The widget, the command line, the evaluation and the harvest all come through `S
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -255,6 +256,9 @@ def separate_files(
 ) -> SeparateReport:
     """Separate every figure in `inputs`, files and folders; report a bad one and go on.
 
+    The results name each figure by its path below the folder that holds all of them, as annotation
+    tools expect; failures name it in full.
+
     Parameters
     ----------
     on_figure
@@ -273,6 +277,7 @@ def separate_files(
         return SeparateReport((), tuple(failures))
     on_progress(Progress(0, len(listing.refs), "loading the model"))
     separator = Separator(config)
+    root = _common_folder([ref.path for ref in listing.refs])
     results = []
     for done, ref in enumerate(listing.refs):
         if should_stop():
@@ -284,7 +289,8 @@ def separate_files(
             failures.append((_full_name(ref), str(error)))
             continue
         boxes = separator.separate(image)
-        found = ImageBoxes(_full_name(ref), image.shape[1], image.shape[0], tuple(boxes))
+        name = _full_name(ImageRef(_below(root, ref.path), ref.page))
+        found = ImageBoxes(name, image.shape[1], image.shape[0], tuple(boxes))
         results.append(found)
         if on_figure is not None:
             on_figure(ref, image, found)
@@ -293,4 +299,17 @@ def separate_files(
 
 
 def _full_name(ref: ImageRef) -> str:
-    return str(ref.path) if ref.page is None else f"{ref.path}#page={ref.page}"
+    path = ref.path.as_posix()
+    return path if ref.page is None else f"{path}#page={ref.page}"
+
+
+def _common_folder(paths: Sequence[Path]) -> Path | None:
+    """Return the innermost folder that holds all of `paths`; None if they lie on several drives."""
+    try:
+        return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    except ValueError:
+        return None
+
+
+def _below(root: Path | None, path: Path) -> Path:
+    return path if root is None else path.absolute().relative_to(root)

@@ -87,7 +87,8 @@ def finish(done: int, failures: Sequence[tuple[str, str]] = ()) -> NoReturn:
     `done` counts the inputs whose results are written.
     """
     for name, reason in failures:
-        fail(f"{escape_name(name)}: {reason}")
+        named = escape_name(name) in reason or name in reason
+        fail(reason if named else f"{escape_name(name)}: {reason}")
     raise typer.Exit(exit_code(done, len(failures)))
 
 

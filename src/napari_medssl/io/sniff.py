@@ -58,6 +58,8 @@ def _read_head(path: Path) -> bytes:
             raise UserError(f"Cannot read {str(path)!r}: {what}.")
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"Cannot read {str(path)!r}: {reason}.") from error
