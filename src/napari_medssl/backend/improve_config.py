@@ -143,7 +143,7 @@ def checkpoint_of(place: Path) -> Path:
 def comparable(config: ImproveConfig, start: str, given: Corrections) -> dict[str, Any]:
     """Return what two runs must share for one to go on with the other's checkpoint."""
     values = asdict(config)
-    for name in ("out", "resume", "device", "checkpoint_every"):
+    for name in ("project", "out", "resume", "device", "checkpoint_every"):
         values.pop(name)
     plain = {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
     return {**plain, "model": start, "figures": given.fingerprint()}
