@@ -15,7 +15,8 @@ More than 300 lines: one class, whose every public method documents what it rais
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -193,11 +194,15 @@ class Project:
     def save_as(self, folder: Path | str) -> Project:
         """Copy the project to a new folder, close this one and return the new one, open.
 
-        Paths of images are made relative to the new place where they can be.
+        Paths of images are made relative to the new place where they can be; images that lie
+        in the project folder are copied.
         """
         target = Project.create(folder)
         for key, figure in self._figures.items():
-            info = replace(figure.info, path=target._stored_path(self._resolve(figure.info.path)))
+            path = self._resolve(figure.info.path)
+            if path.is_relative_to(self.folder) and path.is_file():
+                path = _copy_into(path, target.folder / path.relative_to(self.folder))
+            info = replace(figure.info, path=target._stored_path(path))
             copy = Figure.decode(figure.encode(self._sequence))
             copy.info, copy.is_dirty, copy.sequence = info, True, 0
             target._adopt(key, copy)
@@ -205,6 +210,20 @@ class Project:
         target.save()
         self.close()
         return target
+
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`."""
+        return self._journal is None
+
+    @property
+    def has_work(self) -> bool:
+        """True if a person made or decided anything here."""
+        return any(
+            figure.state != ReviewState.TO_DO
+            or (figure.store is not None and len(figure.store.history) > 0)
+            for figure in self._figures.values()
+        )
 
     @property
     def save_error(self) -> str | None:
@@ -228,6 +247,9 @@ class Project:
     def __contains__(self, key: str) -> bool:
         return key in self._figures
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._figures))
+
     def keys(self) -> tuple[str, ...]:
         """Return the keys of the figures in the order in which they were added."""
         return tuple(self._figures)
@@ -244,6 +266,10 @@ class Project:
         """Return the boxes of a figure, none if its image was never read."""
         return self._figures[key].boxes()
 
+    def stored_path(self, key: str) -> Path:
+        """Return where the image file was when it was added, whether it is still there or not."""
+        return self._resolve(self._figures[key].info.path)
+
     def path(self, key: str) -> Path:
         """Return where the image file is.
 
@@ -252,7 +278,7 @@ class Project:
         UserError
             If it is neither where it was nor beside the project.
         """
-        stored = self._resolve(self._figures[key].info.path)
+        stored = self.stored_path(key)
         for candidate in (stored, self.folder.parent / stored.name):
             if candidate.is_file():
                 return candidate
@@ -268,8 +294,16 @@ class Project:
                 return key
         return None
 
-    def add_images(self, images: Iterable[tuple[Path, int | None]]) -> tuple[str, ...]:
-        """Add image files `(path, page)`; return their keys, those already there included."""
+    def add_images(
+        self,
+        images: Iterable[tuple[Path, int | None]],
+        fingerprints: Mapping[Path, str] | None = None,
+    ) -> tuple[str, ...]:
+        """Add image files `(path, page)`; return their keys, those already there included.
+
+        Give `fingerprints` of many files that were taken in a thread: reading them takes time.
+        """
+        prints = fingerprints or {}
         known = {(f.info.path, f.info.page): key for key, f in self._figures.items()}
         keys, new = [], []
         for path, page in images:
@@ -278,7 +312,8 @@ class Project:
             if key is None:
                 key = f"{self._next_key:06d}"
                 self._next_key += 1
-                info = FigureInfo(key, stored, page, fingerprint=fingerprint_of(Path(path)))
+                fingerprint = prints[path] if path in prints else fingerprint_of(Path(path))
+                info = FigureInfo(key, stored, page, fingerprint=fingerprint)
                 self._adopt(key, Figure(info))
                 self._note(key, {"op": "image", "info": info.to_json()})
                 known[(stored, page)] = key
@@ -447,6 +482,12 @@ class Project:
         self._must_save = bool(loaded.damaged)
         for key, figure in loaded.figures.items():
             self._adopt(key, figure)
+
+
+def _copy_into(path: Path, target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(path, target)
+    return target
 
 
 def _absolute(path: Path | str) -> Path:

@@ -1,0 +1,279 @@
+"""What keys and buttons do to the boxes of the figure in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from psygnal import Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.boxes import Box
+from napari_medssl.state import layout_edit
+from napari_medssl.state.boxes import BoxStore
+from napari_medssl.state.layout_edit import Axis
+from napari_medssl.state.snapping import blank_strips
+from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets.separation.layer_view import BoxLayer
+from napari_medssl.widgets.separation.session import Session
+
+# The edge that an arrow pushes out, and the one that it pulls in: Alt+Right moves the right edge
+# to the right, Control+Right the left edge to the right.
+_OUT = {"Left": ("x0", -1), "Right": ("x1", 1), "Up": ("y0", -1), "Down": ("y1", 1)}
+_IN = {"Left": ("x1", -1), "Right": ("x0", 1), "Up": ("y1", -1), "Down": ("y0", 1)}
+_STEPS = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1)}
+LARGE_STEP = 10
+
+
+def _vouch(store: BoxStore, keys: list[int]) -> None:
+    """Take the score off boxes that a person set: no filter may hide them."""
+    store.update({key: replace(store[key], score=None) for key in keys})
+
+
+class BoxActions:
+    """Edits of the boxes selected, under the cursor, or all of them.
+
+    Attributes
+    ----------
+    refused
+        Emitted with a line for the person when an action is not possible; "" when one was.
+    """
+
+    refused = Signal(str)
+
+    def __init__(self, viewer: Any, session: Session, view: BoxLayer) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._view = view
+        self._copied: list[Box] = []
+        self._cycled: list[int] = []
+
+    # -- shared ----------------------------------------------------------------------------------
+
+    def _store(self) -> BoxStore:
+        store = self._session.store
+        if store is None:
+            raise UserError("No figure is open. Open one from the list first.")
+        if store.is_editing:
+            raise UserError("A box is being dragged. Let go of it first.")
+        return store
+
+    def _selected(self, what: str) -> list[int]:
+        keys = self._session.selected_keys()
+        if not keys:
+            raise UserError(f"No box is selected to {what}. Click one or press Tab over it.")
+        return keys
+
+    def do(self, action: Callable[[], None]) -> None:
+        """Run an action; tell what it refuses."""
+        try:
+            action()
+        except UserError as error:
+            self.refused.emit(str(error))
+        else:
+            self.refused.emit("")
+
+    def cursor(self) -> tuple[float, float]:
+        """Return where the mouse is in the image, in pixels."""
+        layer = self._view.ensure_layer()
+        y, x = layer.world_to_data(self._viewer.cursor.position)[-2:]
+        return float(x) + 0.5, float(y) + 0.5
+
+    # -- edits -----------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        if self._store().undo() is None:
+            raise UserError("Nothing is left to undo in this figure.")
+
+    def redo(self) -> None:
+        """Bring back what was undone."""
+        if self._store().redo() is None:
+            raise UserError("Nothing is left to redo in this figure.")
+
+    def nudge(self, direction: str, step: int) -> None:
+        """Move the selected boxes by `step` pixels."""
+        dx, dy = _STEPS[direction]
+        store, keys = self._store(), self._selected("move")
+        with store.edit("move"):
+            store.move(keys, dx * step, dy * step)
+            _vouch(store, keys)
+
+    def push_edge(self, direction: str, step: int, *, is_out: bool) -> None:
+        """Move one edge of each selected box: the one on that side out, or the opposite one in."""
+        edge, sign = (_OUT if is_out else _IN)[direction]
+        store, keys = self._store(), self._selected("resize")
+        with store.edit("resize"):
+            for key in keys:
+                store.resize(key, **{edge: getattr(store[key], edge) + sign * step})
+            _vouch(store, keys)
+
+    def delete(self) -> None:
+        """Delete the selected boxes."""
+        self._store().remove(self._selected("delete"))
+
+    def merge(self) -> None:
+        """Put one box around the selected ones, in their place."""
+        store = self._store()
+        keys = self._session.selected_keys()
+        ordered = [k for k in layout_edit.reading_order(store.as_dict()) if k in set(keys)]
+        merged = layout_edit.merge(store[key] for key in ordered)
+        with store.edit("merge"):
+            store.remove(ordered[1:])
+            store.update({ordered[0]: merged})
+        self._session.selection.replace([ordered[0]])
+
+    def split(self, axis: Axis) -> None:
+        """Cut the smallest box under the cursor there, along a gutter if one is under it."""
+        store = self._store()
+        x, y = self.cursor()
+        keys = self._under_cursor()
+        if not keys:
+            raise UserError("No box is under the mouse. Put it where the box is to be cut.")
+        box, at = store[keys[0]], x if axis == "x" else y
+        strip = None
+        if self._session.is_snapping and self._session.ink is not None:
+            strip = layout_edit.gutter_at(blank_strips(self._session.ink, box, axis), at)
+        first, second = layout_edit.split(box, axis, *(strip or (float(round(at)),)))
+        with store.edit("split"):
+            store.update({keys[0]: first})
+            (other,) = store.add(second)
+        self._session.selection.replace([keys[0], other])
+
+    def lay_grid(self, text: str, gap: int = 0) -> None:
+        """Lay a grid such as "4x3" in the one selected box, else in place of all boxes.
+
+        The boxes fill the whole image if no box is selected.
+        """
+        store = self._store()
+        columns, rows = layout_edit.parse_grid(text)
+        keys = self._session.selected_keys()
+        if len(keys) > 1:
+            raise UserError(f"{len(keys)} boxes are selected. Select the one to fill, or none.")
+        region = store[keys[0]] if keys else Box(0, 0, store.width, store.height)
+        boxes = layout_edit.lay_grid(region, columns, rows, gap)
+        with store.edit(f"grid {columns}x{rows}"):
+            store.remove(keys or list(store))
+            fresh = store.add(*boxes)
+            store.set_labels(layout_edit.letters_in_order(self._shown()))
+        self._session.selection.replace(fresh)
+
+    def add_letters(self) -> None:
+        """Letter the boxes shown a, b, c in reading order."""
+        store = self._store()
+        shown = self._shown()
+        if not shown:
+            raise UserError("There are no boxes to letter. Draw some or separate the figure.")
+        store.set_labels(layout_edit.letters_in_order(shown), "letters")
+
+    def set_letter(self, key: int, text: str) -> None:
+        """Set the letter of one box."""
+        self._store().set_labels({key: text.strip()}, "letter")
+
+    def copy(self) -> None:
+        """Remember the selected boxes."""
+        store = self._store()
+        self._copied = [store[key] for key in self._selected("copy")]
+
+    def paste(self) -> None:
+        """Add the copied boxes, a little aside."""
+        store = self._store()
+        if not self._copied:
+            raise UserError("Nothing was copied. Select boxes and copy them first.")
+        step = 0.02 * min(store.width, store.height)
+        fresh = store.add(
+            *(
+                replace(b, x0=b.x0 + step, x1=b.x1 + step, y0=b.y0 + step, y1=b.y1 + step)
+                for b in self._copied
+            ),
+            name="paste",
+        )
+        self._session.selection.replace(fresh)
+
+    # -- selection -------------------------------------------------------------------------------
+
+    def _shown(self) -> dict[int, Box]:
+        store = self._store()
+        return {key: store[key] for key in self._session.shown_keys()}
+
+    def _under_cursor(self) -> list[int]:
+        index = self._session.index
+        if index is None:
+            return []
+        shown = set(self._session.shown_keys())
+        return [key for key in index.under(*self.cursor()) if key in shown]
+
+    def cycle(self, step: int) -> None:
+        """Select the next of the boxes under the cursor; of all boxes if none is there."""
+        store = self._store()
+        keys = self._under_cursor() or layout_edit.reading_order(self._shown())
+        if not keys:
+            return
+        selected = self._session.selected_keys()
+        at = keys.index(selected[0]) if len(selected) == 1 and selected[0] in keys else None
+        first = 0 if step > 0 else len(keys) - 1
+        at = first if at is None else (at + step) % len(keys)
+        self._session.selection.replace([keys[at]])
+        self._view.raise_box(keys[at])
+        self._viewer.status = f"Box {at + 1} of {len(keys)}: {store[keys[at]].label or 'no letter'}"
+
+    def deselect(self) -> None:
+        """Select nothing and go back to the selection tool."""
+        self._session.selection.clear()
+        self._view.ensure_layer().mode = "select"
+
+    def draw(self) -> None:
+        """Take the tool that draws boxes."""
+        self._store()
+        self._view.ensure_layer().mode = "add_rectangle"
+
+    # -- keys ------------------------------------------------------------------------------------
+
+    def register(self, keys: ShortcutRegistry) -> None:
+        """Add the keys of all these actions."""
+        for key, title, action in (
+            ("Control-Z", "Undo", self.undo),
+            ("Control-Shift-Z", "Redo", self.redo),
+            ("R", "Draw a box", self.draw),
+            ("Delete", "Delete the selected boxes", self.delete),
+            ("Backspace", "Delete the selected boxes", self.delete),
+            ("M", "Merge the selected boxes", self.merge),
+            ("C", "Cut the box under the mouse into left and right", partial(self.split, "x")),
+            ("Shift-C", "Cut it into top and bottom", partial(self.split, "y")),
+            ("L", "Letter the boxes a, b, c in reading order", self.add_letters),
+            ("Control-C", "Copy boxes", self.copy),
+            ("Control-V", "Paste boxes", self.paste),
+        ):
+            keys.add(Shortcut(key, title, "Boxes", partial(self.do, action)))
+        for key, title, action in (
+            ("Tab", "Next box under the mouse", partial(self.cycle, 1)),
+            ("Shift-Tab", "Previous box under the mouse", partial(self.cycle, -1)),
+            ("Escape", "Select nothing", self.deselect),
+        ):
+            keys.add(Shortcut(key, title, "Selection", partial(self.do, action)))
+        for direction in _STEPS:
+            self._register_arrows(keys, direction)
+
+    def _register_arrows(self, keys: ShortcutRegistry, direction: str) -> None:
+        side = {"Up": "top", "Down": "bottom"}.get(direction, direction.lower())
+        other = {"Up": "bottom", "Down": "top", "Left": "right", "Right": "left"}[direction]
+        for shift, step in (("", 1), ("Shift-", LARGE_STEP)):
+            by = f"by {step} px"
+            for key, title, action in (
+                ("", f"Move {by}", partial(self.nudge, direction, step)),
+                (
+                    "Alt-",
+                    f"Push the {side} edge out {by}",
+                    partial(self.push_edge, direction, step, is_out=True),
+                ),
+                (
+                    "Control-",
+                    f"Pull the {other} edge in {by}",
+                    partial(self.push_edge, direction, step, is_out=False),
+                ),
+            ):
+                group = "Move" if not key else "Edges"
+                name = f"{key}{shift}{direction}"
+                keys.add(Shortcut(name, title, group, partial(self.do, action)))

@@ -1,0 +1,298 @@
+"""The boxes of the figure in front as a Shapes layer: a view of the box store, never the truth.
+
+What a person does in the layer goes to the store; what changes in the store is taken out of the
+layer and put in again, those boxes only. A pixel of the image is centred on whole coordinates in
+napari, so that a box from x0 to x1 is drawn from x0 - 0.5 to x1 - 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from napari_medssl.io.boxes import Box
+from napari_medssl.state.boxes import BoxStore
+from napari_medssl.state.history import Edit
+from napari_medssl.widgets.separation.session import Session
+
+LAYER_NAME = "panels"
+SMALLEST_DRAWN = 3.0
+MOST_WITH_TEXT = 120
+_COLORS = {"person": "#0a84c1", "certain": "#1e9e4a", "doubtful": "#e8590c"}
+_MODES = {"pan_zoom", "select", "add_rectangle"}
+
+
+def box_to_vertices(box: Box) -> np.ndarray:
+    """Return the corners as napari wants them: (y, x), shape (4, 2), pixel centres whole."""
+    x0, y0, x1, y1 = (value - 0.5 for value in (box.x0, box.y0, box.x1, box.y1))
+    return np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
+
+
+def vertices_to_box(vertices: np.ndarray) -> Box:
+    """Return the bounds of any shape, vertices (y, x), shape (N, 2), as a box in pixels."""
+    points = np.asarray(vertices, dtype=float)[:, -2:]
+    (y0, x0), (y1, x1) = points.min(axis=0) + 0.5, points.max(axis=0) + 0.5
+    return Box(float(x0), float(y0), float(x1), float(y1))
+
+
+def _kind(box: Box) -> str:
+    if box.score is None:
+        return "person"
+    return "certain" if box.score >= 0.8 else "doubtful"
+
+
+def _text(box: Box) -> str:
+    score = "" if box.score is None else f"{box.score:.2f}"
+    return "  ".join(part for part in (box.label, score) if part)
+
+
+class BoxLayer:
+    """Show the boxes of a session in a viewer and take a person's edits from there.
+
+    Parameters
+    ----------
+    viewer
+        napari viewer.
+    session
+        What to show; the filter, the selection and the snapping are its.
+    """
+
+    def __init__(self, viewer: Any, session: Session) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._store: BoxStore | None = None
+        self._ids: list[int] = []
+        self._crooked: set[int] = set()
+        self._is_ours = False
+        self.layer: Any = None
+        session.current_changed.connect(self._on_current)
+        session.threshold_changed.connect(self._on_threshold)
+        session.selection.changed.connect(self._on_selection)
+
+    def ensure_layer(self) -> Any:
+        """Return the layer; make it if it is not in the viewer (any more)."""
+        if self.layer is None or self.layer not in self._viewer.layers:
+            self._ids = []
+            self.layer = self._viewer.add_shapes(
+                ndim=2,
+                name=LAYER_NAME,
+                features={"panel": np.array([], dtype=str)},
+                text={"string": "{panel}", "size": 11, "color": "#d6006c", "anchor": "upper_left"},
+                edge_color=_COLORS["person"],
+                face_color="transparent",
+                metadata={"medssl": {"kind": "panels"}},
+            )
+            self.layer.events.data.connect(self._on_layer_data)
+            self.layer.events.mode.connect(self._on_mode)
+            self.layer.selected_data.events.items_changed.connect(self._on_layer_selection)
+        return self.layer
+
+    @property
+    def pixels_on_screen(self) -> float:
+        """Image pixels that one pixel of the screen covers."""
+        zoom = float(self._viewer.camera.zoom)
+        return 1.0 / zoom if zoom > 0 else 1.0
+
+    # -- store to layer --------------------------------------------------------------------------
+
+    def _on_current(self) -> None:
+        if self._store is not None:
+            self._store.changed.disconnect(self._on_store)
+        self._store = self._session.store
+        if self._store is None and (self.layer is None or self.layer not in self._viewer.layers):
+            self._ids = []
+            return
+        layer = self.ensure_layer()
+        with self._ours():
+            layer.selected_data = set()
+            self._take_out(list(self._ids))
+            if self._store is None:
+                return
+            self._store.changed.connect(self._on_store)
+            layer.current_edge_width = self._edge_width()
+            self._put_in(self._session.shown_keys())
+        self._viewer.layers.selection.active = layer
+        if layer.mode not in _MODES or layer.mode == "pan_zoom":
+            layer.mode = "select"
+
+    def _on_store(self, edit: Edit) -> None:
+        """Redraw what an edit touched, unless the layer shows it so already."""
+        gone = [key for key in edit.before if key in self._ids]
+        fresh = [key for key, box in edit.after.items() if self._session.is_shown(box)]
+        if self._is_ours:
+            self._crooked.update(fresh)
+            return
+        self._redraw(gone, fresh)
+
+    def _on_threshold(self, _threshold: float) -> None:
+        shown = self._session.shown_keys()
+        gone = [key for key in self._ids if key not in set(shown)]
+        known = set(self._ids)
+        self._redraw(gone, [key for key in shown if key not in known])
+
+    def _redraw(self, gone: Iterable[int], fresh: Iterable[int]) -> None:
+        if self.layer is None or self.layer not in self._viewer.layers:
+            return
+        with self._ours():
+            self._take_out(gone)
+            self._put_in(fresh)
+            self._show_selection()
+
+    def _take_out(self, keys: Iterable[int]) -> None:
+        wanted = set(keys)
+        indices = [index for index, key in enumerate(self._ids) if key in wanted]
+        if indices:
+            self.layer.remove(indices)
+            self._ids = [key for key in self._ids if key not in wanted]
+
+    def _put_in(self, keys: Iterable[int]) -> None:
+        store = self._store
+        chosen = [key for key in keys if store is not None and key in store]
+        if store is None or not chosen:
+            return
+        boxes = [store[key] for key in chosen]
+        self.layer.text.visible = len(self._ids) + len(chosen) <= MOST_WITH_TEXT
+        self.layer.feature_defaults = {"panel": _text(boxes[-1])}
+        self.layer.add_rectangles(
+            [box_to_vertices(box) for box in boxes],
+            edge_color=[_COLORS[_kind(box)] for box in boxes],
+            face_color=[_COLORS[_kind(box)] + "12" for box in boxes],
+            edge_width=[self._edge_width()] * len(boxes),
+            # Small boxes lie on top of large ones, so that both can be picked.
+            z_index=[1 + int(1e6 / (1.0 + box.area**0.5)) for box in boxes],
+        )
+        self._ids += chosen
+        if len(chosen) > 1:
+            panels = self.layer.features["panel"].to_numpy(copy=True).astype(object)
+            panels[-len(chosen) :] = [_text(box) for box in boxes]
+            self.layer.features = {"panel": panels}
+        self.layer.feature_defaults = {"panel": ""}
+
+    def _edge_width(self) -> float:
+        if self._store is None:
+            return 1.0
+        return max(1.0, round(max(self._store.width, self._store.height) / 400, 1))
+
+    def raise_box(self, key: int) -> None:
+        """Put a box on top, so that the mouse reaches it."""
+        if key in self._ids:
+            with self._ours():
+                self.layer.selected_data = {self._ids.index(key)}
+                self.layer.move_to_front()
+
+    # -- layer to store --------------------------------------------------------------------------
+
+    def _on_layer_data(self, event: Any) -> None:
+        """Take over what a person did in the layer (or a script did to it)."""
+        if self._is_ours or self._store is None:
+            return
+        action = str(getattr(event.action, "value", event.action))
+        with self._ours():
+            if action == "added":
+                self._take_drawn()
+            elif action == "removed":
+                self._take_removed(event.data_indices)
+            elif action == "changed":
+                self._take_changed(event.data_indices)
+        # The gesture that sent this event is not over: napari still holds on to indices.
+        QTimer.singleShot(0, self._straighten)
+
+    def _take_drawn(self) -> None:
+        assert self._store is not None
+        for vertices in self.layer.data[len(self._ids) :]:
+            box = vertices_to_box(vertices)
+            tiny = min(box.width, box.height) < SMALLEST_DRAWN
+            if tiny or not self._is_in_image(box):
+                self._ids.append(-1)  # a slip of the mouse: drawn, but not in the store
+                continue
+            drawn = self._session.adjust(box, None, self._tolerance())
+            (key,) = self._store.add(drawn, name="draw")
+            self._ids.append(key)
+            self._session.selection.replace([key], self)
+
+    def _is_in_image(self, box: Box) -> bool:
+        assert self._store is not None
+        width, height = self._store.width, self._store.height
+        return box.x1 > 0 and box.y1 > 0 and box.x0 < width and box.y0 < height
+
+    def _take_removed(self, indices: Iterable[int]) -> None:
+        assert self._store is not None
+        positions = set(indices)
+        gone = [key for i, key in enumerate(self._ids) if i in positions and key in self._store]
+        self._ids = [key for i, key in enumerate(self._ids) if i not in positions]
+        self._store.remove(gone)
+
+    def _take_changed(self, indices: Iterable[int]) -> None:
+        assert self._store is not None
+        data = self.layer.data
+        if len(data) != len(self._ids):
+            self._take_all(data)
+            return
+        values = {}
+        for index in indices:
+            key = self._ids[index]
+            former = self._store[key]
+            values[key] = self._session.adjust(
+                vertices_to_box(data[index]), former, self._tolerance()
+            )
+            self._crooked.add(key)
+        is_move = all(
+            box.width == self._store[key].width and box.height == self._store[key].height
+            for key, box in values.items()
+        )
+        self._store.update(dict(values), "move" if is_move else "resize")
+
+    def _take_all(self, data: list[np.ndarray]) -> None:
+        """Somebody assigned all shapes: these are the boxes now."""
+        assert self._store is not None
+        with self._store.edit("replace all"):
+            self._store.remove([key for key in self._ids if key in self._store])
+            self._ids = list(self._store.add(*(vertices_to_box(shape) for shape in data)))
+        self._crooked.update(self._ids)
+
+    def _tolerance(self) -> float:
+        return 8.0 * self.pixels_on_screen
+
+    def _straighten(self) -> None:
+        """Redraw boxes that the store holds otherwise than they were drawn."""
+        crooked, self._crooked = self._crooked, set()
+        if self.layer is None or self.layer not in self._viewer.layers or self._store is None:
+            return
+        self._redraw([*crooked, -1], [k for k in crooked if k in self._store])
+
+    # -- selection and mode ----------------------------------------------------------------------
+
+    def _on_layer_selection(self, *_: Any) -> None:
+        if not self._is_ours and self._store is not None:
+            chosen = [self._ids[i] for i in self.layer.selected_data if i < len(self._ids)]
+            self._session.selection.replace([key for key in chosen if key in self._store], self)
+
+    def _on_selection(self, _items: frozenset[Any], source: object) -> None:
+        if source is not self and self.layer is not None and self.layer in self._viewer.layers:
+            with self._ours():
+                self._show_selection()
+
+    def _show_selection(self) -> None:
+        wanted = {i for i, key in enumerate(self._ids) if key in self._session.selection}
+        if set(self.layer.selected_data) != wanted:
+            self.layer.selected_data = wanted
+
+    def _on_mode(self, _event: Any) -> None:
+        """Boxes are rectangles: the tools for other shapes and for rotation lead back."""
+        if self.layer.mode not in _MODES:
+            wanted = "add_rectangle" if self.layer.mode.startswith("add_") else "select"
+            self._viewer.status = "Panels are upright rectangles: other tools are switched off."
+            QTimer.singleShot(0, lambda: setattr(self.layer, "mode", wanted))
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Mark changes of the layer as our own, so that they do not come back as edits."""
+        before, self._is_ours = self._is_ours, True
+        try:
+            yield
+        finally:
+            self._is_ours = before

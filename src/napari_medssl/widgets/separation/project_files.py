@@ -1,0 +1,379 @@
+"""Open, save, import and export: the menus of the widget and what they do, off the GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.state.drafts import discard_draft, drafts_folder, left_drafts, new_draft
+from napari_medssl.state.figure import fingerprint_of
+from napari_medssl.state.project import SUFFIX, Project
+from napari_medssl.state.project_files import ProjectDamagedError
+from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets.separation.background import Background
+from napari_medssl.widgets.separation.session import Session
+
+_PICTURES = "Figures (*.png *.jpg *.jpeg *.tif *.tiff *.webp *.bmp *.gif *.pdf);;All files (*)"
+_ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
+
+
+class ProjectFiles(QObject):
+    """What the Open and Project menus do.
+
+    Signals
+    -------
+    told
+        A line for the person: what was done, or what went wrong (second argument True).
+    added
+        Keys of figures that were just opened.
+    """
+
+    told = Signal(str, bool)
+    added = Signal(tuple)
+
+    def __init__(
+        self, viewer: Any, session: Session, parent: QWidget, drafts: Path | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._parent = parent
+        self._drafts = drafts or drafts_folder()
+        self.background = Background("medssl-files", self)
+
+    @property
+    def is_draft(self) -> bool:
+        """True if the project has no place of its own yet."""
+        return self._session.project.folder.parent == self._drafts.expanduser().absolute()
+
+    def fill_open_menu(self, menu: QMenu) -> None:
+        """Add the actions that bring figures."""
+        _add(menu, "Images or PDF ...", "Add image files and the pages of PDFs", self.ask_images)
+        _add(menu, "Folder ...", "Add all figures of a folder", self.ask_folder)
+        _add(menu, "Selected layer", "Add the image layer selected in napari", self.add_layer)
+        menu.addSeparator()
+        _add(menu, "Project ...", "Open a project (*.medssl)", self.ask_project)
+
+    def fill_project_menu(self, menu: QMenu) -> None:
+        """Add the actions on the whole project."""
+        _add(menu, "New", "Begin an empty project", self.start_new)
+        _add(menu, "Open ...", "Open a project (*.medssl)", self.ask_project)
+        _add(menu, "Save as ...", "Give the project a place of its own", self.ask_save_as)
+        menu.addSeparator()
+        _add(menu, "Import boxes ...", "Read a COCO, VOC or labelme file", self.ask_import)
+        _add(menu, "Import folder of boxes ...", "Read YOLO or VOC", self.ask_import_folder)
+        menu.addSeparator()
+        for what, words in (("accepted", [ReviewState.DONE]), ("all", list(ReviewState))):
+            sub = menu.addMenu(f"Export {what} figures")
+            sub.setToolTipsVisible(True)
+            for title, kind in (
+                ("COCO ...", "coco"),
+                ("YOLO ...", "yolo"),
+                ("Pascal VOC ...", "voc"),
+            ):
+                tip = "Write the boxes to a file" if kind == "coco" else "Write to a folder"
+                _add(sub, title, tip, partial(self.ask_export, kind, words))
+            _add(
+                sub,
+                "Cropped panels ...",
+                "Write each panel as a PNG file",
+                partial(self.ask_export, "crops", words),
+            )
+
+    # -- figures ---------------------------------------------------------------------------------
+
+    def ask_images(self) -> None:
+        """Ask for files and add them."""
+        names, _ = QFileDialog.getOpenFileNames(self._parent, "Open figures", "", _PICTURES)
+        self.add_paths(Path(name) for name in names)
+
+    def ask_folder(self) -> None:
+        """Ask for a folder and add what is in it."""
+        name = QFileDialog.getExistingDirectory(self._parent, "Open a folder of figures")
+        self.add_paths([Path(name)] if name else [])
+
+    def add_paths(self, paths: Iterable[Path]) -> None:
+        """Add files, folders and PDFs; a project among them is opened instead."""
+        chosen = list(paths)
+        project = next((p for p in chosen if p.suffix == SUFFIX and p.is_dir()), None)
+        if project is not None:
+            self.open_project(project)
+            return
+        if chosen:
+            self.told.emit("Looking for figures ...", False)
+            self.background.submit("scan", partial(_scan, chosen), self._take_scan, self._fail)
+
+    def _take_scan(self, result: tuple[Any, dict[Path, str]]) -> None:
+        listing, prints = result
+        keys = self._session.project.add_images(
+            [(ref.path, ref.page) for ref in listing.refs], prints
+        )
+        if listing.failures:
+            _name, reason = listing.failures[0]
+            more = len(listing.failures) - 1
+            self.told.emit(reason + (f" And {more} more like this." if more else ""), True)
+        elif not keys:
+            self.told.emit("No figures found there. Choose images or PDFs.", True)
+        else:
+            self.told.emit(f"{len(keys)} figures opened.", False)
+        if keys:
+            self.added.emit(keys)
+
+    def add_layer(self) -> None:
+        """Add the image layer that is selected in the viewer, by its file if it has one."""
+        try:
+            layer = _image_layer(self._viewer)
+        except UserError as error:
+            self._fail(error)
+            return
+        source = layer.source.path
+        if source and Path(source).is_file():
+            self.add_paths([Path(source)])
+            return
+        data, is_rgb, name = layer.data, bool(layer.rgb), str(layer.name)
+        folder = self._session.project.folder / "images"
+
+        def work() -> Path:
+            return _save_layer(data, is_rgb, name, folder)
+
+        self.background.submit("layer", work, lambda path: self.add_paths([path]), self._fail)
+
+    # -- projects --------------------------------------------------------------------------------
+
+    def make_draft(self) -> Project:
+        """Return a new project without a place of its own."""
+        return new_draft(self._drafts)
+
+    def left_behind(self) -> list[Path]:
+        """Return drafts that an earlier program left, the newest first."""
+        return left_drafts(self._drafts)
+
+    def ask_project(self) -> None:
+        """Ask for a project folder and open it."""
+        name = QFileDialog.getExistingDirectory(self._parent, f"Open a project (*{SUFFIX})")
+        if name:
+            self.open_project(Path(name))
+
+    def start_new(self) -> None:
+        """Begin an empty project, after asking about the present one."""
+        if self.may_leave():
+            try:
+                self._switch(self.make_draft())
+            except UserError as error:
+                self._fail(error)
+
+    def open_project(self, folder: Path, *, repair: bool = False) -> None:
+        """Open a project in a thread; ask about the present one first."""
+        if not repair and not self.may_leave():
+            return
+        self.told.emit(f"Opening {folder.name} ...", False)
+
+        def fail(error: BaseException) -> None:
+            if isinstance(error, ProjectDamagedError) and self._ask(
+                f"{error}\n\nGo on with what can be read?"
+            ):
+                self.open_project(folder, repair=True)
+            else:
+                self._fail(error)
+
+        work = partial(Project.open, folder, repair=repair)
+        self.background.submit("open", work, self._switch, fail)
+
+    def _switch(self, project: Project) -> None:
+        former, was_draft = self._session.project, self.is_draft
+        self._session.use(project)
+        self.close_project(former, discard=was_draft and not former.has_work)
+        self.told.emit(f"{project.folder.stem}: {len(project)} figures.", False)
+        first = self._session.queue.next_unchecked()
+        if first is not None:
+            self.added.emit((first,))
+
+    def ask_save_as(self) -> bool:
+        """Ask for a place and move the project there; return whether that was done."""
+        name, _ = QFileDialog.getSaveFileName(
+            self._parent, "Save the project as", f"figures{SUFFIX}", f"Projects (*{SUFFIX})"
+        )
+        return bool(name) and self.save_as(Path(name))
+
+    def save_as(self, path: Path) -> bool:
+        """Move the project to a place of its own; return whether that went well."""
+        target = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+        former, was_draft = self._session.project, self.is_draft
+        try:
+            project = former.save_as(target)
+        except UserError as error:
+            self._fail(error)
+            return False
+        current = self._session.current
+        self._session.use(project)
+        if was_draft:
+            _discard(former)
+        self.told.emit(f"Saved as {target}.", False)
+        if current is not None:
+            self.added.emit((current,))
+        return True
+
+    def may_leave(self) -> bool:
+        """Ask about work without a place of its own or that cannot be saved; False: stay."""
+        project = self._session.project
+        if project.is_closed:
+            return True
+        if project.save_error is not None:
+            return self._ask(
+                f"The last changes cannot be saved: {project.save_error}.\n\nClose all the same?"
+            )
+        project.flush()
+        if not self.is_draft or not project.has_work:
+            return True
+        return self._ask_about_draft()
+
+    def _ask_about_draft(self) -> bool:
+        button = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._parent,
+            "Save the project?",
+            "Your boxes are in a project without a name. Save it under a name?\n\n"
+            "Close keeps it as a draft, which is offered next time.",
+            button.Save | button.Close | button.Cancel,
+            button.Save,
+        )
+        if answer == button.Save:
+            return self.ask_save_as()
+        return bool(answer == button.Close)
+
+    def close_project(self, project: Project, *, discard: bool = False) -> None:
+        """Close a project; tell if its last changes could not be written."""
+        try:
+            project.close()
+        except UserError as error:
+            self._fail(error)
+            return
+        if discard:
+            _discard(project)
+
+    # -- other tools -----------------------------------------------------------------------------
+
+    def ask_import(self) -> None:
+        """Ask for an annotation file and read it."""
+        name, _ = QFileDialog.getOpenFileName(self._parent, "Import boxes", "", _ANNOTATIONS)
+        if name:
+            self.import_boxes(Path(name))
+
+    def ask_import_folder(self) -> None:
+        """Ask for a folder of annotation files and read them."""
+        name = QFileDialog.getExistingDirectory(self._parent, "Import a folder of boxes")
+        if name:
+            self.import_boxes(Path(name))
+
+    def import_boxes(self, path: Path) -> None:
+        """Read annotations in a thread and put their boxes into the project."""
+        from napari_medssl.io.annotations import read_boxes
+
+        self.background.submit("import", partial(read_boxes, path), self._take_boxes, self._fail)
+
+    def _take_boxes(self, found: Any) -> None:
+        from napari_medssl.state.exchange import import_boxes
+
+        count, lines = import_boxes(self._session.project, found)
+        text = f"Boxes of {count} figures imported."
+        if lines:
+            more = f" And {len(lines) - 1} more." if len(lines) > 1 else ""
+            text += f" {lines[0]}{more}"
+        self.told.emit(text, bool(lines))
+        if self._session.current is None and len(self._session.project):
+            self.added.emit(self._session.project.keys()[:1])
+
+    def ask_export(self, kind: str, states: list[ReviewState]) -> None:
+        """Ask for a place and write boxes or crops there."""
+        if kind == "coco":
+            name, _ = QFileDialog.getSaveFileName(
+                self._parent, "Export COCO", "panels.coco.json", "COCO (*.json)"
+            )
+        else:
+            name = QFileDialog.getExistingDirectory(self._parent, f"Export {kind} to a folder")
+        if name:
+            self.export(kind, states, Path(name))
+
+    def export(self, kind: str, states: list[ReviewState], path: Path) -> None:
+        """Write the boxes that the score filter shows, or their crops, in a thread."""
+        from napari_medssl.state.exchange import export_boxes, export_crops, to_export
+
+        figures = to_export(self._session.project, states, self._session.threshold)
+
+        def work() -> str:
+            if kind == "crops":
+                count, lines = export_crops(figures, path)
+                return " ".join([f"{count} panels written to {path}.", *lines[:1]])
+            lost = export_boxes(figures, path, kind)
+            return " ".join([f"{len(figures)} figures written to {path}.", *lost[:1]])
+
+        self.background.submit("export", work, lambda text: self.told.emit(text, False), self._fail)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        self.told.emit(error_text(error), True)
+
+    def _ask(self, question: str) -> bool:
+        yes = QMessageBox.StandardButton.Yes
+        answer = QMessageBox.question(self._parent, "Figure separation", question)
+        return bool(answer == yes)
+
+
+def _add(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> None:
+    entry = menu.addAction(title)
+    entry.setToolTip(tip)
+    entry.triggered.connect(lambda _checked=False: action())
+    menu.setToolTipsVisible(True)
+
+
+def _discard(project: Project) -> None:
+    discard_draft(project.folder)
+
+
+def _scan(paths: list[Path]) -> tuple[Any, dict[Path, str]]:
+    from napari_medssl.io.images import scan_images
+
+    listing = scan_images(paths)
+    return listing, {path: fingerprint_of(path) for path in {ref.path for ref in listing.refs}}
+
+
+def _image_layer(viewer: Any) -> Any:
+    chosen = [layer for layer in viewer.layers.selection if hasattr(layer, "rgb")]
+    if len(chosen) != 1:
+        raise UserError(
+            f"{len(chosen)} image layers are selected, due is one. Click it in napari's layer list."
+        )
+    layer = chosen[0]
+    if layer.multiscale or layer.data.ndim != (3 if layer.rgb else 2):
+        raise UserError(
+            f"Layer {layer.name!r} is no plain 2-D image. Choose one, or open its file instead."
+        )
+    return layer
+
+
+def _save_layer(data: Any, is_rgb: bool, name: str, folder: Path) -> Path:
+    """Write a layer without a file as PNG into the project, where it is safe."""
+    from PIL import Image
+
+    from napari_medssl.io.files import replace_whole
+    from napari_medssl.io.pixels import array_to_rgb
+
+    pixels = array_to_rgb(np.asarray(data), alpha=is_rgb and data.shape[-1] == 4)
+    folder.mkdir(exist_ok=True)
+    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "layer"
+    path, number = folder / f"{stem}.png", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem} {number}.png"
+    with replace_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+    return path
