@@ -1,14 +1,15 @@
-"""Ask before a window with unsaved work closes.
+"""What the window does around the widget: ask before it closes, and hand Tab to the canvas.
 
-napari has no hook for that, so this looks at the close events of the window and of the dock that
-hold the widget, which Qt lets any object do.
+napari has no hook for either, so this looks at events of the window, the dock and the canvas,
+which Qt lets any object do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 
@@ -56,3 +57,44 @@ class CloseGuard(QObject):
             event.ignore()
             return True
         return False
+
+
+class TabKeys(QObject):
+    """Call an action for Tab and Shift+Tab on the canvas: Qt would move the focus instead.
+
+    Parameters
+    ----------
+    widget
+        The widget whose window holds the canvas.
+    is_wanted
+        Returns whether the keys are ours now; if not, Qt does what it always does.
+    on_tab
+        Called with 1 for Tab, -1 for Shift+Tab.
+    """
+
+    def __init__(
+        self, widget: QWidget, is_wanted: Callable[[], bool], on_tab: Callable[[int], None]
+    ) -> None:
+        super().__init__(widget)
+        self._is_wanted = is_wanted
+        self._on_tab = on_tab
+        self._watched: list[QObject] = []
+
+    def attach(self, window: QWidget) -> None:
+        """Look at the canvases of a window; those known already are passed over."""
+        for child in window.findChildren(QWidget):
+            if child.inherits("QOpenGLWidget") and child not in self._watched:
+                child.installEventFilter(self)
+                self._watched.append(child)
+
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
+        """Take Tab before Qt does."""
+        if event is None or event.type() != QEvent.Type.KeyPress or not self._is_wanted():
+            return False
+        assert isinstance(event, QKeyEvent)
+        steps = {Qt.Key.Key_Tab: 1, Qt.Key.Key_Backtab: -1}
+        step = steps.get(Qt.Key(event.key()))
+        if step is None:
+            return False
+        self._on_tab(-1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else step)
+        return True

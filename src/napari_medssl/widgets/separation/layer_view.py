@@ -21,6 +21,7 @@ from napari_medssl.widgets.separation.session import Session
 
 LAYER_NAME = "panels"
 SMALLEST_DRAWN = 3.0
+SMALLEST_ON_SCREEN = 8.0  # a click without a drag draws a box of about 5
 MOST_WITH_TEXT = 120
 _COLORS = {"person": "#0a84c1", "certain": "#1e9e4a", "doubtful": "#e8590c"}
 _MODES = {"pan_zoom", "select", "add_rectangle"}
@@ -84,6 +85,7 @@ class BoxLayer:
                 text={"string": "{panel}", "size": 11, "color": "#d6006c", "anchor": "upper_left"},
                 edge_color=_COLORS["person"],
                 face_color="transparent",
+                opacity=1.0,
                 metadata={"medssl": {"kind": "panels"}},
             )
             self.layer.events.data.connect(self._on_layer_data)
@@ -94,7 +96,7 @@ class BoxLayer:
     @property
     def pixels_on_screen(self) -> float:
         """Image pixels that one pixel of the screen covers."""
-        zoom = float(self._viewer.camera.zoom)
+        zoom = float(self._viewer.scene.camera.zoom)
         return 1.0 / zoom if zoom > 0 else 1.0
 
     # -- store to layer --------------------------------------------------------------------------
@@ -191,12 +193,14 @@ class BoxLayer:
         if self._is_ours or self._store is None:
             return
         action = str(getattr(event.action, "value", event.action))
+        if action not in ("added", "removed", "changed"):
+            return  # announced only: the gesture is still going on
         with self._ours():
             if action == "added":
                 self._take_drawn()
             elif action == "removed":
                 self._take_removed(event.data_indices)
-            elif action == "changed":
+            else:
                 self._take_changed(event.data_indices)
         # The gesture that sent this event is not over: napari still holds on to indices.
         QTimer.singleShot(0, self._straighten)
@@ -205,7 +209,8 @@ class BoxLayer:
         assert self._store is not None
         for vertices in self.layer.data[len(self._ids) :]:
             box = vertices_to_box(vertices)
-            tiny = min(box.width, box.height) < SMALLEST_DRAWN
+            least = max(SMALLEST_DRAWN, SMALLEST_ON_SCREEN * self.pixels_on_screen)
+            tiny = min(box.width, box.height) < least
             if tiny or not self._is_in_image(box):
                 self._ids.append(-1)  # a slip of the mouse: drawn, but not in the store
                 continue

@@ -19,7 +19,7 @@ from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel, LiveRequests
 from napari_medssl.widgets._shortcuts import CheatSheet, Shortcut, ShortcutRegistry
 from napari_medssl.widgets.separation.actions import BoxActions
-from napari_medssl.widgets.separation.closing import CloseGuard
+from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
 from napari_medssl.widgets.separation.controls import (
     EditControls,
     ReviewControls,
@@ -88,6 +88,7 @@ class SeparationWidget(QWidget):
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self._may_close)
+        self._tab_keys = TabKeys(self, self._is_layer_active, self._on_tab)
         self.setAcceptDrops(True)
         self._offer_drafts()
 
@@ -225,6 +226,7 @@ class SeparationWidget(QWidget):
         layer = self.view.layer
         self._gutters.attach(layer)
         self.keys.bind(layer)
+        self._tab_keys.attach(self.window())
         self._viewer.reset_view()
 
     def _put_image(self, image: Any) -> None:
@@ -385,6 +387,13 @@ class SeparationWidget(QWidget):
     def show_keys(self) -> None:
         """Show the cheat sheet."""
         CheatSheet(self.keys, self).show()
+
+    def _is_layer_active(self) -> bool:
+        layer = self.view.layer
+        return layer is not None and self._viewer.layers.selection.active is layer
+
+    def _on_tab(self, step: int) -> None:
+        self.actions_on_boxes.do(partial(self.actions_on_boxes.cycle, step))
 
     # -- window ----------------------------------------------------------------------------------
 
