@@ -20,6 +20,7 @@ from napari_medssl.state.history import Edit
 from napari_medssl.widgets.separation.session import Session
 
 LAYER_NAME = "panels"
+SNAP_ON_SCREEN = 8.0
 SMALLEST_DRAWN = 3.0
 SMALLEST_ON_SCREEN = 8.0  # a click without a drag draws a box of about 5
 MOST_WITH_TEXT = 120
@@ -29,7 +30,7 @@ _MODES = {"pan_zoom", "select", "add_rectangle"}
 
 def box_to_vertices(box: Box) -> np.ndarray:
     """Return the corners as napari wants them: (y, x), shape (4, 2), pixel centres whole."""
-    x0, y0, x1, y1 = (value - 0.5 for value in (box.x0, box.y0, box.x1, box.y1))
+    x0, y0, x1, y1 = box.x0 - 0.5, box.y0 - 0.5, box.x1 - 0.5, box.y1 - 0.5
     return np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
 
 
@@ -214,15 +215,19 @@ class BoxLayer:
             if tiny or not self._is_in_image(box):
                 self._ids.append(-1)  # a slip of the mouse: drawn, but not in the store
                 continue
-            drawn = self._session.adjust(box, None, self._tolerance())
+            drawn = self._session.adjust(box, None, SNAP_ON_SCREEN * self.pixels_on_screen)
             (key,) = self._store.add(drawn, name="draw")
             self._ids.append(key)
             self._session.selection.replace([key], self)
 
     def _is_in_image(self, box: Box) -> bool:
-        assert self._store is not None
-        width, height = self._store.width, self._store.height
-        return box.x1 > 0 and box.y1 > 0 and box.x0 < width and box.y0 < height
+        store = self._store
+        return (
+            store is not None
+            and box.x1 > 0 < box.y1
+            and box.x0 < store.width
+            and box.y0 < store.height
+        )
 
     def _take_removed(self, indices: Iterable[int]) -> None:
         assert self._store is not None
@@ -241,9 +246,8 @@ class BoxLayer:
         for index in indices:
             key = self._ids[index]
             former = self._store[key]
-            values[key] = self._session.adjust(
-                vertices_to_box(data[index]), former, self._tolerance()
-            )
+            box = vertices_to_box(data[index])
+            values[key] = self._session.adjust(box, former, SNAP_ON_SCREEN * self.pixels_on_screen)
             self._crooked.add(key)
         is_move = all(
             box.width == self._store[key].width and box.height == self._store[key].height
@@ -258,9 +262,6 @@ class BoxLayer:
             self._store.remove([key for key in self._ids if key in self._store])
             self._ids = list(self._store.add(*(vertices_to_box(shape) for shape in data)))
         self._crooked.update(self._ids)
-
-    def _tolerance(self) -> float:
-        return 8.0 * self.pixels_on_screen
 
     def _straighten(self) -> None:
         """Redraw boxes that the store holds otherwise than they were drawn."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
@@ -17,12 +16,12 @@ from napari_medssl.state.drafts import discard_draft, drafts_folder, left_drafts
 from napari_medssl.state.figure import fingerprint_of
 from napari_medssl.state.project import SUFFIX, Project
 from napari_medssl.state.project_files import ProjectDamagedError
-from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets.separation.background import Background
+from napari_medssl.widgets.separation.exchange_menu import Exchange, add_entry
+from napari_medssl.widgets.separation.layer_import import image_layer, save_layer
 from napari_medssl.widgets.separation.session import Session
 
 _PICTURES = "Figures (*.png *.jpg *.jpeg *.tif *.tiff *.webp *.bmp *.gif *.pdf);;All files (*)"
-_ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
 
 
 class ProjectFiles(QObject):
@@ -48,6 +47,9 @@ class ProjectFiles(QObject):
         self._parent = parent
         self._drafts = drafts or drafts_folder()
         self.background = Background("medssl-files", self)
+        self.exchange = Exchange(session, parent, self.background)
+        self.exchange.told.connect(self.told)
+        self.exchange.imported.connect(self._on_imported)
 
     @property
     def is_draft(self) -> bool:
@@ -56,37 +58,21 @@ class ProjectFiles(QObject):
 
     def fill_open_menu(self, menu: QMenu) -> None:
         """Add the actions that bring figures."""
-        _add(menu, "Images or PDF ...", "Add image files and the pages of PDFs", self.ask_images)
-        _add(menu, "Folder ...", "Add all figures of a folder", self.ask_folder)
-        _add(menu, "Selected layer", "Add the image layer selected in napari", self.add_layer)
+        add_entry(
+            menu, "Images or PDF ...", "Add image files and the pages of PDFs", self.ask_images
+        )
+        add_entry(menu, "Folder ...", "Add all figures of a folder", self.ask_folder)
+        add_entry(menu, "Selected layer", "Add the image layer selected in napari", self.add_layer)
         menu.addSeparator()
-        _add(menu, "Project ...", "Open a project (*.medssl)", self.ask_project)
+        add_entry(menu, "Project ...", "Open a project (*.medssl)", self.ask_project)
 
     def fill_project_menu(self, menu: QMenu) -> None:
         """Add the actions on the whole project."""
-        _add(menu, "New", "Begin an empty project", self.start_new)
-        _add(menu, "Open ...", "Open a project (*.medssl)", self.ask_project)
-        _add(menu, "Save as ...", "Give the project a place of its own", self.ask_save_as)
+        add_entry(menu, "New", "Begin an empty project", self.start_new)
+        add_entry(menu, "Open ...", "Open a project (*.medssl)", self.ask_project)
+        add_entry(menu, "Save as ...", "Give the project a place of its own", self.ask_save_as)
         menu.addSeparator()
-        _add(menu, "Import boxes ...", "Read a COCO, VOC or labelme file", self.ask_import)
-        _add(menu, "Import folder of boxes ...", "Read YOLO or VOC", self.ask_import_folder)
-        menu.addSeparator()
-        for what, words in (("accepted", [ReviewState.DONE]), ("all", list(ReviewState))):
-            sub = menu.addMenu(f"Export {what} figures")
-            sub.setToolTipsVisible(True)
-            for title, kind in (
-                ("COCO ...", "coco"),
-                ("YOLO ...", "yolo"),
-                ("Pascal VOC ...", "voc"),
-            ):
-                tip = "Write the boxes to a file" if kind == "coco" else "Write to a folder"
-                _add(sub, title, tip, partial(self.ask_export, kind, words))
-            _add(
-                sub,
-                "Cropped panels ...",
-                "Write each panel as a PNG file",
-                partial(self.ask_export, "crops", words),
-            )
+        self.exchange.fill_menu(menu)
 
     # -- figures ---------------------------------------------------------------------------------
 
@@ -130,7 +116,7 @@ class ProjectFiles(QObject):
     def add_layer(self) -> None:
         """Add the image layer that is selected in the viewer, by its file if it has one."""
         try:
-            layer = _image_layer(self._viewer)
+            layer = image_layer(self._viewer)
         except UserError as error:
             self._fail(error)
             return
@@ -142,7 +128,7 @@ class ProjectFiles(QObject):
         folder = self._session.project.folder / "images"
 
         def work() -> Path:
-            return _save_layer(data, is_rgb, name, folder)
+            return save_layer(data, is_rgb, name, folder)
 
         self.background.submit("layer", work, lambda path: self.add_paths([path]), self._fail)
 
@@ -259,63 +245,9 @@ class ProjectFiles(QObject):
         if discard:
             _discard(project)
 
-    # -- other tools -----------------------------------------------------------------------------
-
-    def ask_import(self) -> None:
-        """Ask for an annotation file and read it."""
-        name, _ = QFileDialog.getOpenFileName(self._parent, "Import boxes", "", _ANNOTATIONS)
-        if name:
-            self.import_boxes(Path(name))
-
-    def ask_import_folder(self) -> None:
-        """Ask for a folder of annotation files and read them."""
-        name = QFileDialog.getExistingDirectory(self._parent, "Import a folder of boxes")
-        if name:
-            self.import_boxes(Path(name))
-
-    def import_boxes(self, path: Path) -> None:
-        """Read annotations in a thread and put their boxes into the project."""
-        from napari_medssl.io.annotations import read_boxes
-
-        self.background.submit("import", partial(read_boxes, path), self._take_boxes, self._fail)
-
-    def _take_boxes(self, found: Any) -> None:
-        from napari_medssl.state.exchange import import_boxes
-
-        count, lines = import_boxes(self._session.project, found)
-        text = f"Boxes of {count} figures imported."
-        if lines:
-            more = f" And {len(lines) - 1} more." if len(lines) > 1 else ""
-            text += f" {lines[0]}{more}"
-        self.told.emit(text, bool(lines))
+    def _on_imported(self) -> None:
         if self._session.current is None and len(self._session.project):
             self.added.emit(self._session.project.keys()[:1])
-
-    def ask_export(self, kind: str, states: list[ReviewState]) -> None:
-        """Ask for a place and write boxes or crops there."""
-        if kind == "coco":
-            name, _ = QFileDialog.getSaveFileName(
-                self._parent, "Export COCO", "panels.coco.json", "COCO (*.json)"
-            )
-        else:
-            name = QFileDialog.getExistingDirectory(self._parent, f"Export {kind} to a folder")
-        if name:
-            self.export(kind, states, Path(name))
-
-    def export(self, kind: str, states: list[ReviewState], path: Path) -> None:
-        """Write the boxes that the score filter shows, or their crops, in a thread."""
-        from napari_medssl.state.exchange import export_boxes, export_crops, to_export
-
-        figures = to_export(self._session.project, states, self._session.threshold)
-
-        def work() -> str:
-            if kind == "crops":
-                count, lines = export_crops(figures, path)
-                return " ".join([f"{count} panels written to {path}.", *lines[:1]])
-            lost = export_boxes(figures, path, kind)
-            return " ".join([f"{len(figures)} figures written to {path}.", *lost[:1]])
-
-        self.background.submit("export", work, lambda text: self.told.emit(text, False), self._fail)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -328,13 +260,6 @@ class ProjectFiles(QObject):
         return bool(answer == yes)
 
 
-def _add(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> None:
-    entry = menu.addAction(title)
-    entry.setToolTip(tip)
-    entry.triggered.connect(lambda _checked=False: action())
-    menu.setToolTipsVisible(True)
-
-
 def _discard(project: Project) -> None:
     discard_draft(project.folder)
 
@@ -344,36 +269,3 @@ def _scan(paths: list[Path]) -> tuple[Any, dict[Path, str]]:
 
     listing = scan_images(paths)
     return listing, {path: fingerprint_of(path) for path in {ref.path for ref in listing.refs}}
-
-
-def _image_layer(viewer: Any) -> Any:
-    chosen = [layer for layer in viewer.layers.selection if hasattr(layer, "rgb")]
-    if len(chosen) != 1:
-        raise UserError(
-            f"{len(chosen)} image layers are selected, due is one. Click it in napari's layer list."
-        )
-    layer = chosen[0]
-    if layer.multiscale or layer.data.ndim != (3 if layer.rgb else 2):
-        raise UserError(
-            f"Layer {layer.name!r} is no plain 2-D image. Choose one, or open its file instead."
-        )
-    return layer
-
-
-def _save_layer(data: Any, is_rgb: bool, name: str, folder: Path) -> Path:
-    """Write a layer without a file as PNG into the project, where it is safe."""
-    from PIL import Image
-
-    from napari_medssl.io.files import replace_whole
-    from napari_medssl.io.pixels import array_to_rgb
-
-    pixels = array_to_rgb(np.asarray(data), alpha=is_rgb and data.shape[-1] == 4)
-    folder.mkdir(exist_ok=True)
-    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "layer"
-    path, number = folder / f"{stem}.png", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem} {number}.png"
-    with replace_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
-    return path

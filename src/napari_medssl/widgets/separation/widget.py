@@ -1,4 +1,7 @@
-"""The dock widget "Figure separation": list of figures, boxes as a layer, keys and buttons."""
+"""The dock widget "Figure separation": list of figures, boxes as a layer, keys and buttons.
+
+More than 300 lines: the one place where all parts are put together; each part has its own file.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QLabel, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.jobs import Progress, error_text
-from napari_medssl.io.images import ImageRef
 from napari_medssl.state.queue import ReviewState
-from napari_medssl.widgets._base import JobPanel, LiveRequests
 from napari_medssl.widgets._shortcuts import CheatSheet, Shortcut, ShortcutRegistry
 from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
@@ -28,6 +28,8 @@ from napari_medssl.widgets.separation.controls import (
     row_of,
     tool_button,
 )
+from napari_medssl.widgets.separation.detection import Detection
+from napari_medssl.widgets.separation.display import FigureDisplay
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
 from napari_medssl.widgets.separation.layer_view import BoxLayer
@@ -35,17 +37,12 @@ from napari_medssl.widgets.separation.panel_table import PanelTable
 from napari_medssl.widgets.separation.project_files import ProjectFiles
 from napari_medssl.widgets.separation.separate_job import (
     FigureSeparator,
-    Found,
-    SeparateMany,
     SeparatorHolder,
     make_separator,
-    read_for_display,
-    separate_now,
 )
 from napari_medssl.widgets.separation.session import Session
 from napari_medssl.widgets.separation.thumbnails import Thumbnails
 
-IMAGE_NAME = "figure"
 _log = logging.getLogger(__name__)
 
 
@@ -77,11 +74,9 @@ class SeparationWidget(QWidget):
         self.view = BoxLayer(napari_viewer, self.session)
         self.actions_on_boxes = BoxActions(napari_viewer, self.session, self.view)
         self._gutters = GutterTool(napari_viewer, self.session, self.view)
-        self._holder = SeparatorHolder(separator_factory)
-        self._image_layer: Any = None
-        self._wanted: str | None = None
-        self._has_threshold = False
-        self._reader, self._detector = LiveRequests(self), LiveRequests(self)
+        self.display = FigureDisplay(napari_viewer, self.session, self.view, self)
+        self.detection = Detection(self.session, SeparatorHolder(separator_factory), self)
+        self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._locate, self)
         self.keys = ShortcutRegistry()
         self._register_keys()
@@ -97,12 +92,11 @@ class SeparationWidget(QWidget):
     def _build(self) -> None:
         self.figures = FigureList(self.session, self.thumbnails, self)
         self.table = PanelTable(self.session, self.actions_on_boxes, self)
-        self.jobs = JobPanel(self)
         self.score = ScoreFilter(self.session, self)
         self.edits = EditControls(self.session, self.actions_on_boxes, self)
         self.review = ReviewControls(self, self.session, self)
         self.separate_button = push_button(
-            "Separate", "Find the panels of this figure anew (D)", self.separate_current
+            "Separate", "Find the panels of this figure anew (D)", self.detection.separate_current
         )
         self.separate_all_button = push_button(
             "Separate all",
@@ -163,7 +157,7 @@ class SeparationWidget(QWidget):
             ("U", "Mark the figure as unsure and go to the next", self.unsure),
             ("PageDown", "Next figure of the list", partial(self.step, 1)),
             ("PageUp", "Previous figure of the list", partial(self.step, -1)),
-            ("D", "Find the panels of this figure", self.separate_current),
+            ("D", "Find the panels of this figure", self.detection.separate_current),
             ("F1", "Show these keys", self.show_keys),
         ):
             self.keys.add(Shortcut(keys, title, "Figures", action))
@@ -176,13 +170,10 @@ class SeparationWidget(QWidget):
         self.figures.chosen.connect(self.open_figure)
         self.files.told.connect(self._tell)
         self.files.added.connect(self._on_added)
-        self._reader.ready.connect(self._show_image)
-        self._reader.failed.connect(self._refuse)
-        self._detector.ready.connect(self._take_found)
-        self._detector.failed.connect(self._refuse)
-        self.jobs.progressed.connect(self._on_job_progress)
+        self.display.shown.connect(self._on_shown)
+        self.display.failed.connect(self._refuse)
+        self.detection.told.connect(self._tell)
         self.jobs.ended.connect(lambda _: self._show_buttons())
-        self.jobs.done.connect(self._on_job_done)
         self.actions_on_boxes.refused.connect(self._refuse)
         self.session.project_changed.connect(self._on_project)
         self.session.current_changed.connect(self._show_buttons)
@@ -204,42 +195,14 @@ class SeparationWidget(QWidget):
 
     def open_figure(self, key: str) -> None:
         """Read a figure in a thread and put it in front."""
-        try:
-            path, page = self._locate(key)
-        except UserError as error:
-            self._refuse(error_text(error))
-            return
-        self._wanted = key
-        self._reader.submit(read_for_display, key, ImageRef(path, page))
+        self.display.open(key)
 
-    def _show_image(self, read: dict[str, Any]) -> None:
-        key, image = read["key"], read["image"]
-        if key != self._wanted or key not in self.session.project:
-            return
-        self._refuse("")
-        self._put_image(image)
-        try:
-            self.session.show_figure(key, (image.shape[1], image.shape[0]), read["ink"])
-        except UserError as error:
-            self._refuse(error_text(error))
-            return
+    def _on_shown(self) -> None:
         layer = self.view.layer
+        self._refuse("")
         self._gutters.attach(layer)
         self.keys.bind(layer)
         self._tab_keys.attach(self.window())
-        self._viewer.reset_view()
-
-    def _put_image(self, image: Any) -> None:
-        if self._image_layer is None or self._image_layer not in self._viewer.layers:
-            self._image_layer = self._viewer.add_image(
-                image, rgb=True, name=IMAGE_NAME, metadata={"medssl": {"kind": "figure"}}
-            )
-            index = self._viewer.layers.index(self._image_layer)
-            layer = self.view.layer
-            if layer is not None and layer in self._viewer.layers:
-                self._viewer.layers.move(index, self._viewer.layers.index(layer))
-        else:
-            self._image_layer.data = image
 
     def _on_added(self, keys: tuple[str, ...]) -> None:
         if keys:
@@ -280,72 +243,10 @@ class SeparationWidget(QWidget):
         else:
             self.open_figure(key)
 
-    # -- separation ------------------------------------------------------------------------------
-
-    def separate_current(self) -> None:
-        """Find the panels of the figure in front; a newer request replaces an older one."""
-        key = self.session.current
-        if key is None:
-            self._refuse("No figure is open. Open one from the list first.")
-            return
-        path, page = self._locate(key)
-        self._tell("Finding panels ...", False)
-        self._detector.submit(separate_now, self._holder, key, ImageRef(path, page))
-
     def separate_all(self) -> None:
-        """Find the panels of all figures to do without boxes, in a job."""
-        project = self.session.project
-        keys = [
-            key
-            for key in self.session.queue.order()
-            if project.state(key) == ReviewState.TO_DO and not project.boxes(key)
-        ]
-        items, missing = [], ""
-        for key in keys:
-            try:
-                items.append((key, *self._locate(key)))
-            except UserError as error:
-                missing = error_text(error)
-        self._refuse(missing)
-        if not items:
-            self._tell("No figure is left to separate.", False)
-            return
-        self._job_project = project
-        job = SeparateMany(tuple(items), self._holder)
-        self.jobs.start(SeparateMany.run, job, title=f"Separating {len(items)} figures")
+        """Find the panels of all figures to do that have no boxes yet."""
+        self.detection.separate_all()
         self._show_buttons()
-
-    def _on_job_progress(self, progress: Progress) -> None:
-        found = progress.values.get("found")
-        if found is not None and self.session.project is self._job_project:
-            self._take_found(found)
-
-    def _on_job_done(self, failed: list[Found]) -> None:
-        if failed:
-            more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
-            self._refuse(f"{failed[0].error}{more}")
-        self._tell("All figures are separated.", False)
-
-    def _take_found(self, found: Found) -> None:
-        """Put a detector's boxes into the project; never over those that a person is dragging."""
-        project = self.session.project
-        if found.error or found.key not in project:
-            return
-        if not self._has_threshold:
-            self._has_threshold = True
-            self.session.set_threshold(round(found.threshold, 2))
-        store = self.session.store
-        if found.key == self.session.current and store is not None and store.is_editing:
-            QTimer.singleShot(200, partial(self._take_found, found))
-            return
-        try:
-            self.session.propose(found.key, found.size, found.boxes)
-        except UserError as error:
-            self._refuse(error_text(error))
-            return
-        if found.key == self.session.current:
-            count = len(self.session.shown_keys())
-            self._tell(f"{count} panel{'' if count == 1 else 's'} found.", False)
 
     # -- words -----------------------------------------------------------------------------------
 
@@ -371,10 +272,6 @@ class SeparationWidget(QWidget):
 
     def _on_project(self) -> None:
         self._words = ""
-        self._wanted = None
-        self._has_threshold = False
-        self._reader.drop()
-        self._detector.drop()
         name = "New project" if self.files.is_draft else self.session.project.folder.stem
         self.title.setText(f"<b>{name}</b>")
         self._show_buttons()
@@ -428,9 +325,8 @@ class SeparationWidget(QWidget):
     def shut_down(self) -> None:
         """Stop all threads and close the project: the window is about to go."""
         self._saver.stop()
-        self.jobs.cancel()
-        self._reader.close()
-        self._detector.close()
+        self.detection.close()
+        self.display.close()
         _shut_down(self.session, self.files.background, self.thumbnails)
 
 

@@ -1,0 +1,136 @@
+"""Find panels on demand: of the figure in front at once, of all figures as a job."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Progress, error_text
+from napari_medssl.io.images import ImageRef
+from napari_medssl.state.project import Project
+from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._base import JobPanel, LiveRequests
+from napari_medssl.widgets.separation.separate_job import (
+    Found,
+    SeparateMany,
+    SeparatorHolder,
+    separate_now,
+)
+from napari_medssl.widgets.separation.session import Session
+
+
+class Detection(QObject):
+    """Run the separator off the GUI thread and put what it finds into the project.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    """
+
+    told = Signal(str, bool)
+
+    def __init__(self, session: Session, holder: SeparatorHolder, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.jobs = JobPanel(parent)
+        self._session = session
+        self._holder = holder
+        self._has_threshold = False
+        self._job_project: Project | None = None
+        self._requests = LiveRequests(self)
+        self._requests.ready.connect(self._take_found)
+        self._requests.failed.connect(self._refuse)
+        self.jobs.progressed.connect(self._on_job_progress)
+        self.jobs.done.connect(self._on_job_done)
+        session.project_changed.connect(self._on_project)
+
+    def close(self) -> None:
+        """Stop all."""
+        self.jobs.cancel()
+        self._requests.close()
+
+    def _on_project(self) -> None:
+        self._has_threshold = False
+        self._requests.drop()
+
+    def _locate(self, key: str) -> ImageRef:
+        project = self._session.project
+        return ImageRef(project.path(key), project.info(key).page)
+
+    def _refuse(self, text: str) -> None:
+        self.told.emit(text, True)
+
+    def separate_current(self) -> None:
+        """Find the panels of the figure in front; a newer request replaces an older one."""
+        key = self._session.current
+        if key is None:
+            self._refuse("No figure is open. Open one from the list first.")
+            return
+        try:
+            ref = self._locate(key)
+        except UserError as error:
+            self._refuse(error_text(error))
+            return
+        self.told.emit("Finding panels ...", False)
+        self._requests.submit(separate_now, self._holder, key, ref)
+
+    def separate_all(self) -> None:
+        """Find the panels of all figures to do without boxes, in a job."""
+        project = self._session.project
+        keys = [
+            key
+            for key in self._session.queue.order()
+            if project.state(key) == ReviewState.TO_DO and not project.boxes(key)
+        ]
+        items, missing = [], ""
+        for key in keys:
+            try:
+                ref = self._locate(key)
+            except UserError as error:
+                missing = error_text(error)
+            else:
+                items.append((key, ref.path, ref.page))
+        if missing:
+            self._refuse(missing)
+        if not items:
+            self.told.emit("No figure is left to separate.", False)
+            return
+        self._job_project = project
+        job = SeparateMany(tuple(items), self._holder)
+        self.jobs.start(SeparateMany.run, job, title=f"Separating {len(items)} figures")
+
+    def _on_job_progress(self, progress: Progress) -> None:
+        found = progress.values.get("found")
+        if found is not None and self._session.project is self._job_project:
+            self._take_found(found)
+
+    def _on_job_done(self, failed: list[Found]) -> None:
+        if failed:
+            more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
+            self._refuse(f"{failed[0].error}{more}")
+        else:
+            self.told.emit("All figures are separated.", False)
+
+    def _take_found(self, found: Found) -> None:
+        """Put a detector's boxes into the project; never over those that a person is dragging."""
+        project = self._session.project
+        if found.error or found.key not in project:
+            return
+        if not self._has_threshold:
+            self._has_threshold = True
+            self._session.set_threshold(round(found.threshold, 2))
+        store = self._session.store
+        if found.key == self._session.current and store is not None and store.is_editing:
+            QTimer.singleShot(200, partial(self._take_found, found))
+            return
+        try:
+            self._session.propose(found.key, found.size, found.boxes)
+        except UserError as error:
+            self._refuse(error_text(error))
+            return
+        if found.key == self._session.current:
+            count = len(self._session.shown_keys())
+            self.told.emit(f"{count} panel{'' if count == 1 else 's'} found.", False)

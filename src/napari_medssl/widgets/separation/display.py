@@ -1,0 +1,88 @@
+"""Read figures off the GUI thread and show them as one image layer that is used again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.io.images import ImageRef
+from napari_medssl.widgets._base import LiveRequests
+from napari_medssl.widgets.separation.layer_view import BoxLayer
+from napari_medssl.widgets.separation.separate_job import read_for_display
+from napari_medssl.widgets.separation.session import Session
+
+IMAGE_NAME = "figure"
+
+
+class FigureDisplay(QObject):
+    """Put the figures of a session in front, the last one asked for.
+
+    Signals
+    -------
+    shown
+        A figure is in front.
+    failed
+        Why it could not be shown.
+    """
+
+    shown = Signal()
+    failed = Signal(str)
+
+    def __init__(self, viewer: Any, session: Session, view: BoxLayer, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._view = view
+        self._layer: Any = None
+        self._wanted: str | None = None
+        self._reader = LiveRequests(self)
+        self._reader.ready.connect(self._show)
+        self._reader.failed.connect(self.failed)
+        session.project_changed.connect(self._on_project)
+
+    def open(self, key: str) -> None:
+        """Read a figure in a thread, then show it; a request before this one is dropped."""
+        project = self._session.project
+        try:
+            ref = ImageRef(project.path(key), project.info(key).page)
+        except UserError as error:
+            self.failed.emit(error_text(error))
+            return
+        self._wanted = key
+        self._reader.submit(read_for_display, key, ref)
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._reader.close()
+
+    def _on_project(self) -> None:
+        self._wanted = None
+        self._reader.drop()
+
+    def _show(self, read: dict[str, Any]) -> None:
+        key, image = read["key"], read["image"]
+        if key != self._wanted or key not in self._session.project:
+            return
+        self._put_image(image)
+        try:
+            self._session.show_figure(key, (image.shape[1], image.shape[0]), read["ink"])
+        except UserError as error:
+            self.failed.emit(error_text(error))
+            return
+        self._viewer.reset_view()
+        self.shown.emit()
+
+    def _put_image(self, image: Any) -> None:
+        if self._layer is not None and self._layer in self._viewer.layers:
+            self._layer.data = image
+            return
+        self._layer = self._viewer.add_image(
+            image, rgb=True, name=IMAGE_NAME, metadata={"medssl": {"kind": "figure"}}
+        )
+        boxes = self._view.layer
+        if boxes is not None and boxes in self._viewer.layers:
+            layers = self._viewer.layers
+            layers.move(layers.index(self._layer), layers.index(boxes))

@@ -1,0 +1,305 @@
+"""A day's work in the widget: separate, decide, save, close, import, export."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QMessageBox, QSlider
+from separation_world import FixedSeparator, wait_until
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.annotations import read_boxes
+from napari_medssl.io.boxes import Box
+from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets.separation.separate_job import SeparatorHolder
+
+pytestmark = pytest.mark.gui
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+def use_separator(world, factory):
+    world.widget.detection._holder = SeparatorHolder(factory)
+
+
+@pytest.fixture(autouse=True)
+def _fixed(request):
+    if "world" in request.fixturenames:
+        use_separator(request.getfixturevalue("world"), FixedSeparator)
+
+
+def current_name(world) -> str:
+    return world.session.project.info(world.session.current).name
+
+
+def test_separate_then_filter_then_accept(world):
+    world.press(Qt.Key.Key_D)
+    wait_until(lambda: len(world.store) == 5)
+    world.settle()
+    assert world.session.threshold == 0.4
+    assert [world.store[k].label for k in world.session.shown_keys()] == ["a", "b", "c", "d"]
+    world.assert_in_step()
+    world.widget.score.slider.setValue(80)
+    assert len(world.session.shown_keys()) == 2
+    world.assert_in_step()
+    first, store = world.session.current, world.store
+    world.press(Qt.Key.Key_Return)
+    wait_until(lambda: world.session.current != first)
+    assert world.session.project.state(first) == ReviewState.DONE
+    assert len(store) == 2
+    assert store.undo() is not None
+    assert len(store) == 5
+
+
+def test_keys_decide_and_go_on(world):
+    keys = world.session.project.keys()
+    assert current_name(world) == "fig01.png"
+    world.press(Qt.Key.Key_X)
+    wait_until(lambda: current_name(world) == "fig02.png")
+    world.press(Qt.Key.Key_U)
+    wait_until(lambda: current_name(world) == "fig03.png")
+    world.press(Qt.Key.Key_Return)
+    wait_until(lambda: current_name(world) == "fig02.png")  # only the unsure one is left
+    states = [world.session.project.state(key).value for key in keys]
+    assert states == ["rejected", "unsure", "done"]
+    assert "2 of 3 checked" in world.widget.figures.progress.text()
+
+
+def test_grid_is_typed_and_undone(world):
+    QTest.keyClicks(world.widget.edits.grid, "4x3")
+    QTest.keyClick(world.widget.edits.grid, Qt.Key.Key_Return)
+    world.settle()
+    assert len(world.store) == 12
+    assert world.store.boxes()[-1].label == "l"
+    world.assert_in_step()
+    world.press(Qt.Key.Key_Z, CTRL)
+    assert len(world.store) == 0
+
+
+def test_wrong_grid_shows_a_line_and_changes_nothing(world):
+    world.widget.edits.grid.setText("four")
+    QTest.keyClick(world.widget.edits.grid, Qt.Key.Key_Return)
+    assert "Type for example 4x3" in world.widget.error.text()
+    assert len(world.store.history) == 0
+    world.widget.edits.grid.clear()
+
+
+def test_letter_is_edited_in_the_table(world):
+    world.store.add(Box(210, 0, 400, 140), Box(0, 0, 190, 140))
+    world.settle(0.2)
+    world.widget.table.item(0, 0).setText("A1")  # first in reading order
+    assert world.store[2].label == "A1"
+    world.press(Qt.Key.Key_Z, CTRL)
+    world.settle(0.2)
+    assert world.widget.table.item(0, 0).text() == ""
+
+
+def test_row_of_the_table_selects_the_box_and_back(world):
+    first, second = world.store.add(Box(0, 0, 190, 140), Box(210, 0, 400, 140))
+    world.settle(0.2)
+    world.widget.table.selectRow(1)
+    world.settle()
+    assert world.session.selected_keys() == [second]
+    assert len(world.layer.selected_data) == 1
+    world.session.selection.replace([first])
+    rows = {index.row() for index in world.widget.table.selectionModel().selectedRows()}
+    assert rows == {0}
+
+
+def test_separate_all_fills_figures_without_boxes_only(world):
+    mine = world.store.add(Box(5, 5, 50, 50))
+    world.widget.separate_all()
+    assert not world.widget.separate_all_button.isEnabled()
+    wait_until(lambda: not world.widget.jobs.is_busy)
+    assert tuple(world.store) == mine
+    counts = [len(world.session.project.boxes(key)) for key in world.session.project]
+    assert counts == [1, 5, 5]
+    assert world.widget.separate_all_button.isEnabled()
+
+
+def test_cancel_stops_within_one_figure(world):
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow(FixedSeparator):
+        def separate(self, image, *, score=None):
+            started.set()
+            go_on.wait(20)
+            return super().separate(image, score=score)
+
+    use_separator(world, Slow)
+    world.widget.separate_all()
+    wait_until(started.is_set)
+    world.widget.jobs.cancel()
+    go_on.set()
+    wait_until(lambda: not world.widget.jobs.is_busy)
+    world.settle()
+    counts = [len(world.session.project.boxes(key)) for key in world.session.project]
+    assert counts == [5, 0, 0]
+
+
+def test_model_is_loaded_off_the_gui_thread(world):
+    threads = []
+
+    def slow_factory():
+        threads.append(threading.current_thread())
+        time.sleep(0.4)
+        return FixedSeparator()
+
+    use_separator(world, slow_factory)
+    start = time.monotonic()
+    world.widget.detection.separate_current()
+    assert time.monotonic() - start < 0.3
+    wait_until(lambda: len(world.store) == 5)
+    assert threads[0] is not threading.main_thread()
+
+
+def test_missing_model_is_told_in_the_error_line(world):
+    def factory():
+        raise UserError("No model 'simcfs-figures'. Train one.")
+
+    use_separator(world, factory)
+    world.widget.detection.separate_current()
+    wait_until(lambda: "No model" in world.widget.error.text())
+    world.widget.separate_all()
+    wait_until(lambda: not world.widget.jobs.is_busy)
+
+
+def test_result_for_a_figure_left_behind_goes_to_that_figure(world):
+    first = world.session.current
+    go_on = threading.Event()
+
+    class Slow(FixedSeparator):
+        def separate(self, image, *, score=None):
+            go_on.wait(20)
+            return super().separate(image, score=score)
+
+    use_separator(world, Slow)
+    world.widget.detection.separate_current()
+    world.widget.step(1)
+    wait_until(lambda: world.session.current != first)
+    go_on.set()
+    wait_until(lambda: len(world.session.project.boxes(first)) == 5)
+    assert len(world.store) == 0
+
+
+def test_broken_file_gives_a_line_and_the_rest_is_there(world, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    world.widget.files.add_paths([tmp_path])
+    wait_until(lambda: "broken.png" in world.widget.error.text())
+
+
+def test_save_as_then_open_keeps_boxes_and_undo(world, tmp_path):
+    world.store.add(Box(0, 0, 50, 50))
+    world.store.move([1], 9, 9)
+    assert world.widget.files.save_as(tmp_path / "job")
+    wait_until(lambda: world.session.current is not None)
+    assert world.widget.title.text() == "<b>job</b>"
+    world.settle(0.2)
+    world.press(Qt.Key.Key_Z, CTRL)
+    assert world.store.boxes() == (Box(0, 0, 50, 50),)
+    world.assert_in_step()
+    world.widget.files.open_project(world.widget.files.make_draft().folder)
+    wait_until(lambda: "open in another window" in world.widget.error.text())
+
+
+def test_closing_with_unsaved_work_asks(world, monkeypatch):
+    asked = []
+
+    def answer(*args):
+        asked.append(args[2])
+        return QMessageBox.StandardButton.Cancel
+
+    monkeypatch.setattr(QMessageBox, "question", answer)
+    assert world.widget.files.may_leave()
+    assert asked == []
+    world.store.add(Box(0, 0, 50, 50))
+    assert not world.widget.window().close()
+    assert len(asked) == 1
+    assert "Save it under a name" in asked[0]
+    assert world.widget.isVisible()
+    assert not world.session.project.is_closed
+
+
+def test_disk_that_refuses_is_told_and_asked_about(world, monkeypatch):
+    monkeypatch.setattr(type(world.session.project), "save_error", "No space left on device")
+    world.widget._show_saved()
+    assert "No space left on device" in world.widget.error.text()
+    monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.No)
+    assert not world.widget.files.may_leave()
+
+
+def test_coco_goes_out_and_comes_back(world, tmp_path):
+    world.store.add(Box(1, 2, 50, 60, 0.75, "a"), Box(70, 2, 150, 60, None, "b"))
+    before = world.store.boxes()
+    target = tmp_path / "figures" / "panels.coco.json"
+    world.widget.files.exchange.export("coco", list(ReviewState), target)
+    wait_until(lambda: target.exists())
+    (image,) = read_boxes(target).images
+    assert image.boxes == before
+    world.store.remove(list(world.store))
+    world.widget.files.exchange.import_boxes(target)
+    wait_until(lambda: len(world.store) == 2)
+    assert world.store.boxes() == before
+    world.assert_in_step()
+
+
+def test_nothing_to_export_is_told(world, tmp_path):
+    world.widget.files.exchange.export("voc", [ReviewState.DONE], tmp_path / "voc")
+    wait_until(lambda: "Accept some figures first" in world.widget.error.text())
+
+
+def test_crops_of_accepted_figures_are_written(world, tmp_path):
+    world.store.add(Box(6, 6, 190, 140, None, "a"))
+    world.session.set_state(ReviewState.DONE)
+    world.widget.files.exchange.export("crops", [ReviewState.DONE], tmp_path / "crops")
+    wait_until(lambda: "1 panels written" in world.widget.status.text())
+    assert len(list((tmp_path / "crops").glob("*.png"))) == 1
+
+
+def test_layer_of_napari_becomes_a_figure(world):
+    layer = world.viewer.add_image(np.arange(1200, dtype=np.uint16).reshape(30, 40), name="scan 1")
+    world.viewer.layers.selection = {layer}
+    world.widget.files.add_layer()
+    wait_until(lambda: current_name(world) == "scan 1.png")
+    assert (world.store.width, world.store.height) == (40, 30)
+    world.viewer.layers.remove(layer)
+
+
+def test_search_and_state_filter_narrow_the_list(world):
+    figures = world.widget.figures
+    figures.search.setText("02")
+    assert figures.filter.rowCount() == 1
+    figures.search.clear()
+    world.session.set_state(ReviewState.UNSURE)
+    figures.states.setCurrentIndex(figures.states.findData(ReviewState.UNSURE))
+    assert figures.filter.rowCount() == 1
+    figures.states.setCurrentIndex(0)
+    figures.order.setCurrentIndex(1)
+    assert figures.filter.index(2, 0).data() == "fig01.png"
+    figures.order.setCurrentIndex(0)
+
+
+def test_every_control_has_a_tooltip(world):
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QSlider)
+    for kind in kinds:
+        for control in world.widget.findChildren(kind):
+            is_inner = not control.isVisible() or control.objectName().startswith("qt_")
+            is_part = (
+                isinstance(control.parent(), QComboBox) or "Spin" in type(control.parent()).__name__
+            )
+            assert control.toolTip() or is_inner or is_part, control
+
+
+def test_widget_fits_a_small_screen(world):
+    assert world.widget.minimumSizeHint().height() <= 640
+    assert world.widget.minimumSizeHint().width() <= 420
+
+
+def test_cheat_sheet_names_every_key(world):
+    text = world.widget.keys.as_html()
+    for word in ("Accept", "Reject", "Undo", "Merge", "Push the left edge out", "4x3"):
+        assert word in text
