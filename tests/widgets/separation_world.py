@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,10 @@ class World:
     def close(self) -> None:
         self.widget.shut_down()
         self.viewer.close()
-        self.settle()
+        # The next test may look for viewers that were left.
+        self.viewer = self.widget = self.session = None
+        self.settle(0.2)
+        gc.collect()
 
     def settle(self, seconds: float = 0.05) -> None:
         end = time.monotonic() + seconds

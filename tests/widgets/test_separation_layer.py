@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from napari.components import ViewerModel
+from napari.layers.shapes._shapes_constants import Box as Handles
 from qtpy.QtCore import Qt
-from separation_world import wait_until
+from separation_world import wait_until, write_figures
 
 from napari_medssl.io.boxes import Box
+from napari_medssl.state.project import Project
+from napari_medssl.widgets.separation.layer_view import BoxLayer
+from napari_medssl.widgets.separation.session import Session
 
 pytestmark = pytest.mark.gui
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -262,13 +267,34 @@ def test_copy_and_paste_by_key(world):
     world.assert_in_step()
 
 
-def test_layer_that_was_removed_is_made_again(world):
+def test_rotated_box_is_drawn_back_upright(world):
     add_quarters(world)
-    world.viewer.layers.remove("panels")
-    world.store.add(Box(10, 10, 50, 50))
-    world.widget.step(1)
-    wait_until(lambda: world.session.project.info(world.session.current).name == "fig02.png")
-    world.widget.step(-1)
-    wait_until(lambda: world.session.project.info(world.session.current).name == "fig01.png")
-    assert len(world.store) == 5
+    before = world.stored()
+    world.click(100, 70)
+    handle = world.layer._selected_box[Handles.HANDLE]
+    world.drag((float(handle[1]) + 0.5, float(handle[0]) + 0.5), (60, 200))
+    assert world.stored() == before
     world.assert_in_step()
+
+
+def test_layers_are_locked_against_deletion(world):
+    """A Shapes layer that is removed makes software OpenGL crash at the next image."""
+    add_quarters(world)
+    world.viewer.layers.selection = set(world.viewer.layers)
+    world.viewer.layers.remove_selected()
+    assert {layer.name for layer in world.viewer.layers} == {"figure", "panels"}
+
+
+def test_layer_that_was_removed_is_made_again(tmp_path):
+    viewer = ViewerModel()
+    session = Session(Project.create(tmp_path / "job.medssl"))
+    view = BoxLayer(viewer, session)
+    keys = session.project.add_images([(path, None) for path in write_figures(tmp_path, 2)])
+    session.show_figure(keys[0], (400, 300), None)
+    session.store.add(Box(10, 10, 50, 50))
+    viewer.layers.clear()
+    session.store.add(Box(60, 10, 90, 50))
+    session.show_figure(keys[1], (400, 300), None)
+    session.show_figure(keys[0], (400, 300), None)
+    assert len(view.layer.data) == 2
+    session.project.close()

@@ -202,8 +202,10 @@ def test_save_as_then_open_keeps_boxes_and_undo(world, tmp_path):
     world.press(Qt.Key.Key_Z, CTRL)
     assert world.store.boxes() == (Box(0, 0, 50, 50),)
     world.assert_in_step()
-    world.widget.files.open_project(world.widget.files.make_draft().folder)
+    other = world.widget.files.make_draft()
+    world.widget.files.open_project(other.folder)
     wait_until(lambda: "open in another window" in world.widget.error.text())
+    other.close()
 
 
 def test_closing_with_unsaved_work_asks(world, monkeypatch):

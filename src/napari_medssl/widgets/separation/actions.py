@@ -195,8 +195,8 @@ class BoxActions:
     # -- selection -------------------------------------------------------------------------------
 
     def _shown(self) -> dict[int, Box]:
-        store = self._store()
-        return {key: store[key] for key in self._session.shown_keys()}
+        store = self._session.store
+        return {} if store is None else {key: store[key] for key in self._session.shown_keys()}
 
     def _under_cursor(self) -> list[int]:
         index = self._session.index

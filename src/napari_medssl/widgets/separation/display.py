@@ -82,6 +82,7 @@ class FigureDisplay(QObject):
         self._layer = self._viewer.add_image(
             image, rgb=True, name=IMAGE_NAME, metadata={"medssl": {"kind": "figure"}}
         )
+        self._layer.locked = True  # see layer_view
         boxes = self._view.layer
         if boxes is not None and boxes in self._viewer.layers:
             layers = self._viewer.layers

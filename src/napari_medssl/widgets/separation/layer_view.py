@@ -3,6 +3,8 @@
 What a person does in the layer goes to the store; what changes in the store is taken out of the
 layer and put in again, those boxes only. A pixel of the image is centred on whole coordinates in
 napari, so that a box from x0 to x1 is drawn from x0 - 0.5 to x1 - 0.5.
+
+More than 300 lines: both directions of one synchronisation, which share what they leave out.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ SNAP_ON_SCREEN = 8.0
 SMALLEST_DRAWN = 3.0
 SMALLEST_ON_SCREEN = 8.0  # a click without a drag draws a box of about 5
 MOST_WITH_TEXT = 120
+TEXT_DOWN_ON_SCREEN = 20.0
 _COLORS = {"person": "#0a84c1", "certain": "#1e9e4a", "doubtful": "#e8590c"}
 _MODES = {"pan_zoom", "select", "add_rectangle"}
 
@@ -39,6 +42,13 @@ def vertices_to_box(vertices: np.ndarray) -> Box:
     points = np.asarray(vertices, dtype=float)[:, -2:]
     (y0, x0), (y1, x1) = points.min(axis=0) + 0.5, points.max(axis=0) + 0.5
     return Box(float(x0), float(y0), float(x1), float(y1))
+
+
+def _is_upright(vertices: np.ndarray) -> bool:
+    """Tell whether the corners of a rectangle lie on those of its bounds."""
+    box = box_to_vertices(vertices_to_box(vertices))
+    points = np.asarray(vertices, dtype=float)[:, -2:]
+    return bool(np.all(np.abs(points[:, None] - box[None]).max(axis=2).min(axis=1) < 1e-3))
 
 
 def _kind(box: Box) -> str:
@@ -89,6 +99,8 @@ class BoxLayer:
                 opacity=1.0,
                 metadata={"medssl": {"kind": "panels"}},
             )
+            # Not to be thrown away by a slip; some OpenGL drivers crash after that, too.
+            self.layer.locked = True
             self.layer.events.data.connect(self._on_layer_data)
             self.layer.events.mode.connect(self._on_mode)
             self.layer.selected_data.events.items_changed.connect(self._on_layer_selection)
@@ -158,6 +170,8 @@ class BoxLayer:
         if store is None or not chosen:
             return
         boxes = [store[key] for key in chosen]
+        # Inside the box: above it the words would lie on the panel before.
+        self.layer.text.translation = (TEXT_DOWN_ON_SCREEN * self.pixels_on_screen, 0)
         self.layer.text.visible = len(self._ids) + len(chosen) <= MOST_WITH_TEXT
         self.layer.feature_defaults = {"panel": _text(boxes[-1])}
         self.layer.add_rectangles(
@@ -247,8 +261,10 @@ class BoxLayer:
             key = self._ids[index]
             former = self._store[key]
             box = vertices_to_box(data[index])
-            values[key] = self._session.adjust(box, former, SNAP_ON_SCREEN * self.pixels_on_screen)
             self._crooked.add(key)
+            if not _is_upright(data[index]):
+                continue  # the handle that rotates: drawn back as it was
+            values[key] = self._session.adjust(box, former, SNAP_ON_SCREEN * self.pixels_on_screen)
         is_move = all(
             box.width == self._store[key].width and box.height == self._store[key].height
             for key, box in values.items()
