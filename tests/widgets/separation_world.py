@@ -102,8 +102,9 @@ class World:
         self.viewer.close()
         # The next test may look for viewers that were left.
         self.viewer = self.widget = self.session = None
-        self.settle(0.2)
-        gc.collect()
+        for _ in range(3):
+            self.settle(0.2)
+            gc.collect()
 
     def settle(self, seconds: float = 0.05) -> None:
         end = time.monotonic() + seconds

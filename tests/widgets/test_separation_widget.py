@@ -75,9 +75,23 @@ def test_grid_is_typed_and_undone(world):
     world.settle()
     assert len(world.store) == 12
     assert world.store.boxes()[-1].label == "l"
+    world.settle(0.5)
+    assert current_name(world) == "fig01.png"  # Enter in the field does not accept the figure
     world.assert_in_step()
     world.press(Qt.Key.Key_Z, CTRL)
     assert len(world.store) == 0
+
+
+def test_keys_work_in_the_lists_too(world):
+    (key,) = world.store.add(Box(0, 0, 190, 140))
+    world.settle(0.2)
+    world.widget.table.selectRow(0)
+    QTest.keyClick(world.widget.table, Qt.Key.Key_Delete)
+    assert key not in world.store
+    QTest.keyClick(world.widget.table, Qt.Key.Key_Z, CTRL)
+    assert key in world.store
+    QTest.keyClick(world.widget.figures.view, Qt.Key.Key_X)
+    wait_until(lambda: current_name(world) == "fig02.png")
 
 
 def test_wrong_grid_shows_a_line_and_changes_nothing(world):

@@ -32,6 +32,7 @@ from napari_medssl.widgets.separation.detection import Detection
 from napari_medssl.widgets.separation.display import FigureDisplay
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
+from napari_medssl.widgets.separation.key_relay import KeyRelay
 from napari_medssl.widgets.separation.layer_view import BoxLayer
 from napari_medssl.widgets.separation.panel_table import PanelTable
 from napari_medssl.widgets.separation.project_files import ProjectFiles
@@ -84,6 +85,7 @@ class SeparationWidget(QWidget):
         self._connect()
         self._guard = CloseGuard(self, self._may_close)
         self._tab_keys = TabKeys(self, self._is_layer_active, self._on_tab)
+        self._relay = KeyRelay(self, self.keys, [self.figures.view, self.table])
         self.setAcceptDrops(True)
         self._offer_drafts()
 
