@@ -24,10 +24,10 @@ from napari_medssl.backend.figures import (
     Separator,
     in_reading_order,
     letterbox,
-    separate_files,
 )
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import DataSource, load_card, read_weights
+from napari_medssl.backend.separate_files import separate_files
 from napari_medssl.backend.train_figures import TrainFiguresConfig, train_figures
 from napari_medssl.cli import main
 from napari_medssl.io.annotations import read_boxes

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import numpy as np
 import typer
 
-from napari_medssl.backend.figures import SeparateConfig, SeparateReport, separate_files
+from napari_medssl.backend.figures import SeparateConfig
+from napari_medssl.backend.separate_files import SeparateReport, separate_files
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.io.boxes import ImageBoxes

@@ -1,0 +1,97 @@
+"""Separate the figures of files and folders: the work of `medssl separate` and of "all figures"."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.figures import SeparateConfig, Separator
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.io.boxes import ImageBoxes
+from napari_medssl.io.images import ImageRef, read_image, scan_images
+
+
+@dataclass(frozen=True)
+class SeparateReport:
+    """What a run over many inputs gave: boxes per image, and `(name, reason)` of what failed."""
+
+    results: tuple[ImageBoxes, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+OnFigure = Callable[[ImageRef, np.ndarray, ImageBoxes], None]
+
+
+def separate_files(
+    inputs: Iterable[str | Path],
+    config: SeparateConfig | None = None,
+    *,
+    recursive: bool = False,
+    on_figure: OnFigure | None = None,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> SeparateReport:
+    """Separate every figure in `inputs`, files and folders; report a bad one and go on.
+
+    The results name each figure by its path below the folder that holds all of them, as annotation
+    tools expect; failures name it in full.
+
+    Parameters
+    ----------
+    on_figure
+        Called with each figure, its pixels and its boxes as soon as they are there.
+
+    Raises
+    ------
+    UserError
+        If the model or the device can't be had.
+    Cancelled
+        If `should_stop` said so, between two figures.
+    """
+    listing = scan_images(inputs, recursive=recursive)
+    failures = list(listing.failures)
+    if not listing.refs:
+        return SeparateReport((), tuple(failures))
+    on_progress(Progress(0, len(listing.refs), "loading the model"))
+    separator = Separator(config)
+    root = _common_folder([ref.path for ref in listing.refs])
+    results = []
+    for done, ref in enumerate(listing.refs):
+        if should_stop():
+            raise Cancelled
+        on_progress(Progress(done, len(listing.refs), ref.name))
+        try:
+            image = read_image(ref)
+        except UserError as error:
+            failures.append((_full_name(ref), str(error)))
+            continue
+        boxes = separator.separate(image)
+        name = _full_name(ImageRef(_below(root, ref.path), ref.page))
+        found = ImageBoxes(name, image.shape[1], image.shape[0], tuple(boxes))
+        results.append(found)
+        if on_figure is not None:
+            on_figure(ref, image, found)
+    on_progress(Progress(len(listing.refs), len(listing.refs), "done"))
+    return SeparateReport(tuple(results), tuple(failures))
+
+
+def _full_name(ref: ImageRef) -> str:
+    path = ref.path.as_posix()
+    return path if ref.page is None else f"{path}#page={ref.page}"
+
+
+def _common_folder(paths: Sequence[Path]) -> Path | None:
+    """Return the innermost folder that holds all of `paths`; None if they lie on several drives."""
+    try:
+        return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    except ValueError:
+        return None
+
+
+def _below(root: Path | None, path: Path) -> Path:
+    return path if root is None else path.absolute().relative_to(root)
