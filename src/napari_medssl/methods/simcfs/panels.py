@@ -236,9 +236,10 @@ def split_parts(rng: Rng, area: Area, gap: float) -> list[Area]:
     rows = 2 if aspect < 1.6 and rng.random() < 0.5 else 1
     columns = 2 if rows * columns == 1 else columns
     # Within a letter gaps may be as wide as between letters: only the letters tell.
-    gap = float(
-        rng.integers(14, 60) if rng.random() < 0.5 else min(max(gap, 4), rng.integers(3, 30))
-    )
+    if rng.random() < 0.5:
+        gap = float(rng.integers(14, 60))
+    else:
+        gap = min(max(gap, 4.0), float(rng.integers(3, 30)))
     columns = int(np.clip((x1 - x0 + gap) // (_LEAST_PART + gap), 1, columns))
     rows = int(np.clip((y1 - y0 + gap) // (_LEAST_PART + gap), 1, rows))
     share = np.ones(columns) if rng.random() < 0.5 else rng.uniform(0.5, 1.5, columns)
