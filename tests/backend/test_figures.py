@@ -261,9 +261,9 @@ def test_a_figure_with_one_panel_is_that_panel_whole():
     assert separator.separate(FIGURE) == [Box(0, 0, 300, 200, score=0.8)]
 
 
-def test_a_figure_without_a_sure_panel_is_one_panel_of_the_best_score():
+def test_a_figure_without_a_sure_panel_is_one_panel_of_the_default_score():
     separator = fixed({448: proposals([[20, 20, 150, 180], [160, 20, 280, 180]], [0.4, 0.3])})
-    assert separator.separate(FIGURE) == [Box(0, 0, 300, 200, score=0.4)]
+    assert separator.separate(FIGURE) == [Box(0, 0, 300, 200, score=0.5)]
 
 
 def test_a_score_that_was_asked_for_is_kept_to():

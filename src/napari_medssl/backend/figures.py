@@ -106,7 +106,8 @@ class Separator:
         """Return the panels of a figure in reading order, each with its score.
 
         A figure in which at most one panel is found is not compound: the panel is the whole
-        figure. It keeps the score that was found, and is left out where that is less than asked.
+        figure. Where `score` is given and the panel's is less, there is none; by default there is
+        always one, of at least the default score.
 
         Parameters
         ----------
@@ -122,7 +123,9 @@ class Separator:
             proposals = self.propose(image)
         panels = resolve(proposals, self.default_score if asked is None else asked)
         if len(panels) <= 1:
-            return _whole_figure(image, proposals, 0.0 if asked is None else asked)
+            best = float(proposals.scores.max(initial=0.0))
+            best = max(best, self.default_score) if asked is None else best
+            return _whole_figure(image, best) if asked is None or best >= asked else []
         return in_reading_order(_as_boxes(image, panels, snap=self.config.snap))
 
     def propose(self, image: np.ndarray) -> Proposals:
@@ -182,11 +185,10 @@ def in_reading_order(boxes: Sequence[Box]) -> list[Box]:
     return [box for row in rows for box in sorted(row, key=lambda b: b.x0)]
 
 
-def _whole_figure(image: np.ndarray, proposals: Proposals, least: float) -> list[Box]:
-    score = round(float(proposals.scores.max(initial=0.0)), 4)
-    if score < least or np.ptp(image.reshape(-1, 3), axis=0).max() == 0:  # an empty page
+def _whole_figure(image: np.ndarray, score: float) -> list[Box]:
+    if np.ptp(image.reshape(-1, 3), axis=0).max() == 0:  # an empty page
         return []
-    return [Box(0, 0, image.shape[1], image.shape[0], score=score)]
+    return [Box(0, 0, image.shape[1], image.shape[0], score=round(score, 4))]
 
 
 def _as_boxes(image: np.ndarray, panels: Proposals, *, snap: bool) -> list[Box]:
