@@ -268,7 +268,7 @@ class _Improvement:
                 hardware=self.base.device,
             ),
             data=(*self.card.data, DataSource(source, "not stated")),
-            metrics={**self.card.metrics, **checking.metrics(report)},
+            metrics={"score_threshold": self.base.default_score, **checking.metrics(report)},
             licence=f"not stated; made from {self.card.name!r} ({self.card.licence})",
             version="1",
             description=f"{self.card.name}, fine-tuned on {count} corrected figures.",

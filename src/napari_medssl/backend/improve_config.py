@@ -34,8 +34,8 @@ class ImproveConfig:
     pool: Path | None = option(
         None, help="Folder of single images for simulated figures; by default made textures."
     )
-    steps: int = option(120, help="Optimizer steps.", min=1)
-    learning_rate: float = option(0.0004, help="Peak learning rate of AdamW.", min=0)
+    steps: int = option(100, help="Optimizer steps.", min=1)
+    learning_rate: float = option(0.0002, help="Peak learning rate of AdamW.", min=0)
     replay: float = option(
         0.5, help="Share of simulated figures in training, against forgetting.", min=0.5, max=0.95
     )
