@@ -39,7 +39,7 @@ bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/RESULTS.md
 	@set -e; for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done
 
 docs-images: $(STAMP) ## Take the screenshots of the documentation from the real window
-	$(WINDOW) $(BIN)/python scripts/demo.py --out docs/images
+	$(WINDOW) $(BIN)/python scripts/docs_images.py --out docs/images
 
 clean: ## Remove the environment and what tools have left
 	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -9,21 +9,29 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QMessageBox, QSlider
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QListView,
+    QMessageBox,
+    QSlider,
+)
 from separation_world import FixedSeparator, wait_until
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations import read_boxes
 from napari_medssl.io.boxes import Box
 from napari_medssl.state.queue import ReviewState
-from napari_medssl.widgets.separation.separate_job import SeparatorHolder
+from napari_medssl.widgets._settings import Settings
 
 pytestmark = pytest.mark.gui
 CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 def use_separator(world, factory):
-    world.widget.detection._holder = SeparatorHolder(factory)
+    world.widget.detection.use(factory)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +74,7 @@ def test_keys_decide_and_go_on(world):
     wait_until(lambda: current_name(world) == "fig02.png")  # only the unsure one is left
     states = [world.session.project.state(key).value for key in keys]
     assert states == ["rejected", "unsure", "done"]
-    assert "2 of 3 checked" in world.widget.figures.progress.text()
+    wait_until(lambda: "2 of 3 checked" in world.widget.figures.progress.text())
 
 
 def test_grid_is_typed_and_undone(world):
@@ -290,17 +298,20 @@ def test_search_and_state_filter_narrow_the_list(world):
     figures.search.setText("02")
     assert figures.filter.rowCount() == 1
     figures.search.clear()
-    world.session.set_state(ReviewState.UNSURE)
+    world.widget.unsure()
     figures.states.setCurrentIndex(figures.states.findData(ReviewState.UNSURE))
     assert figures.filter.rowCount() == 1
     figures.states.setCurrentIndex(0)
+    wait_until(lambda: figures.filter.index(2, 0).data() == "fig01.png")  # the others come first
     figures.order.setCurrentIndex(1)
-    assert figures.filter.index(2, 0).data() == "fig01.png"
+    assert figures.filter.index(0, 0).data() == "fig01.png"
     figures.order.setCurrentIndex(0)
 
 
 def test_every_control_has_a_tooltip(world):
-    kinds = (QAbstractButton, QComboBox, QLineEdit, QSlider)
+    world.widget.detector.expand(animate=False)
+    world.settle()
+    kinds = (QAbstractButton, QComboBox, QLineEdit, QSlider, QAbstractSpinBox, QListView)
     for kind in kinds:
         for control in world.widget.findChildren(kind):
             is_inner = not control.isVisible() or control.objectName().startswith("qt_")
@@ -308,6 +319,110 @@ def test_every_control_has_a_tooltip(world):
                 isinstance(control.parent(), QComboBox) or "Spin" in type(control.parent()).__name__
             )
             assert control.toolTip() or is_inner or is_part, control
+
+
+def test_every_entry_of_a_menu_has_a_tooltip(world):
+    menus = [world.widget.open_menu, world.widget.project_menu]
+    menus.append(world.widget.menu.make(list(world.session.project.keys())))
+    seen = 0
+    while menus:
+        for entry in menus.pop().actions():
+            if entry.menu() is not None:
+                menus.append(entry.menu())
+            elif not entry.isSeparator():
+                assert entry.toolTip() not in ("", entry.text().replace(" ...", "")), entry.text()
+                seen += 1
+    assert seen > 20
+
+
+def test_separate_takes_the_selected_layer_if_no_figure_is_open(world):
+    world.session.use(world.widget.files.make_draft())
+    image = np.full((60, 80, 3), 255, np.uint8)
+    layer = world.viewer.add_image(image, rgb=True, name="scan")
+    world.viewer.layers.selection = {layer}
+    assert world.widget.separate_button.isEnabled()
+    QTest.mouseClick(world.widget.separate_button, Qt.MouseButton.LeftButton)
+    wait_until(lambda: world.store is not None and len(world.store) == 5)
+    assert not layer.visible
+    world.viewer.layers.remove(layer)
+
+
+def entry_of(menu, text):
+    return next(entry for entry in menu.actions() if entry.text().startswith(text))
+
+
+def test_menu_of_the_list_sets_states_separates_and_removes(world, monkeypatch):
+    keys = world.session.project.keys()
+    menu = world.widget.menu.make([keys[1], keys[2]])
+    entry_of(menu, "Mark as done").trigger()
+    entry_of(menu, "Mark as to do").trigger()
+    assert world.session.project.state(keys[1]) == ReviewState.TO_DO
+    entry_of(menu, "Separate 2 figures").trigger()
+    wait_until(lambda: not world.widget.jobs.is_busy)
+    assert [len(world.session.project.boxes(key)) for key in keys] == [0, 5, 5]
+    monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.No)
+    entry_of(menu, "Take 2 figures").trigger()
+    assert len(world.session.project) == 3
+    monkeypatch.setattr(QMessageBox, "question", lambda *args: QMessageBox.StandardButton.Yes)
+    entry_of(menu, "Take 2 figures").trigger()
+    assert world.session.project.keys() == keys[:1]
+    assert world.widget.figures.filter.rowCount() == 1
+
+
+def test_box_is_split_along_its_widest_gutter(world):
+    world.store.add(Box(0, 0, 400, 140))
+    world.session.selection.replace([1])
+    world.press(Qt.Key.Key_S)
+    assert world.stored() == [(0, 0, 190, 140), (210, 0, 400, 140)]
+    world.assert_in_step()
+
+
+def test_settings_reach_the_widget(world, tmp_path):
+    world.widget._use_settings(Settings(autosave_s=0.5, cache_folder=str(tmp_path / "cache")))
+    assert world.session.project._open_journal.delay_s == 0.5
+    key = world.session.current
+    world.widget.thumbnails.clear()
+    world.widget.thumbnails.get(key)
+    wait_until(lambda: world.widget.thumbnails.get(key) is not None)
+    assert list((tmp_path / "cache").rglob("*/*"))  # the next start need not read the figure
+    world.widget._use_settings(Settings(has_thumbnails=False))
+    assert world.widget.thumbnails.get(key) is None
+    world.widget._use_settings(Settings())
+
+
+def test_model_is_chosen_by_file(world, tmp_path):
+    detector = world.widget.detector
+    detector.list_models()
+    assert detector.models.itemData(0) == "simcfs-figures"
+    detector.use_model(str(tmp_path / "mine.safetensors"))
+    assert detector.models.currentText() == "mine.safetensors"
+    world.widget.detection.separate_current()
+    wait_until(lambda: "mine.safetensors" in world.widget.error.text())
+    detector.use_model("simcfs-figures")
+    world.widget.detection.separate_current()
+    wait_until(lambda: "found" in world.widget.status.text(), 60)
+
+
+def test_gui_thread_is_not_held_by_a_thousand_figures(world):
+    project = world.session.project
+    folder = project.folder
+    project.add_images(
+        [(folder / f"none{n}.png", None) for n in range(1000)],
+        {folder / f"none{n}.png": "x" for n in range(1000)},
+    )
+    world.settle(0.5)
+    longest = []
+    for key in list(project.keys())[3:8]:
+        began = time.monotonic()
+        project.store(key, (400, 300)).add(Box(1, 1, 50, 50, 0.5))
+        world.widget.figures.model.reorder()
+        world.widget.figures._show_progress()
+        longest.append(time.monotonic() - began)
+    assert sorted(longest)[2] < 0.05
+    began = time.monotonic()
+    world.widget.score.slider.setValue(37)
+    assert time.monotonic() - began < 0.1
+    world.settle(0.3)
 
 
 def test_widget_fits_a_small_screen(world):

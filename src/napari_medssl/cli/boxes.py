@@ -34,7 +34,7 @@ def boxes(
         typer.Argument(
             metavar="IN",
             help="A COCO, YOLO, Pascal VOC or labelme file, or a folder of them; "
-            "the format is told by the content.",
+            "the format is told by the content. Or a project, NAME.medssl.",
         ),
     ],
     to: Annotated[Format, typer.Option(help="Format to write.", show_default=False)],
@@ -54,6 +54,15 @@ def boxes(
             "beside the annotations (YOLO).",
         ),
     ] = None,
+    accepted: Annotated[
+        bool, typer.Option("--accepted", help="Of a project, only the figures accepted.")
+    ] = False,
+    score: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Of a project, least score of boxes that nobody has checked."
+        ),
+    ] = 0.45,
 ) -> None:
     """Convert boxes between COCO, YOLO and Pascal VOC; labelme is read too.
 
@@ -61,7 +70,11 @@ def boxes(
     (points, lines) is told on stderr. Exit code 1: entries or files were broken and left out.
     """
     from napari_medssl.io.annotations import read_boxes, write_boxes
+    from napari_medssl.state.project import SUFFIX
 
+    if source.suffix == SUFFIX and source.is_dir():
+        _export_project(source, to.value, out, accepted=accepted, score=score)
+        return
     found = read_boxes(source, images=images)
     lost = write_boxes(found.images, out, to.value, header=found.header)
     broken = set(found.failures)
@@ -73,6 +86,19 @@ def boxes(
     count = sum(len(image.boxes) for image in found.images)
     _console.say(f"{count} boxes of {len(found.images)} images written to {out}")
     raise typer.Exit(_console.exit_code(len(found.images), len(found.failures)))
+
+
+def _export_project(folder: Path, to: str, out: Path, *, accepted: bool, score: float) -> None:
+    from napari_medssl.state.exchange import export_boxes, to_export
+    from napari_medssl.state.project import Project
+    from napari_medssl.state.queue import ReviewState
+
+    with Project.open(folder) as project:
+        states = [ReviewState.DONE] if accepted else list(ReviewState)
+        figures = to_export(project, states, score)
+    _tell(list(export_boxes(figures, out, to)))
+    count = sum(len(figure.boxes) for figure in figures)
+    _console.say(f"{count} boxes of {len(figures)} images written to {out}")
 
 
 def _tell(lines: list[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import typer
@@ -14,6 +16,9 @@ from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.io.boxes import ImageBoxes
 from napari_medssl.io.images import ImageRef
+
+if TYPE_CHECKING:
+    from napari_medssl.state.project import Project
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +35,11 @@ def separate(
         typer.Argument(help="Pictures, PDF files, and folders of them.", metavar="IMAGE|DIR"),
     ],
     out: Annotated[
-        Path, typer.Option(help="Where the boxes go: a file for coco, a folder for yolo and voc.")
+        Path,
+        typer.Option(
+            help="Where the boxes go: a file for coco, a folder for yolo and voc, NAME.medssl for "
+            "a project to review in the window."
+        ),
     ],
     config: SeparateConfig,
     format: Annotated[  # noqa: A002 - the word that people use
@@ -46,16 +55,23 @@ def separate(
 ) -> None:
     """Find the panels of compound figures and write a box for each, with its score.
 
-    A picture that cannot be read is reported on stderr and the rest goes on.
+    A picture that cannot be read is reported on stderr and the rest goes on. In a project, figures
+    that have boxes or a state already stay as they are.
     """
     from napari_medssl.io.annotations import write_boxes
     from napari_medssl.io.crops import save_crops
+    from napari_medssl.state import project as projects
+
+    project = projects.Project.open_or_create(out) if out.suffix == projects.SUFFIX else None
 
     def save(ref: ImageRef, image: np.ndarray, found: ImageBoxes) -> None:
+        if project is not None:
+            _propose(project, ref, found)
         if crops is not None:
             save_crops(image, found.boxes, crops, _crop_stem(found.file_name))
 
     with (
+        project or nullcontext(),
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Separating") as on_progress,
     ):
@@ -68,12 +84,24 @@ def separate(
             should_stop=should_stop,
         )
     if report.results:
-        for line in write_boxes(report.results, out, format):
+        for line in write_boxes(report.results, out, format) if project is None else ():
             _console.warn(line)
         _console.note(_summary(report, out))
     elif not report.failures:
         _console.fail(f"No picture in {', '.join(repr(str(p)) for p in inputs)}.")
     _console.finish(len(report.results), report.failures)
+
+
+def _propose(project: Project, ref: ImageRef, found: ImageBoxes) -> None:
+    """Put boxes into a project, letters in reading order; never over what is there."""
+    from napari_medssl.state.layout_edit import letters_in_order
+
+    (key,) = project.add_images([(ref.path, ref.page)])
+    if project.has_work_in(key):
+        return
+    letters = letters_in_order(dict(enumerate(found.boxes))) if len(found.boxes) > 1 else {}
+    boxes = [replace(box, label=letters.get(n, "")) for n, box in enumerate(found.boxes)]
+    project.store(key, (found.width, found.height)).replace_all(boxes, "separate")
 
 
 def _crop_stem(file_name: str) -> str:

@@ -219,10 +219,13 @@ class Project:
     @property
     def has_work(self) -> bool:
         """True if a person made or decided anything here."""
-        return any(
-            figure.state != ReviewState.TO_DO
-            or (figure.store is not None and len(figure.store.history) > 0)
-            for figure in self._figures.values()
+        return any(self.has_work_in(key) for key in self._figures)
+
+    def has_work_in(self, key: str) -> bool:
+        """Return whether a figure has edits or a state other than to do."""
+        figure = self._figures[key]
+        return figure.state != ReviewState.TO_DO or (
+            figure.store is not None and len(figure.store.history) > 0
         )
 
     @property
@@ -234,6 +237,10 @@ class Project:
     def is_saved(self) -> bool:
         """True if every change is on disk."""
         return self._journal is None or self._journal.pending == 0
+
+    def set_autosave(self, longest_s: float) -> None:
+        """Say how long a change may wait for others before it is written."""
+        self._open_journal.delay_s = max(0.0, longest_s)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until every change is on disk; return False if that did not come about."""

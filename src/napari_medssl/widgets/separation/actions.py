@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from psygnal import Signal
@@ -15,7 +14,6 @@ from napari_medssl.state import layout_edit
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.layout_edit import Axis
 from napari_medssl.state.snapping import blank_strips
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
 from napari_medssl.widgets.separation.layer_view import BoxLayer
 from napari_medssl.widgets.separation.session import Session
 
@@ -23,7 +21,7 @@ from napari_medssl.widgets.separation.session import Session
 # to the right, Control+Right the left edge to the right.
 _OUT = {"Left": ("x0", -1), "Right": ("x1", 1), "Up": ("y0", -1), "Down": ("y1", 1)}
 _IN = {"Left": ("x1", -1), "Right": ("x0", 1), "Up": ("y1", -1), "Down": ("y0", 1)}
-_STEPS = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1)}
+STEPS = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1)}
 LARGE_STEP = 10
 
 
@@ -95,7 +93,7 @@ class BoxActions:
 
     def nudge(self, direction: str, step: int) -> None:
         """Move the selected boxes by `step` pixels."""
-        dx, dy = _STEPS[direction]
+        dx, dy = STEPS[direction]
         store, keys = self._store(), self._selected("move")
         with store.edit("move"):
             store.move(keys, dx * step, dy * step)
@@ -137,6 +135,33 @@ class BoxActions:
         if self._session.is_snapping and self._session.ink is not None:
             strip = layout_edit.gutter_at(blank_strips(self._session.ink, box, axis), at)
         first, second = layout_edit.split(box, axis, *(strip or (float(round(at)),)))
+        with store.edit("split"):
+            store.update({keys[0]: first})
+            (other,) = store.add(second)
+        self._session.selection.replace([keys[0], other])
+
+    def split_selected(self) -> None:
+        """Cut the selected box along the widest gutter in it, else across its longer side."""
+        store = self._store()
+        keys = self._selected("split")
+        if len(keys) > 1:
+            raise UserError(f"{len(keys)} boxes are selected. Select the one to split.")
+        box = store[keys[0]]
+        axes: tuple[Axis, Axis] = ("x", "y") if box.width >= box.height else ("y", "x")
+        strips = []
+        if self._session.ink is not None:
+            strips = [
+                (b - a, axis, a, b)
+                for axis in axes
+                for a, b in blank_strips(self._session.ink, box, axis)
+            ]
+        if strips:
+            _, axis, low, high = max(strips, key=lambda strip: strip[0])
+        else:
+            axis = axes[0]
+            middle = (box.x0 + box.x1) / 2 if axis == "x" else (box.y0 + box.y1) / 2
+            low = high = float(round(middle))
+        first, second = layout_edit.split(box, axis, low, high)
         with store.edit("split"):
             store.update({keys[0]: first})
             (other,) = store.add(second)
@@ -228,52 +253,3 @@ class BoxActions:
         """Take the tool that draws boxes."""
         self._store()
         self._view.ensure_layer().mode = "add_rectangle"
-
-    # -- keys ------------------------------------------------------------------------------------
-
-    def register(self, keys: ShortcutRegistry) -> None:
-        """Add the keys of all these actions."""
-        for key, title, action in (
-            ("Control-Z", "Undo", self.undo),
-            ("Control-Shift-Z", "Redo", self.redo),
-            ("R", "Draw a box", self.draw),
-            ("Delete", "Delete the selected boxes", self.delete),
-            ("Backspace", "Delete the selected boxes", self.delete),
-            ("M", "Merge the selected boxes", self.merge),
-            ("C", "Cut the box under the mouse into left and right", partial(self.split, "x")),
-            ("Shift-C", "Cut it into top and bottom", partial(self.split, "y")),
-            ("L", "Letter the boxes a, b, c in reading order", self.add_letters),
-            ("Control-C", "Copy boxes", self.copy),
-            ("Control-V", "Paste boxes", self.paste),
-        ):
-            keys.add(Shortcut(key, title, "Boxes", partial(self.do, action)))
-        for key, title, action in (
-            ("Tab", "Next box under the mouse", partial(self.cycle, 1)),
-            ("Shift-Tab", "Previous box under the mouse", partial(self.cycle, -1)),
-            ("Escape", "Select nothing", self.deselect),
-        ):
-            keys.add(Shortcut(key, title, "Selection", partial(self.do, action)))
-        for direction in _STEPS:
-            self._register_arrows(keys, direction)
-
-    def _register_arrows(self, keys: ShortcutRegistry, direction: str) -> None:
-        side = {"Up": "top", "Down": "bottom"}.get(direction, direction.lower())
-        other = {"Up": "bottom", "Down": "top", "Left": "right", "Right": "left"}[direction]
-        for shift, step in (("", 1), ("Shift-", LARGE_STEP)):
-            by = f"by {step} px"
-            for key, title, action in (
-                ("", f"Move {by}", partial(self.nudge, direction, step)),
-                (
-                    "Alt-",
-                    f"Push the {side} edge out {by}",
-                    partial(self.push_edge, direction, step, is_out=True),
-                ),
-                (
-                    "Control-",
-                    f"Pull the {other} edge in {by}",
-                    partial(self.push_edge, direction, step, is_out=False),
-                ),
-            ):
-                group = "Move" if not key else "Edges"
-                name = f"{key}{shift}{direction}"
-                keys.add(Shortcut(name, title, group, partial(self.do, action)))

@@ -5,14 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_medssl._errors import UserError
+from napari_medssl.widgets._lifetime import when_gone
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+
+
+class _Messenger(QObject):
+    """Sends results out of the thread. It has no parent, so it lives as long as that."""
+
+    arrived = Signal(object, object)
 
 
 class Background(QObject):
@@ -29,15 +37,17 @@ class Background(QObject):
         Qt parent.
     """
 
-    _arrived = Signal(object, object)
-
     def __init__(self, name: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._latest: dict[str, int] = {}
         self._futures: dict[str, Future[None]] = {}
+        self._callbacks: dict[str, tuple[Callable[[Any], None], Callable[[Any], None]]] = {}
         self._is_closed = False
-        self._arrived.connect(self._deliver)
+        # The thread knows the messenger but not self: self may be destroyed while it sends.
+        self._messenger = _Messenger()
+        self._messenger.arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        when_gone(self, partial(self._pool.shutdown, wait=False, cancel_futures=True))
 
     def submit(
         self,
@@ -50,18 +60,8 @@ class Background(QObject):
         if self._is_closed:
             return
         number = self.drop(slot)
-
-        def run() -> None:
-            try:
-                result = work()
-            except BaseException as error:  # the thread must live on; the GUI shows the line
-                if not isinstance(error, UserError):
-                    _log.warning("background work %r failed", slot, exc_info=True)
-                self._finish(slot, number, on_failed, error)
-            else:
-                self._finish(slot, number, on_done, result)
-
-        self._futures[slot] = self._pool.submit(run)
+        self._callbacks[slot] = (on_done, on_failed)
+        self._futures[slot] = self._pool.submit(_run, self._messenger, work, slot, number)
 
     def drop(self, slot: str) -> int:
         """Forget what a slot is doing; return the number that the next request has."""
@@ -72,32 +72,28 @@ class Background(QObject):
             former.cancel()
         return number
 
-    def call(self, function: Callable[..., None], *args: Any) -> None:
-        """Call a function on the GUI thread, soon; may be used from any thread."""
-        self._emit(lambda _: function(*args), None)
-
     def close(self) -> None:
         """Drop everything; running work ends on its own and is not waited for."""
         self._is_closed = True
         self._latest.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _finish(self, slot: str, number: int, callback: Callable[[Any], None], value: Any) -> None:
-        def deliver(result: Any) -> None:
-            if self._latest.get(slot) == number:
-                self._futures.pop(slot, None)
-                callback(result)
-
-        self._emit(deliver, value)
-
-    def _emit(self, function: Callable[[Any], None], value: Any) -> None:
-        if self._is_closed:
+    def _deliver(self, ticket: tuple[str, int], outcome: tuple[bool, Any]) -> None:
+        slot, number = ticket
+        if self._is_closed or self._latest.get(slot) != number:
             return
-        try:
-            self._arrived.emit(function, value)
-        except RuntimeError:  # the window went away in between
-            _log.debug("result came after the window was closed")
+        self._futures.pop(slot, None)
+        on_done, on_failed = self._callbacks.pop(slot)
+        has_failed, value = outcome
+        (on_failed if has_failed else on_done)(value)
 
-    def _deliver(self, function: Callable[[Any], None], value: Any) -> None:
-        if not self._is_closed:
-            function(value)
+
+def _run(messenger: _Messenger, work: Callable[[], Any], slot: str, number: int) -> None:
+    """Do the work in the thread; it may outlive the window."""
+    try:
+        outcome = (False, work())
+    except BaseException as error:  # the thread must live on; the GUI shows the line
+        if not isinstance(error, UserError):
+            _log.warning("background work %r failed", slot, exc_info=True)
+        outcome = (True, error)
+    messenger.arrived.emit((slot, number), outcome)

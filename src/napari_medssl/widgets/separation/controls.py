@@ -110,6 +110,11 @@ class EditControls(QWidget):
         self.merge = push_button(
             "Merge", "Put one box around the selected ones (M)", partial(do, actions.merge)
         )
+        self.split = push_button(
+            "Split",
+            "Cut the selected box along its widest gutter (S); C cuts at the mouse",
+            partial(do, actions.split_selected),
+        )
         self.delete = push_button(
             "Delete", "Delete the selected boxes (Del)", partial(do, actions.delete)
         )
@@ -142,9 +147,9 @@ class EditControls(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(
-            row_of([self.undo, self.redo, self.draw, self.merge, self.delete, self.letters])
+            row_of([self.undo, self.redo, self.draw, self.merge, self.split, self.delete])
         )
-        layout.addLayout(row_of([self.grid, self.gap, self.lay, self.snap]))
+        layout.addLayout(row_of([self.grid, self.gap, self.lay, self.letters, self.snap]))
         session.current_changed.connect(self._on_current)
         session.selection.changed.connect(self._on_selection)
         self._on_current()
@@ -175,6 +180,7 @@ class EditControls(QWidget):
     def _on_selection(self, *_: Any) -> None:
         count = len(self._session.selected_keys())
         self.merge.setEnabled(count > 1)
+        self.split.setEnabled(count == 1)
         self.delete.setEnabled(count > 0)
 
     def _show_history(self, *_: Any) -> None:

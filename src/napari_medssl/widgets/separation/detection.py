@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -14,6 +15,7 @@ from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel, LiveRequests
 from napari_medssl.widgets.separation.separate_job import (
+    FigureSeparator,
     Found,
     SeparateMany,
     SeparatorHolder,
@@ -52,6 +54,11 @@ class Detection(QObject):
         self.jobs.cancel()
         self._requests.close()
 
+    def use(self, factory: Callable[[], FigureSeparator]) -> None:
+        """Find panels with another detector from now on; its own threshold comes with it."""
+        self._holder.use(factory)
+        self._has_threshold = False
+
     def _on_project(self) -> None:
         self._has_threshold = False
         self._requests.drop()
@@ -80,11 +87,17 @@ class Detection(QObject):
     def separate_all(self) -> None:
         """Find the panels of all figures to do without boxes, in a job."""
         project = self._session.project
-        keys = [
+        self.separate_many(
             key
             for key in self._session.queue.order()
             if project.state(key) == ReviewState.TO_DO and not project.boxes(key)
-        ]
+        )
+
+    def separate_many(self, keys: Iterable[str]) -> None:
+        """Find the panels of some figures, in a job; what runs already goes on."""
+        if self.jobs.is_busy:
+            return
+        project = self._session.project
         items, missing = [], ""
         for key in keys:
             try:
@@ -100,7 +113,9 @@ class Detection(QObject):
             return
         self._job_project = project
         job = SeparateMany(tuple(items), self._holder)
-        self.jobs.start(SeparateMany.run, job, title=f"Separating {len(items)} figures")
+        self.jobs.start(
+            SeparateMany.run, job, title=f"Separating {len(items)} figure{'s' * (len(items) > 1)}"
+        )
 
     def _on_job_progress(self, progress: Progress) -> None:
         found = progress.values.get("found")
@@ -112,7 +127,7 @@ class Detection(QObject):
             more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
             self._refuse(f"{failed[0].error}{more}")
         else:
-            self.told.emit("All figures are separated.", False)
+            self.told.emit("Done: the panels are found.", False)
 
     def _take_found(self, found: Found) -> None:
         """Put a detector's boxes into the project; never over those that a person is dragging."""

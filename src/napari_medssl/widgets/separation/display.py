@@ -36,7 +36,7 @@ class FigureDisplay(QObject):
         self._viewer = viewer
         self._session = session
         self._view = view
-        self._layer: Any = None
+        self.layer: Any = None
         self._wanted: str | None = None
         self._reader = LiveRequests(self)
         self._reader.ready.connect(self._show)
@@ -76,14 +76,14 @@ class FigureDisplay(QObject):
         self.shown.emit()
 
     def _put_image(self, image: Any) -> None:
-        if self._layer is not None and self._layer in self._viewer.layers:
-            self._layer.data = image
+        if self.layer is not None and self.layer in self._viewer.layers:
+            self.layer.data = image
             return
-        self._layer = self._viewer.add_image(
+        self.layer = self._viewer.add_image(
             image, rgb=True, name=IMAGE_NAME, metadata={"medssl": {"kind": "figure"}}
         )
-        self._layer.locked = True  # see layer_view
+        self.layer.locked = True  # see layer_view
         boxes = self._view.layer
         if boxes is not None and boxes in self._viewer.layers:
             layers = self._viewer.layers
-            layers.move(layers.index(self._layer), layers.index(boxes))
+            layers.move(layers.index(self.layer), layers.index(boxes))

@@ -18,12 +18,13 @@ from napari_medssl.widgets.separation.session import Session
 _ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
 
 
-def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> None:
-    """Add an action with a tooltip to a menu."""
+def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> Any:
+    """Add an action with a tooltip to a menu and return it."""
     entry = menu.addAction(title)
     entry.setToolTip(tip)
     entry.triggered.connect(lambda _checked=False: action())
     menu.setToolTipsVisible(True)
+    return entry
 
 
 class Exchange(QObject):

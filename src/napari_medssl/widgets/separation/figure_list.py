@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
+from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QFontMetrics, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -40,6 +40,11 @@ STATE_COLORS = {
     ReviewState.REJECTED.value: "#c0485a",
 }
 _PAD = 6
+_MARK = "#5b78e0"
+_HINT = (
+    "No figures yet.\n\nDrop images, PDFs or a folder here,\nor use Open.\n\n"
+    "An image layer that is selected in napari\nis taken by Separate."
+)
 
 
 class FigureDelegate(QStyledItemDelegate):
@@ -56,6 +61,7 @@ class FigureDelegate(QStyledItemDelegate):
         is_selected = bool(option.state & QStyle.StateFlag.State_Selected)
         if is_selected:
             painter.fillRect(area, option.palette.highlight())
+            painter.fillRect(QRect(area.left(), area.top(), 4, area.height()), QColor(_MARK))
         frame = QRect(area.left() + _PAD, area.top() + _PAD, WIDTH, HEIGHT)
         self._paint_picture(painter, frame, index.data(Qt.ItemDataRole.DecorationRole))
         text = area.adjusted(WIDTH + 3 * _PAD, _PAD, -_PAD, -_PAD)
@@ -116,8 +122,7 @@ class FigureList(QWidget):
         super().__init__(parent)
         self._session = session
         self.model = FigureModel(session, thumbnails, self)
-        self.filter = FigureFilter(session, self)
-        self.filter.setSourceModel(self.model)
+        self.filter = FigureFilter(self.model, session, self)
         self.view = QListView()
         self.view.setModel(self.filter)
         self.view.setItemDelegate(FigureDelegate(self.view))
@@ -144,9 +149,21 @@ class FigureList(QWidget):
         layout.addWidget(self.view, 1)
         layout.addWidget(self.bar)
         layout.addWidget(self.progress)
+        self.hint = QLabel(_HINT, self.view)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.hint.setWordWrap(True)
+        self.hint.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        over = QVBoxLayout(self.view)
+        over.addWidget(self.hint)
+        # Many figures may change at once (a job, an import): counted once for all.
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(50)
+        self._later.timeout.connect(self._show_progress)
         for signal in (session.figure_changed, session.figures_changed, session.project_changed):
-            signal.connect(self._show_progress)
+            signal.connect(self._schedule)
         session.current_changed.connect(self._show_current)
+        self.model.layoutChanged.connect(self._show_current)
         self._show_progress()
 
     def _build_filters(self) -> None:
@@ -164,13 +181,13 @@ class FigureList(QWidget):
             lambda _: self.filter.set_state(self.states.currentData())
         )
         self.order = QComboBox()
+        self.order.addItem("Uncertain first", True)
         self.order.addItem("File order", False)
-        self.order.addItem("Useful first", True)
         self.order.setToolTip(
-            "Order of the list: as added, or those first where a look is expected to mend most"
+            "Order of the list: first where a look is expected to mend most, or as added"
         )
         self.order.currentIndexChanged.connect(
-            lambda _: self.filter.set_by_benefit(self.order.currentData())
+            lambda _: self.model.set_by_benefit(self.order.currentData())
         )
         for box in (self.states, self.order):
             box.setMinimumContentsLength(8)
@@ -202,11 +219,15 @@ class FigureList(QWidget):
     def mark(self, key: str) -> None:
         """Make a figure the current one of the list, if the filter lets it through."""
         index = self.filter.mapFromSource(self.model.index(self.model.row_of(key)))
-        if index.isValid() and index != self.view.currentIndex():
-            self.view.setCurrentIndex(index)
+        if index.isValid():
+            if index != self.view.currentIndex():
+                self.view.setCurrentIndex(index)
             self.view.scrollTo(index)
 
-    def _show_progress(self, *_: Any) -> None:
+    def _schedule(self, *_: Any) -> None:
+        self._later.start()
+
+    def _show_progress(self) -> None:
         progress = self._session.queue.progress()
         self.bar.setRange(0, max(1, progress.total))
         self.bar.setValue(progress.done + progress.rejected)
@@ -215,4 +236,5 @@ class FigureList(QWidget):
             parts.append(f"{progress.unsure} unsure")
         if progress.eta_s is not None and progress.left:
             parts.append(f"about {duration_text(progress.eta_s)} left")
-        self.progress.setText(" · ".join(parts) if progress.total else "No figures yet")
+        self.progress.setText(" · ".join(parts) if progress.total else "")
+        self.hint.setVisible(progress.total == 0)

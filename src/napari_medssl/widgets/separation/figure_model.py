@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QSortFilterProxyModel, Qt
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer
 
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets.separation.session import Session
@@ -16,7 +16,11 @@ DETAIL_ROLE = KEY_ROLE + 2
 
 
 class FigureModel(QAbstractListModel):
-    """One row per figure, in the order in which they were added."""
+    """One row per figure, those first where a look mends most, or as they were added.
+
+    Rows stay where they are while a person edits the figure in front: the order is made anew when
+    another one comes, and once for all that a job or an import changes.
+    """
 
     def __init__(self, session: Session, thumbnails: Thumbnails, parent: Any = None) -> None:
         super().__init__(parent)
@@ -24,11 +28,19 @@ class FigureModel(QAbstractListModel):
         self._thumbnails = thumbnails
         self._keys: list[str] = []
         self._rows: dict[str, int] = {}
+        self._is_by_benefit = True
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(150)
+        self._later.timeout.connect(self.reorder)
+        session.figure_changed.connect(self._on_figure)
+        session.current_changed.connect(self._later.start)
         session.project_changed.connect(self._on_project)
         session.figures_changed.connect(self.reload)
         session.figure_changed.connect(self.touch)
         session.threshold_changed.connect(self._on_threshold)
         thumbnails.ready.connect(self.touch)
+        thumbnails.switched.connect(self.reload)
         self.reload()
 
     def _on_project(self) -> None:
@@ -38,9 +50,36 @@ class FigureModel(QAbstractListModel):
     def reload(self) -> None:
         """Read all figures anew."""
         self.beginResetModel()
-        self._keys = list(self._session.project.keys())
-        self._rows = {key: row for row, key in enumerate(self._keys)}
+        self._set_order()
         self.endResetModel()
+
+    def _set_order(self) -> None:
+        session = self._session
+        self._keys = session.queue.order() if self._is_by_benefit else list(session.project.keys())
+        self._rows = {key: row for row, key in enumerate(self._keys)}
+
+    def set_by_benefit(self, is_by_benefit: bool) -> None:
+        """Order by what a look is worth, else as the figures were added."""
+        self._is_by_benefit = is_by_benefit
+        self.reorder()
+
+    def reorder(self) -> None:
+        """Put the rows in order again; views keep what they have selected."""
+        self.layoutAboutToBeChanged.emit()
+        former = self.persistentIndexList()
+        keys = [self._keys[index.row()] for index in former]
+        self._set_order()
+        fresh = [self.index(self._rows[k]) if k in self._rows else QModelIndex() for k in keys]
+        self.changePersistentIndexList(former, fresh)
+        self.layoutChanged.emit()
+
+    def _on_figure(self, key: str) -> None:
+        if self._is_by_benefit and key != self._session.current:
+            self._later.start()
+
+    def key_at(self, row: int) -> str:
+        """Return the key of the figure in a row."""
+        return self._keys[row]
 
     def touch(self, key: str) -> None:
         """Tell the views that a figure looks different."""
@@ -81,62 +120,49 @@ class FigureModel(QAbstractListModel):
     def _detail(self, key: str) -> str:
         boxes = [box for box in self._session.project.boxes(key) if self._session.is_shown(box)]
         if not boxes:
-            return "no panels yet"
+            return "no panels" if self._session.project.info(key).width else "not opened yet"
         count = "1 panel" if len(boxes) == 1 else f"{len(boxes)} panels"
         doubtful = sum(box.score is not None and box.score < 0.8 for box in boxes)
         return f"{count}, {doubtful} doubtful" if doubtful else count
 
 
 class FigureFilter(QSortFilterProxyModel):
-    """The rows that match a text and a state, in the order of the files or of the queue."""
+    """The rows whose figure matches a text and a state, in the order of the model."""
 
-    def __init__(self, session: Session, parent: Any = None) -> None:
+    def __init__(self, model: FigureModel, session: Session, parent: Any = None) -> None:
         super().__init__(parent)
+        self._model = model
         self._session = session
-        self._text = ""
-        self._state: str | None = None
-        self._rank: dict[str, int] | None = None
-        self.setDynamicSortFilter(True)
+        self._words: list[str] = []
+        self._state: ReviewState | None = None
+        self.setSourceModel(model)
+        # A figure that changes its state stays until the next one comes in front.
+        self.setDynamicSortFilter(False)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(100)
+        self._later.timeout.connect(self.invalidate)
         session.figure_changed.connect(self._on_figure)
-        session.figures_changed.connect(self.refresh)
-        session.project_changed.connect(self.refresh)
 
     def set_text(self, text: str) -> None:
         """Show only names that hold all words of the text."""
-        self._text = text.casefold()
-        self.refresh()
+        self._words = text.casefold().split()
+        self.invalidate()
 
     def set_state(self, state: ReviewState | None) -> None:
         """Show only one state; all if None."""
-        self._state = None if state is None else state.value
-        self.refresh()
-
-    def set_by_benefit(self, is_by_benefit: bool) -> None:
-        """Order by what a look is worth, else as the files were added."""
-        self._rank = {} if is_by_benefit else None
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Filter and sort again."""
-        if self._rank is not None:
-            self._rank = {key: rank for rank, key in enumerate(self._session.queue.order())}
+        self._state = state
         self.invalidate()
-        self.sort(0 if self._rank is not None else -1)
 
     def _on_figure(self, _key: str) -> None:
-        if self._state is not None or self._rank is not None:
-            self.refresh()
+        if self._state is not None:
+            self._later.start()
 
-    def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
+    def filterAcceptsRow(self, row: int, _parent: QModelIndex) -> bool:
         """Tell whether a row is shown."""
-        index = self.sourceModel().index(row, 0, parent)
-        if self._state is not None and index.data(STATE_ROLE) != self._state:
+        key = self._model.key_at(row)
+        project = self._session.project
+        if key not in project or (self._state is not None and project.state(key) != self._state):
             return False
-        name = str(index.data(Qt.ItemDataRole.DisplayRole)).casefold()
-        return all(word in name for word in self._text.split())
-
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
-        """Order by the queue."""
-        rank = self._rank or {}
-        last = len(rank)
-        return rank.get(left.data(KEY_ROLE), last) < rank.get(right.data(KEY_ROLE), last)
+        name = project.info(key).name.casefold() if self._words else ""
+        return all(word in name for word in self._words)

@@ -26,8 +26,9 @@ SNAP_ON_SCREEN = 8.0
 SMALLEST_DRAWN = 3.0
 SMALLEST_ON_SCREEN = 8.0  # a click without a drag draws a box of about 5
 MOST_WITH_TEXT = 120
-TEXT_DOWN_ON_SCREEN = 20.0
+TEXT_ON_SCREEN = np.array([22.0, -4.0])  # from the upper right corner, down and to the left
 _COLORS = {"person": "#0a84c1", "certain": "#1e9e4a", "doubtful": "#e8590c"}
+_TEXT_COLOR = "#ff2d95"  # seen on white, on black and on stains
 _MODES = {"pan_zoom", "select", "add_rectangle"}
 
 
@@ -93,7 +94,12 @@ class BoxLayer:
                 ndim=2,
                 name=LAYER_NAME,
                 features={"panel": np.array([], dtype=str)},
-                text={"string": "{panel}", "size": 11, "color": "#d6006c", "anchor": "upper_left"},
+                text={
+                    "string": "{panel}",
+                    "size": 10,
+                    "color": _TEXT_COLOR,
+                    "anchor": "upper_right",
+                },
                 edge_color=_COLORS["person"],
                 face_color="transparent",
                 opacity=1.0,
@@ -170,8 +176,9 @@ class BoxLayer:
         if store is None or not chosen:
             return
         boxes = [store[key] for key in chosen]
-        # Inside the box: above it the words would lie on the panel before.
-        self.layer.text.translation = (TEXT_DOWN_ON_SCREEN * self.pixels_on_screen, 0)
+        # Inside the box, or the words would lie on the panel above, and at its right: published
+        # letters are at the left.
+        self.layer.text.translation = TEXT_ON_SCREEN * self.pixels_on_screen
         self.layer.text.visible = len(self._ids) + len(chosen) <= MOST_WITH_TEXT
         self.layer.feature_defaults = {"panel": _text(boxes[-1])}
         self.layer.add_rectangles(

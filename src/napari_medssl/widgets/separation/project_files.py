@@ -113,6 +113,14 @@ class ProjectFiles(QObject):
         if keys:
             self.added.emit(keys)
 
+    @property
+    def has_layer(self) -> bool:
+        """True if one image layer is selected that `add_layer` could take."""
+        try:
+            return bool(image_layer(self._viewer))
+        except UserError:
+            return False
+
     def add_layer(self) -> None:
         """Add the image layer that is selected in the viewer, by its file if it has one."""
         try:
@@ -122,8 +130,10 @@ class ProjectFiles(QObject):
             return
         source = layer.source.path
         if source and Path(source).is_file():
+            layer.visible = False
             self.add_paths([Path(source)])
             return
+        layer.visible = False  # the figure comes in its place
         data, is_rgb, name = layer.data, bool(layer.rgb), str(layer.name)
         folder = self._session.project.folder / "images"
 

@@ -29,17 +29,25 @@ class FigureSeparator(Protocol):
         """Return the boxes of at least a score, by default `default_score`."""
 
 
-def make_separator() -> FigureSeparator:
-    """Load the trained detector: takes seconds the first time, so never call it on the GUI thread.
+def make_separator(model: str = "", device: str = "auto") -> FigureSeparator:
+    """Load a trained detector: takes seconds the first time, so never call it on the GUI thread.
+
+    Parameters
+    ----------
+    model
+        Registered name or file; empty for the one that is shipped.
+    device
+        Where it runs, "auto" for the fastest there is.
 
     Raises
     ------
     UserError
-        If the model is missing or damaged.
+        If the model is missing or damaged, or the device is absent.
     """
-    from napari_medssl.backend.figures import Separator
+    from napari_medssl.backend.figures import SeparateConfig, Separator
 
-    return Separator()
+    chosen = {"model": model} if model else {}
+    return Separator(SeparateConfig(device=device, **chosen))  # type: ignore[arg-type]
 
 
 class SeparatorHolder:
@@ -49,6 +57,11 @@ class SeparatorHolder:
         self._factory = factory
         self._lock = threading.Lock()
         self._separator: FigureSeparator | None = None
+
+    def use(self, factory: Callable[[], FigureSeparator]) -> None:
+        """Take another separator from the next figure on."""
+        with self._lock:
+            self._factory, self._separator = factory, None
 
     def get(self) -> FigureSeparator:
         """Return the separator, made if need be."""

@@ -5,7 +5,7 @@ No Qt here: the list, the table, the layer and the buttons are views of this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +51,7 @@ class Session:
         self.queue = ReviewQueue()
         self.selection = Selection()
         self.threshold = DEFAULT_THRESHOLD
+        self.autosave_s = 0.0
         self.is_snapping = True
         self.current: str | None = None
         self.store: BoxStore | None = None
@@ -63,11 +64,18 @@ class Session:
         """Work on another project; the former one is left as it is."""
         self.leave_figure()
         self.project = project
+        project.set_autosave(self.autosave_s)
         project.figures_changed.connect(self._on_figures)
         project.state_changed.connect(self._on_state)
         project.boxes_changed.connect(self._on_boxes)
         self._fill_queue()
         self.project_changed.emit()
+
+    def set_autosave(self, longest_s: float) -> None:
+        """Say how long an edit may stay unwritten, in this project and those to come."""
+        self.autosave_s = longest_s
+        if not self.project.is_closed:
+            self.project.set_autosave(longest_s)
 
     # -- figures ---------------------------------------------------------------------------------
 
@@ -99,17 +107,22 @@ class Session:
             self.current_changed.emit()
 
     def set_state(self, state: ReviewState) -> None:
-        """Say what the figure in front is; accepting drops the boxes that the filter hides.
+        """Say what the figure in front is."""
+        if self.current is not None:
+            self.set_states([self.current], state)
+
+    def set_states(self, keys: Iterable[str], state: ReviewState) -> None:
+        """Say what some figures are; accepting drops the boxes that the filter hides.
 
         So what a person saw is what is accepted. Dropping is an edit that can be undone.
         """
-        if self.current is None or self.store is None:
-            return
-        if state == ReviewState.DONE:
-            hidden = [key for key in self.store if not self.is_shown(self.store[key])]
-            if hidden:
-                self.store.remove(hidden, "drop hidden boxes")
-        self.project.set_state(self.current, state)
+        for key in keys:
+            if state == ReviewState.DONE and self.project.info(key).width:
+                store = self.project.store(key)
+                hidden = [i for i in store if not self.is_shown(store[i])]
+                if hidden:
+                    store.remove(hidden, "drop hidden boxes")
+            self.project.set_state(key, state)
 
     def next_unchecked(self) -> str | None:
         """Return the figure to look at after the one in front."""

@@ -6,6 +6,7 @@ More than 300 lines: the one place where all parts are put together; each part h
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,16 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QLabel, QMenu, QSplitter, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, Shortcut, ShortcutRegistry
 from napari_medssl.widgets.separation.actions import BoxActions
+from napari_medssl.widgets.separation.background import Background
+from napari_medssl.widgets.separation.box_keys import register_box_keys
 from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
 from napari_medssl.widgets.separation.controls import (
     EditControls,
@@ -29,8 +34,10 @@ from napari_medssl.widgets.separation.controls import (
     tool_button,
 )
 from napari_medssl.widgets.separation.detection import Detection
+from napari_medssl.widgets.separation.detector_panel import DetectorPanel
 from napari_medssl.widgets.separation.display import FigureDisplay
 from napari_medssl.widgets.separation.figure_list import FigureList
+from napari_medssl.widgets.separation.figure_menu import FigureMenu
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
 from napari_medssl.widgets.separation.key_relay import KeyRelay
 from napari_medssl.widgets.separation.layer_view import BoxLayer
@@ -55,7 +62,8 @@ class SeparationWidget(QWidget):
     napari_viewer
         The viewer that shows the figures.
     separator_factory
-        Makes what finds the panels; called off the GUI thread when first needed.
+        Makes what finds the panels, called off the GUI thread when first needed; by default the
+        trained detector on the device of napari's preferences.
     drafts
         Folder for projects without a name; by default one in the user's data folder.
     """
@@ -63,20 +71,24 @@ class SeparationWidget(QWidget):
     def __init__(
         self,
         napari_viewer: Any,
-        separator_factory: Callable[[], FigureSeparator] = make_separator,
+        separator_factory: Callable[[], FigureSeparator] | None = None,
         drafts: Path | None = None,
     ) -> None:
         super().__init__()
         from napari_medssl.state.drafts import new_draft
 
         self._viewer = napari_viewer
+        self._must_separate = False
+        self._device = ""
         self.session = Session(new_draft(drafts))
         self.files = ProjectFiles(napari_viewer, self.session, self, drafts)
         self.view = BoxLayer(napari_viewer, self.session)
         self.actions_on_boxes = BoxActions(napari_viewer, self.session, self.view)
         self._gutters = GutterTool(napari_viewer, self.session, self.view)
         self.display = FigureDisplay(napari_viewer, self.session, self.view, self)
-        self.detection = Detection(self.session, SeparatorHolder(separator_factory), self)
+        self.detection = Detection(
+            self.session, SeparatorHolder(separator_factory or _make_default), self
+        )
         self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._locate, self)
         self.keys = ShortcutRegistry()
@@ -98,7 +110,9 @@ class SeparationWidget(QWidget):
         self.edits = EditControls(self.session, self.actions_on_boxes, self)
         self.review = ReviewControls(self, self.session, self)
         self.separate_button = push_button(
-            "Separate", "Find the panels of this figure anew (D)", self.detection.separate_current
+            "Separate",
+            "Find the panels of this figure anew; with none open, of the selected layer (D)",
+            self.separate,
         )
         self.separate_all_button = push_button(
             "Separate all",
@@ -113,6 +127,8 @@ class SeparationWidget(QWidget):
         self.error.setStyleSheet("color: #e5484d;")
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.error.hide()
+        self.detector = DetectorPanel(self)
+        self.menu = FigureMenu(self.session, self.figures, self.detection)
         lists = QSplitter(Qt.Orientation.Vertical)
         lists.addWidget(self.figures)
         lists.addWidget(self.table)
@@ -125,7 +141,15 @@ class SeparationWidget(QWidget):
         layout.addLayout(self._build_header())
         layout.addWidget(lists, 1)
         layout.addLayout(row_of([self.separate_button, self.separate_all_button]))
-        for widget in (self.jobs, self.score, self.edits, self.review, self.error, self.status):
+        for widget in (
+            self.detector,
+            self.jobs,
+            self.score,
+            self.edits,
+            self.review,
+            self.error,
+            self.status,
+        ):
             layout.addWidget(widget)
         self.setMinimumWidth(330)
 
@@ -133,16 +157,15 @@ class SeparationWidget(QWidget):
         self.open_menu, self.project_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
         self.files.fill_project_menu(self.project_menu)
-        buttons = []
+        buttons: list[QWidget] = []
         for text, tip, menu in (
             ("Open", "Open images, PDFs, a folder, a layer or a project", self.open_menu),
             ("Project", "Save, import and export", self.project_menu),
         ):
-            button = QToolButton()
-            button.setText(text)
+            button = QPushButton(text)
             button.setToolTip(tip)
             button.setMenu(menu)
-            button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             buttons.append(button)
         self.title = QLabel()
         self.title.setToolTip("The project that is open")
@@ -159,11 +182,11 @@ class SeparationWidget(QWidget):
             ("U", "Mark the figure as unsure and go to the next", self.unsure),
             ("PageDown", "Next figure of the list", partial(self.step, 1)),
             ("PageUp", "Previous figure of the list", partial(self.step, -1)),
-            ("D", "Find the panels of this figure", self.detection.separate_current),
+            ("D", "Find the panels of this figure", self.separate),
             ("F1", "Show these keys", self.show_keys),
         ):
             self.keys.add(Shortcut(keys, title, "Figures", action))
-        self.actions_on_boxes.register(self.keys)
+        register_box_keys(self.keys, self.actions_on_boxes)
         self.keys.add(
             Shortcut("G", "Type a grid such as 4x3", "Boxes", lambda: self.edits.focus_grid())
         )
@@ -175,7 +198,10 @@ class SeparationWidget(QWidget):
         self.display.shown.connect(self._on_shown)
         self.display.failed.connect(self._refuse)
         self.detection.told.connect(self._tell)
+        self.detector.chosen.connect(self._use_model)
+        self.menu.told.connect(self._tell)
         self.jobs.ended.connect(lambda _: self._show_buttons())
+        self._viewer.layers.selection.events.changed.connect(self._show_buttons)
         self.actions_on_boxes.refused.connect(self._refuse)
         self.session.project_changed.connect(self._on_project)
         self.session.current_changed.connect(self._show_buttons)
@@ -185,10 +211,10 @@ class SeparationWidget(QWidget):
         self._saver.timeout.connect(self._show_saved)
         self._saver.start()
         # A dock may be destroyed without being closed; self is gone by then.
-        self.destroyed.connect(
-            partial(_shut_down, self.session, self.files.background, self.thumbnails)
-        )
+        when_gone(self, _shut_down, self.session, self.files.background, self.thumbnails.background)
         self._on_project()
+        self._use_settings(read_settings())
+        on_settings_changed(_unless_gone(self, SeparationWidget._use_settings))
 
     # -- figures ---------------------------------------------------------------------------------
 
@@ -205,10 +231,25 @@ class SeparationWidget(QWidget):
         self._gutters.attach(layer)
         self.keys.bind(layer)
         self._tab_keys.attach(self.window())
+        if self._must_separate:
+            self._must_separate = False
+            self.detection.separate_current()
 
     def _on_added(self, keys: tuple[str, ...]) -> None:
         if keys:
             self.open_figure(keys[0])
+
+    def _use_model(self, name_or_file: str) -> None:
+        device = read_settings().device
+        self.detection.use(partial(make_separator, name_or_file, device))
+        self._tell(f"The next figures are separated by {Path(name_or_file).stem}.", False)
+
+    def _use_settings(self, settings: Settings) -> None:
+        self.session.set_autosave(settings.autosave_s)
+        self.thumbnails.use(settings.has_thumbnails, settings.open_cache("thumbnails"))
+        if self._device not in ("", settings.device):
+            self._use_model(self.detector.models.currentData())
+        self._device = settings.device
 
     def step(self, by: int) -> None:
         """Go down or up the list as it is shown."""
@@ -245,6 +286,14 @@ class SeparationWidget(QWidget):
         else:
             self.open_figure(key)
 
+    def separate(self) -> None:
+        """Find the panels of the figure in front, or of the layer that is selected."""
+        if self.session.current is not None:
+            self.detection.separate_current()
+            return
+        self._must_separate = True
+        self.files.add_layer()
+
     def separate_all(self) -> None:
         """Find the panels of all figures to do that have no boxes yet."""
         self.detection.separate_all()
@@ -280,8 +329,10 @@ class SeparationWidget(QWidget):
         self._show_saved()
 
     def _show_buttons(self, *_: Any) -> None:
-        self.separate_button.setEnabled(self.session.current is not None)
-        self.separate_all_button.setEnabled(len(self.session.project) > 0 and not self.jobs.is_busy)
+        has_figures = len(self.session.project) > 0
+        self.separate_button.setEnabled(self.session.current is not None or self.files.has_layer)
+        self.review.next.setEnabled(has_figures)
+        self.separate_all_button.setEnabled(has_figures and not self.jobs.is_busy)
 
     def show_keys(self) -> None:
         """Show the cheat sheet."""
@@ -329,12 +380,33 @@ class SeparationWidget(QWidget):
         self._saver.stop()
         self.detection.close()
         self.display.close()
-        _shut_down(self.session, self.files.background, self.thumbnails)
+        for layer in (self.view.layer, self.display.layer):
+            if layer is not None:
+                layer.locked = False
+        _shut_down(self.session, self.files.background, self.thumbnails.background)
 
 
-def _shut_down(session: Session, background: Any, thumbnails: Any, *_: Any) -> None:
-    background.close()
-    thumbnails.close()
+def _make_default() -> FigureSeparator:
+    return make_separator(device=read_settings().device)
+
+
+def _unless_gone(
+    widget: SeparationWidget, call: Callable[[SeparationWidget, Settings], None]
+) -> Callable[[Settings], None]:
+    """Return a callback that does not keep the widget: napari's settings outlive it."""
+    known = weakref.ref(widget)
+
+    def tell(settings: Settings) -> None:
+        widget = known()
+        if widget is not None and not widget.session.project.is_closed:
+            call(widget, settings)
+
+    return tell
+
+
+def _shut_down(session: Session, *threads: Background) -> None:
+    for thread in threads:
+        thread.close()
     project = session.project
     if project.is_closed:
         return
