@@ -82,6 +82,11 @@ class BoxLayer:
         self._crooked: set[int] = set()
         self._is_ours = False
         self.layer: Any = None
+        self._later = QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(60)
+        self._later.timeout.connect(self._place_text)
+        viewer.scene.camera.events.zoom.connect(self._on_zoom)
         session.current_changed.connect(self._on_current)
         session.threshold_changed.connect(self._on_threshold)
         session.selection.changed.connect(self._on_selection)
@@ -117,6 +122,17 @@ class BoxLayer:
         """Image pixels that one pixel of the screen covers."""
         zoom = float(self._viewer.scene.camera.zoom)
         return 1.0 / zoom if zoom > 0 else 1.0
+
+    def _on_zoom(self, _event: Any) -> None:
+        self._later.start()
+
+    def _place_text(self) -> None:
+        """Put the words into the boxes, above them they would lie on others; at the right.
+
+        Published letters are at the left.
+        """
+        if self.layer is not None and self.layer in self._viewer.layers:
+            self.layer.text.translation = TEXT_ON_SCREEN * self.pixels_on_screen
 
     # -- store to layer --------------------------------------------------------------------------
 
@@ -176,9 +192,6 @@ class BoxLayer:
         if store is None or not chosen:
             return
         boxes = [store[key] for key in chosen]
-        # Inside the box, or the words would lie on the panel above, and at its right: published
-        # letters are at the left.
-        self.layer.text.translation = TEXT_ON_SCREEN * self.pixels_on_screen
         self.layer.text.visible = len(self._ids) + len(chosen) <= MOST_WITH_TEXT
         self.layer.feature_defaults = {"panel": _text(boxes[-1])}
         self.layer.add_rectangles(
