@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def data_dir() -> Path:
         reason = "no development data: set MEDSSL_DATA, or put them at ../shared/data"
         (pytest.fail if IN_CI else pytest.skip)(reason)
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_user_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the drafts and models of the person who runs the tests out of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("user-data")))
+        yield
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 PLUGIN = "napari-medssl"
 WIDGET = "Figure separation"
@@ -37,13 +38,23 @@ def main(words: Sequence[str] | None = None) -> int:
     import napari
 
     viewer = napari.Viewer(title="napari, MedSSL")
-    if given.sample:
-        viewer.open_sample(PLUGIN, SAMPLE)
-    if given.files:
-        viewer.open(given.files)
-    viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    open_window(viewer, files=given.files, has_sample=given.sample)
     napari.run()
     return 0
+
+
+def open_window(viewer: Any, *, files: Sequence[str] = (), has_sample: bool = False) -> None:
+    """Dock the widget and open images, each in full view."""
+    from qtpy.QtWidgets import QApplication
+
+    viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    # The dock takes its width from the canvas only now; a view fitted before would be cut off.
+    QApplication.processEvents()
+    if has_sample:
+        viewer.open_sample(PLUGIN, SAMPLE)
+    if files:
+        viewer.open(list(files))
+    viewer.reset_view()
 
 
 if __name__ == "__main__":

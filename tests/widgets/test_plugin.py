@@ -5,7 +5,7 @@ import time
 import pytest
 from npe2 import PluginManager, PluginManifest
 
-from napari_medssl.__main__ import PLUGIN, SAMPLE
+from napari_medssl.__main__ import PLUGIN, SAMPLE, open_window
 
 pytestmark = pytest.mark.gui
 
@@ -37,3 +37,15 @@ def test_a_widget_docks_in_less_than_400_ms(viewer, name):
 
 def test_the_start_command_names_a_sample_that_is_there():
     assert SAMPLE in SAMPLES
+
+
+def test_the_start_command_shows_the_whole_sample_beside_the_widget(make_napari_viewer, qtbot):
+    PluginManager.instance().discover()
+    viewer = make_napari_viewer(show=True)
+    open_window(viewer, has_sample=True)
+    qtbot.wait(200)  # the window takes its final layout
+    (layer,) = viewer.layers
+    height, width = viewer.canvas.size
+    shown = [length * viewer.scene.camera.zoom for length in layer.data.shape[:2]]
+    assert shown[0] <= height
+    assert shown[1] <= width
