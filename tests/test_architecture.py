@@ -145,3 +145,9 @@ def test_no_project_file_names_a_private_place():
         if private.search(path.read_text("utf-8", errors="ignore")):
             found.append(name)
     assert not found
+
+
+def test_only_one_place_connects_to_the_end_of_a_qt_object():
+    """A slot of `destroyed` may be cleared before it is called, which crashes: see when_gone."""
+    found = {path.name for path in MODULES if ".destroyed.connect(" in path.read_text("utf-8")}
+    assert found == {"_lifetime.py"}

@@ -171,3 +171,37 @@ def test_requests_destroyed_while_they_are_answered_tell_nobody_and_leave_no_thr
         where=where,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("end", "where"), [("remove", "worker"), ("delete", "gui")])
+def test_a_widget_taken_out_of_napari_ends_its_threads_and_closes_its_project(end, where, tmp_path):
+    """napari lets Python forget a widget whose dock is removed, and Qt destroy it with its dock."""
+    done = run_case(
+        """
+        import napari
+        from napari_medssl.widgets.separation import SeparationWidget
+
+        viewer = napari.Viewer(show=False)
+        threads = set(threading.enumerate())
+        projects = []
+        for _ in range(3):
+            widget = SeparationWidget(viewer, drafts=Path(folder))
+            projects.append(widget.session.project)
+            dock = viewer.window.add_dock_widget(widget)
+            handle_events()
+            if end == "delete":
+                widget.deleteLater()
+            else:
+                viewer.window.remove_dock_widget(dock)
+            del widget, dock
+            handle_events()
+            collect(where)
+            handle_events()
+        until(lambda: set(threading.enumerate()) <= threads)
+        assert all(project.is_closed for project in projects)
+        """,
+        end=end,
+        where=where,
+        folder=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
