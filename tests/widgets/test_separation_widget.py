@@ -398,7 +398,11 @@ def test_model_is_chosen_by_file(world, tmp_path):
     assert detector.models.currentText() == "mine.safetensors"
     world.widget.detection.separate_current()
     wait_until(lambda: "mine.safetensors" in world.widget.error.text())
+    assert world.session.project.model == str(tmp_path / "mine.safetensors")
+    QTest.mouseClick(world.widget.improve.revert_button, Qt.MouseButton.LeftButton)
+    assert detector.models.currentText() == "simcfs-figures"
     detector.use_model("simcfs-figures")
+    world.widget._use_model("simcfs-figures")
     world.widget.detection.separate_current()
     wait_until(lambda: "found" in world.widget.status.text(), 60)
 

@@ -72,8 +72,9 @@ class DetectorPanel(QCollapsible):
         current = self.models.currentData()
         names = [m.card.name for m in list_models() if m.card.task == "figures"]
         files = [self.models.itemData(i) for i in range(self.models.count())]
+        files = [name for name in files if name == current or Path(name).is_file()]
         self.models.clear()
-        for name in dict.fromkeys([SHIPPED, *names, *(f for f in files if Path(f).is_file())]):
+        for name in dict.fromkeys([SHIPPED, *names, *files]):
             self.models.addItem(Path(name).name, name)
             self.models.setItemData(self.models.count() - 1, name, Qt.ItemDataRole.ToolTipRole)
         self.models.setCurrentIndex(max(0, self.models.findData(current)))
@@ -87,8 +88,13 @@ class DetectorPanel(QCollapsible):
             self.use_model(name)
 
     def use_model(self, name_or_file: str) -> None:
-        """Use a model and show it as the one in use."""
-        if self.models.findData(name_or_file) < 0:
-            self.models.addItem(Path(name_or_file).name, name_or_file)
-        self.models.setCurrentIndex(self.models.findData(name_or_file))
+        """Show a model as the one in use and tell that it is chosen."""
+        self.show_model(name_or_file)
         self.chosen.emit(name_or_file)
+
+    def show_model(self, name_or_file: str) -> None:
+        """Show a model as the one in use; empty for the shipped one."""
+        name = name_or_file or SHIPPED
+        if self.models.findData(name) < 0:
+            self.models.addItem(Path(name).name, name)
+        self.models.setCurrentIndex(self.models.findData(name))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
-from napari_medssl.backend.jobs import error_text
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, error_text
+from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets.separation.background import Background
 from napari_medssl.widgets.separation.session import Session
 
+_AT_A_TIME = 20
 _ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
 
 
@@ -28,7 +32,7 @@ def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -
 
 
 class Exchange(QObject):
-    """Import and export, off the GUI thread.
+    """Import and export, off the GUI thread; `jobs` shows how far an export is.
 
     Signals
     -------
@@ -46,6 +50,9 @@ class Exchange(QObject):
         self._session = session
         self._parent = parent
         self._background = background
+        self.jobs = JobPanel(parent)
+        self.jobs.done.connect(lambda text: self.told.emit(text, False))
+        self.jobs.failed.connect(self._on_failed)
 
     def fill_menu(self, menu: QMenu) -> None:
         """Add the actions to the Project menu."""
@@ -88,13 +95,29 @@ class Exchange(QObject):
         self._background.submit("import", partial(read_boxes, path), self._take_boxes, self._fail)
 
     def _take_boxes(self, found: Any) -> None:
+        self._take_some(found, self._session.project, 0, 0, [])
+
+    def _take_some(
+        self, found: Any, project: Project, start: int, count: int, lines: list[str]
+    ) -> None:
+        """Take in some figures, then let the window live before the next ones."""
         from napari_medssl.state.exchange import import_boxes
 
-        count, lines = import_boxes(self._session.project, found)
+        if project is not self._session.project:
+            return
+        stop = start + _AT_A_TIME
+        part = replace(found, images=found.images[start:stop])
+        if start:
+            part = replace(part, failures=(), skipped=())
+        more, told = import_boxes(project, part)
+        count, lines = count + more, [*lines, *told]
+        if stop < len(found.images):
+            QTimer.singleShot(0, partial(self._take_some, found, project, stop, count, lines))
+            return
         text = f"Boxes of {count} figures imported."
         if lines:
-            more = f" And {len(lines) - 1} more." if len(lines) > 1 else ""
-            text += f" {lines[0]}{more}"
+            others = f" And {len(lines) - 1} more." if len(lines) > 1 else ""
+            text += f" {lines[0]}{others}"
         self.told.emit(text, bool(lines))
         self.imported.emit()
 
@@ -114,17 +137,27 @@ class Exchange(QObject):
         from napari_medssl.state.exchange import export_boxes, export_crops, to_export
 
         figures = to_export(self._session.project, states, self._session.threshold)
+        if self.jobs.is_busy:
+            self.told.emit("An export still runs. Wait for its end, or cancel it.", True)
+            return
 
-        def work() -> str:
+        def work(_: None, *, on_progress: OnProgress, should_stop: ShouldStop) -> str:
+            def on_figure(done: int) -> None:
+                on_progress(Progress(done, len(figures), "Writing panels"))
+                if should_stop():
+                    raise Cancelled
+
             if kind == "crops":
-                count, lines = export_crops(figures, path)
+                count, lines = export_crops(figures, path, on_figure=on_figure)
                 return " ".join([f"{count} panels written to {path}.", *lines[:1]])
             lost = export_boxes(figures, path, kind)
             return " ".join([f"{len(figures)} figures written to {path}.", *lost[:1]])
 
-        self._background.submit(
-            "export", work, lambda text: self.told.emit(text, False), self._fail
-        )
+        self.jobs.start(work, None, title="Exporting")
+
+    def _on_failed(self, text: str) -> None:
+        self.jobs.show_error("")  # one place for errors is enough
+        self.told.emit(text, True)
 
     def _fail(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)

@@ -39,6 +39,7 @@ from napari_medssl.widgets.separation.display import FigureDisplay
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.figure_menu import FigureMenu
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
+from napari_medssl.widgets.separation.improve_panel import ImprovePanel
 from napari_medssl.widgets.separation.key_relay import KeyRelay
 from napari_medssl.widgets.separation.layer_view import BoxLayer
 from napari_medssl.widgets.separation.panel_table import PanelTable
@@ -78,6 +79,7 @@ class SeparationWidget(QWidget):
         from napari_medssl.state.drafts import new_draft
 
         self._viewer = napari_viewer
+        self._default_separator = separator_factory or _make_default
         self._must_separate = False
         self._device = ""
         self.session = Session(new_draft(drafts))
@@ -86,9 +88,7 @@ class SeparationWidget(QWidget):
         self.actions_on_boxes = BoxActions(napari_viewer, self.session, self.view)
         self._gutters = GutterTool(napari_viewer, self.session, self.view)
         self.display = FigureDisplay(napari_viewer, self.session, self.view, self)
-        self.detection = Detection(
-            self.session, SeparatorHolder(separator_factory or _make_default), self
-        )
+        self.detection = Detection(self.session, SeparatorHolder(self._default_separator), self)
         self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._locate, self)
         self.keys = ShortcutRegistry()
@@ -128,6 +128,8 @@ class SeparationWidget(QWidget):
         self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.error.hide()
         self.detector = DetectorPanel(self)
+        self.improve = ImprovePanel(self.session, self)
+        self.detector.room.addWidget(self.improve)
         self.menu = FigureMenu(self.session, self.figures, self.detection)
         lists = QSplitter(Qt.Orientation.Vertical)
         lists.addWidget(self.figures)
@@ -144,6 +146,7 @@ class SeparationWidget(QWidget):
         for widget in (
             self.detector,
             self.jobs,
+            self.files.exchange.jobs,
             self.score,
             self.edits,
             self.review,
@@ -198,7 +201,8 @@ class SeparationWidget(QWidget):
         self.display.shown.connect(self._on_shown)
         self.display.failed.connect(self._refuse)
         self.detection.told.connect(self._tell)
-        self.detector.chosen.connect(self._use_model)
+        self.detector.chosen.connect(self.improve.choose)
+        self.improve.model_changed.connect(self._use_model)
         self.menu.told.connect(self._tell)
         self.jobs.ended.connect(lambda _: self._show_buttons())
         self._viewer.layers.selection.events.changed.connect(self._show_buttons)
@@ -240,15 +244,17 @@ class SeparationWidget(QWidget):
             self.open_figure(keys[0])
 
     def _use_model(self, name_or_file: str) -> None:
+        """Find panels with the model that the project uses, "" for the shipped one."""
+        self.detector.show_model(name_or_file)
         device = read_settings().device
-        self.detection.use(partial(make_separator, name_or_file, device))
-        self._tell(f"The next figures are separated by {Path(name_or_file).stem}.", False)
+        chosen = partial(make_separator, name_or_file, device)
+        self.detection.use(chosen if name_or_file else self._default_separator)
 
     def _use_settings(self, settings: Settings) -> None:
         self.session.set_autosave(settings.autosave_s)
         self.thumbnails.use(settings.has_thumbnails, settings.open_cache("thumbnails"))
         if self._device not in ("", settings.device):
-            self._use_model(self.detector.models.currentData())
+            self._use_model(self.session.project.model)
         self._device = settings.device
 
     def step(self, by: int) -> None:
@@ -379,6 +385,8 @@ class SeparationWidget(QWidget):
         """Stop all threads and close the project: the window is about to go."""
         self._saver.stop()
         self.detection.close()
+        self.improve.close_jobs()
+        self.files.exchange.jobs.cancel()
         self.display.close()
         for layer in (self.view.layer, self.display.layer):
             if layer is not None:
