@@ -1,4 +1,4 @@
-"""The collapsed group "Detector": which model finds the panels, and room for what changes it."""
+"""The collapsed group "Detector and learning": which model finds the panels, and room for what changes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from superqt import QCollapsible
 
 from napari_medssl.widgets.separation.controls import row_of, tool_button
 
-_TITLE = "Detector"
+_TITLE = "Detector and learning"
 SHIPPED = "simcfs-figures"
 _TIP = "The model that finds the panels, by its name in `medssl models`"
 
@@ -30,7 +30,9 @@ class DetectorPanel(QCollapsible):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(_TITLE, parent)
-        self.toggleButton().setToolTip("Which model finds the panels")
+        self.toggleButton().setToolTip(
+            "Which model finds the panels, and how it learns from your corrections"
+        )
         self.models = QComboBox()
         self.models.setToolTip(_TIP)
         self.models.setMinimumContentsLength(14)
