@@ -1,4 +1,4 @@
-"""The collapsed group "Detector and learning": which model finds the panels, and room for what changes it."""
+"""The collapsed group "Detector and learning": which model finds the panels, what changes it."""
 
 from __future__ import annotations
 
