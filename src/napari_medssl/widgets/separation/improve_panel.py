@@ -25,13 +25,13 @@ from napari_medssl.backend.jobs import OnProgress, ShouldStop, error_text
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.separation.detector_panel import SHIPPED
 
 if TYPE_CHECKING:
     from napari_medssl.backend.improve_check import ImproveReport
     from napari_medssl.backend.improve_config import ImproveConfig
     from napari_medssl.widgets.separation.session import Session
 
-_SHIPPED = "simcfs-figures"  # backend.figures names it too, but loads much
 _FLUSH_S = 2.0
 _ANY_HEIGHT = 16_777_215  # Qt's QWIDGETSIZE_MAX, which no binding offers
 _HEADS = ("F1", "before", "after")
@@ -154,7 +154,7 @@ class ImprovePanel(QGroupBox):
     def choose(self, name_or_file: str) -> None:
         """Let the project use a model from now on; nothing happens if it does already."""
         project = self._session.project
-        if (name_or_file or _SHIPPED) != (project.model or _SHIPPED):
+        if (name_or_file or SHIPPED) != (project.model or SHIPPED):
             project.use_model(name_or_file)
 
     def revert(self) -> None:
@@ -193,7 +193,7 @@ class ImprovePanel(QGroupBox):
         keys = project.keys()
         accepted = sum(project.state(key) == ReviewState.DONE for key in keys)
         count = f"{accepted} accepted figure{'' if accepted == 1 else 's'}"
-        self.about.setText(f"{count} · model: {project.model or _SHIPPED}")
+        self.about.setText(f"{count} · model: {project.model or SHIPPED}")
         self.improve_button.setEnabled(accepted > 0 and not self.jobs.is_busy)
         report = self._report
         for widget in (self.table, self.advice):
