@@ -7,6 +7,7 @@ import threading
 import pytest
 from psygnal import Signal
 from qtpy.QtWidgets import QAbstractButton, QLabel, QTableWidget
+from separation_world import wait_until
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.improve_check import Comparison, ImproveReport
@@ -180,3 +181,37 @@ def test_everything_says_what_it_is_for(make):
         if isinstance(control, QAbstractButton) and not control.text():
             continue  # the corner button inside a table
         assert control.toolTip(), control
+
+
+def test_the_detector_learns_in_the_window_and_the_project_remembers(world):
+    panel, detector = world.widget.improve, world.widget.detector
+    asked = []
+
+    def work(config, *, on_progress, should_stop):
+        asked.append(config.project)
+        return report()
+
+    panel._work = work
+    assert not panel.improve_button.isEnabled()
+    world.store.add(Box(0, 0, 190, 140), Box(210, 0, 400, 140))
+    world.widget.accept()
+    detector.expand(animate=False)
+    world.settle(0.2)
+    panel.improve_button.click()
+    wait_until(lambda: not panel.jobs.is_busy)
+    world.settle(0.2)
+    project = world.session.project
+    assert asked == [project.folder]
+    assert panel.advice.isVisible()
+    bottom = panel.revert_button.mapTo(world.widget, panel.revert_button.rect().bottomLeft())
+    assert bottom.y() < world.widget.height()
+    panel.use_button.click()
+    assert project.model == detector.models.currentData() == "mine"
+    panel.revert_button.click()
+    assert (project.model, detector.models.currentData()) == ("", "simcfs-figures")
+    detector.use_model("other")
+    assert project.models == ("other",)
+    world.session.use(world.widget.files.make_draft())
+    project.close()
+    assert detector.models.currentData() == "simcfs-figures"
+    detector.collapse(animate=False)

@@ -34,7 +34,7 @@ class FigureModel(QAbstractListModel):
         self._later.setInterval(150)
         self._later.timeout.connect(self.reorder)
         session.figure_changed.connect(self._on_figure)
-        session.current_changed.connect(self._later.start)
+        session.current_changed.connect(self._later.start, check_nargs=False)
         session.project_changed.connect(self._on_project)
         session.figures_changed.connect(self.reload)
         session.figure_changed.connect(self.touch)
