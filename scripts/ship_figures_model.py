@@ -40,8 +40,10 @@ def main() -> None:
     for report in arguments.report:
         metrics |= _figures_of(report)
     card = load_card(arguments.weights)
+    start = Path(card.recipe.config.get("init", "")).name
     card = replace(
         card,
+        recipe=replace(card.recipe, config={**card.recipe.config, "init": start}),
         name=DEFAULT_MODEL,
         data=pool_sources(arguments.pool),
         metrics=metrics,

@@ -223,6 +223,7 @@ def _comparable(config: TrainFiguresConfig) -> dict[str, Any]:
     values = asdict(config)
     for name in ("out", "resume", "device", "workers", "checkpoint_every"):
         values.pop(name)
+    values["init"] = Path(values["init"]).name  # cards are published: no folders of this machine
     return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
 
 
