@@ -18,7 +18,7 @@ class Settings:
     """What a user has chosen under Preferences > Plugins; the defaults are the manifest's."""
 
     device: str = "auto"
-    batch_size: int = 4
+    batch_size: int = 8
     cache_folder: str = ""
     cache_size_gb: float = 5.0
     autosave_s: float = 1.0

@@ -142,7 +142,10 @@ class ImprovePanel(QGroupBox):
             self.jobs.show_error("Your last changes are not on disk yet. Try again in a moment.")
             return
         self._report, self._learns_from = None, project
-        config = ImproveConfig(project=project.folder, device=read_settings().device)
+        chosen = read_settings()
+        config = ImproveConfig(
+            project=project.folder, device=chosen.device, batch=chosen.batch_size
+        )
         self.jobs.start(self._work, config, title="Improving")
         self._show()
 
