@@ -1,6 +1,6 @@
 """How F1 on held-out figures grows with the number of corrected ones: 0, 5, 10, 20.
 
-    python benchmarks/corrections_experiment.py --data DATA --out DIR --steps 100
+    python benchmarks/corrections_experiment.py --data DATA --out DIR --steps 100 --draws 2
 
 `DATA` is a folder of figures (images/ and annotations.json), by default `figures` of MEDSSL_DATA or
 ../shared/data. Half of the figures, the same part of each `source_group`, is held out for good; the
