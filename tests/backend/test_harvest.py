@@ -105,6 +105,13 @@ def test_bad_files_are_listed_and_the_rest_goes_on(figures, tmp_path):
     assert report.kept == 3
 
 
+def test_folder_without_pictures_is_told(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["harvest", str(tmp_path / "empty"), "--out", str(tmp_path / "out")]) == 2
+    assert "No picture in" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_second_run_adds_only_what_is_new(figures, tmp_path):
     """Finished figures are passed over, and their panels are still known as duplicates."""
     out = tmp_path / "out"

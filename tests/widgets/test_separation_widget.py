@@ -18,11 +18,12 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QSlider,
 )
-from separation_world import FixedSeparator, wait_until
+from separation_world import FixedSeparator, wait_until, write_figures
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations import read_boxes
 from napari_medssl.io.boxes import Box
+from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._settings import Settings
 
@@ -214,6 +215,67 @@ def test_broken_file_gives_a_line_and_the_rest_is_there(world, tmp_path):
     wait_until(lambda: "broken.png" in world.widget.error.text())
 
 
+def test_file_that_cannot_be_read_comes_in_front_and_can_be_rejected(world):
+    project = world.session.project
+    broken = project.keys()[1]
+    project.path(broken).write_bytes(b"\x89PNG not at all")
+    former = world.session.current
+    world.widget.open_figure(broken)
+    wait_until(lambda: world.session.current == broken)
+    world.settle()
+    assert "X rejects this figure" in world.widget.error.text()
+    assert not world.widget.display.layer.visible
+    assert world.drawn() == []
+    world.press(Qt.Key.Key_Return)
+    assert project.state(broken) == ReviewState.TO_DO
+    assert "cannot be read" in world.widget.error.text()
+    world.press(Qt.Key.Key_X)
+    wait_until(lambda: world.session.current not in (None, broken))
+    assert project.state(broken) == ReviewState.REJECTED
+    assert project.state(former) == ReviewState.TO_DO
+    assert world.widget.display.layer.visible
+
+
+def test_next_goes_past_a_file_that_is_gone_and_takes_it_when_it_is_back(world):
+    project = world.session.project
+    gone = project.keys()[1]
+    path = project.path(gone)
+    content = path.read_bytes()
+    path.unlink()
+    seen = set()
+    for _ in range(3):
+        former = world.session.current
+        world.press(Qt.Key.Key_N)
+        wait_until(lambda former=former: world.session.current != former)
+        seen.add(world.session.current)
+    assert seen == set(project.keys())
+    world.widget.open_figure(gone)
+    wait_until(lambda: world.session.current == gone)
+    path.write_bytes(content)
+    world.press(Qt.Key.Key_D)
+    wait_until(lambda: project.boxes(gone))
+    assert world.widget.display.layer.visible
+
+
+def test_decision_while_the_next_figure_is_read_spares_the_one_before(world, monkeypatch):
+    from napari_medssl.widgets.separation import display
+
+    gate = threading.Event()
+    read = display.read_for_display
+
+    def slow(*args, should_stop):
+        gate.wait(10)
+        return read(*args, should_stop=should_stop)
+
+    monkeypatch.setattr(display, "read_for_display", slow)
+    first = world.session.current
+    world.press(Qt.Key.Key_Return)
+    world.press(Qt.Key.Key_X)
+    assert world.session.project.state(first) == ReviewState.DONE
+    gate.set()
+    wait_until(lambda: world.session.current != first)
+
+
 def test_save_as_then_open_keeps_boxes_and_undo(world, tmp_path):
     world.store.add(Box(0, 0, 50, 50))
     world.store.move([1], 9, 9)
@@ -282,6 +344,28 @@ def test_crops_of_accepted_figures_are_written(world, tmp_path):
     world.widget.files.exchange.export("crops", [ReviewState.DONE], tmp_path / "crops")
     wait_until(lambda: "1 panels written" in world.widget.status.text())
     assert len(list((tmp_path / "crops").glob("*.png"))) == 1
+
+
+def test_crops_of_figures_of_one_name_do_not_write_over_each_other(world, tmp_path):
+    others = write_figures(tmp_path / "others", 1)
+    world.open(*others)
+    project = world.session.project
+    for key in project:
+        project.store(key, (400, 300)).add(Box(0, 0, 50, 50))
+    world.widget.files.exchange.export("crops", list(ReviewState), tmp_path / "crops")
+    wait_until(lambda: not world.widget.files.exchange.jobs.is_busy)
+    assert len(list((tmp_path / "crops").iterdir())) == len(project) == 4
+
+
+def test_project_made_by_the_command_line_shows_all_that_was_found(world, tmp_path):
+    job = tmp_path / "job.medssl"
+    with Project.create(job) as project:
+        (key,) = project.add_images([(world.session.project.path("000001"), None)])
+        project.store(key, (400, 300)).add(Box(0, 0, 50, 50, score=0.42))
+    world.session.set_threshold(0.9)
+    world.widget.files.open_project(job)
+    wait_until(lambda: world.session.current == key and world.session.project.folder == job)
+    assert len(world.session.shown_keys()) == 1
 
 
 def test_layer_of_napari_becomes_a_figure(world):

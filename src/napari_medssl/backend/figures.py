@@ -90,7 +90,7 @@ class Separator:
         self.network, card = _MODELS.get(
             (self.config.model, self.device), lambda: _load(self.config.model, self.device)
         )
-        self.default_score = float(card.metrics.get("score_threshold", 0.3))
+        self.default_score = card.default_score
         self._turn = threading.Lock()
 
     @classmethod

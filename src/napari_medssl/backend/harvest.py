@@ -104,7 +104,10 @@ def harvest(
     """
     config = config or HarvestConfig()
     licences = read_licences(config.licences) if config.licences else {}
-    listing = scan_images(inputs, recursive=True)
+    places = list(inputs)
+    listing = scan_images(places, recursive=True)
+    if not listing.refs and not listing.failures:
+        raise UserError(f"No picture in {', '.join(repr(str(place)) for place in places)}.")
     _make_folder(out)
     with HarvestJournal(out / JOURNAL, _settings(config)) as journal:
         todo = [ref for ref in listing.refs if _key(ref) not in journal.finished]

@@ -50,6 +50,11 @@ class ModelCard:
     sha256: str = ""
     description: str = ""
 
+    @property
+    def default_score(self) -> float:
+        """Least score of a box that a detector gives when nobody asks for another."""
+        return float(self.metrics.get("score_threshold", 0.3))
+
 
 def card_to_json(card: ModelCard) -> str:
     """Return the text of the card's JSON file."""

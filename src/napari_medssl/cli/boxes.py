@@ -58,11 +58,15 @@ def boxes(
         bool, typer.Option("--accepted", help="Of a project, only the figures accepted.")
     ] = False,
     score: Annotated[
-        float,
+        float | None,
         typer.Option(
-            min=0, max=1, help="Of a project, least score of boxes that nobody has checked."
+            min=0,
+            max=1,
+            help="Of a project, least score of boxes that nobody has checked; by default the one "
+            "at which its model finds panels.",
+            show_default=False,
         ),
-    ] = 0.45,
+    ] = None,
 ) -> None:
     """Convert boxes between COCO, YOLO and Pascal VOC; labelme is read too.
 
@@ -88,13 +92,19 @@ def boxes(
     raise typer.Exit(_console.exit_code(len(found.images), len(found.failures)))
 
 
-def _export_project(folder: Path, to: str, out: Path, *, accepted: bool, score: float) -> None:
+def _export_project(
+    folder: Path, to: str, out: Path, *, accepted: bool, score: float | None
+) -> None:
+    from napari_medssl.backend.figures import DEFAULT_MODEL
+    from napari_medssl.backend.models import load_card
     from napari_medssl.state.exchange import export_boxes, to_export
     from napari_medssl.state.project import Project
     from napari_medssl.state.queue import ReviewState
 
     with Project.open(folder) as project:
         states = [ReviewState.DONE] if accepted else list(ReviewState)
+        if score is None:
+            score = load_card(project.model or DEFAULT_MODEL).default_score
         figures = to_export(project, states, score)
     _tell(list(export_boxes(figures, out, to)))
     count = sum(len(figure.boxes) for figure in figures)

@@ -60,15 +60,25 @@ def separate(
     """
     from napari_medssl.io.annotations import write_boxes
     from napari_medssl.io.crops import save_crops
+    from napari_medssl.io.files import check_writable, make_folder
     from napari_medssl.state import project as projects
 
     project = projects.Project.open_or_create(out) if out.suffix == projects.SUFFIX else None
+
+    if project is None and (format == "coco" or out.suffix.lower() == ".xml"):
+        make_folder(out.parent)
+        check_writable(out)
+    elif project is None:
+        make_folder(out)
+    if crops is not None:
+        make_folder(crops)
+    taken: set[str] = set()
 
     def save(ref: ImageRef, image: np.ndarray, found: ImageBoxes) -> None:
         if project is not None:
             _propose(project, ref, found)
         if crops is not None:
-            save_crops(image, found.boxes, crops, _crop_stem(found.file_name))
+            save_crops(image, found.boxes, crops, _crop_stem(found.file_name, taken))
 
     with (
         project or nullcontext(),
@@ -104,8 +114,15 @@ def _propose(project: Project, ref: ImageRef, found: ImageBoxes) -> None:
     project.store(key, (found.width, found.height)).replace_all(boxes, "separate")
 
 
-def _crop_stem(file_name: str) -> str:
-    return Path(file_name).name.replace("#page=", "-p").replace(".", "_")
+def _crop_stem(file_name: str, taken: set[str]) -> str:
+    """Name crops after the picture and its folders below the input; never twice the same."""
+    wanted = stem = file_name.replace("#page=", "-p").replace(".", "_").replace("/", "_")
+    number = 1
+    while stem.casefold() in taken:
+        number += 1
+        stem = f"{wanted}-{number}"
+    taken.add(stem.casefold())
+    return stem
 
 
 def _summary(report: SeparateReport, out: Path) -> str:

@@ -44,6 +44,12 @@ def replace_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     _flush_folder(target.parent)
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise `UserError` if a file cannot be written at `path`: before hours of work, not after."""
+    with suppress(FileNotFoundError):
+        _make_temporary(Path(path)).unlink()
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """Make the folder `path` and those above it; `UserError` where that cannot be."""
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations import BoxFile, write_boxes
+from napari_medssl.io.annotations.names import unique_stems
 from napari_medssl.io.boxes import Box, ImageBoxes
 from napari_medssl.io.crops import save_crops
 from napari_medssl.io.images import ImageRef, read_image
@@ -99,16 +100,21 @@ def export_crops(
     if not figures:
         raise UserError("No figure fits what is to be exported. Accept some figures first.")
     count, failures = 0, []
+    # Figures of one name in several folders must not write over each other.
+    stems = unique_stems([_stem(figure) + ".png" for figure in figures])
     for number, figure in enumerate(figures):
         try:
             image = read_image(ImageRef(figure.path, figure.page))
         except UserError as error:
             failures.append(str(error))
             continue
-        page = "" if figure.page is None else f"_p{figure.page}"
-        count += len(save_crops(image, figure.boxes, folder, figure.path.stem + page))
+        count += len(save_crops(image, figure.boxes, folder, stems[number]))
         on_figure(number + 1)
     return count, failures
+
+
+def _stem(figure: Exported) -> str:
+    return figure.path.stem if figure.page is None else f"{figure.path.stem}_p{figure.page}"
 
 
 def _name(figure: Exported, folder: Path) -> str:

@@ -19,6 +19,7 @@ from napari_medssl.state.project_files import ProjectDamagedError
 from napari_medssl.widgets.separation.background import Background
 from napari_medssl.widgets.separation.exchange_menu import Exchange, add_entry
 from napari_medssl.widgets.separation.layer_import import image_layer, save_layer
+from napari_medssl.widgets.separation.separate_job import usual_score
 from napari_medssl.widgets.separation.session import Session
 
 _PICTURES = "Figures (*.png *.jpg *.jpeg *.tif *.tiff *.webp *.bmp *.gif *.pdf);;All files (*)"
@@ -186,6 +187,7 @@ class ProjectFiles(QObject):
     def _switch(self, project: Project) -> None:
         former, was_draft = self._session.project, self.is_draft
         self._session.use(project)
+        self._session.set_threshold(round(usual_score(project.model), 2))
         self.close_project(former, discard=was_draft and not former.has_work)
         self.told.emit(f"{project.folder.stem}: {len(project)} figures.", False)
         first = self._session.queue.next_unchecked()

@@ -15,6 +15,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, error_text
 from napari_medssl.io.boxes import Box
 from napari_medssl.io.images import ImageRef, read_image
+from napari_medssl.widgets.separation.session import DEFAULT_THRESHOLD
 
 LOWEST_SCORE = 0.08
 _SAME = 0.3
@@ -48,6 +49,20 @@ def make_separator(model: str = "", device: str = "auto") -> FigureSeparator:
 
     chosen = {"model": model} if model else {}
     return Separator(SeparateConfig(device=device, **chosen))  # type: ignore[arg-type]
+
+
+def usual_score(model: str = "") -> float:
+    """Return the least score at which a model finds panels, from its card alone.
+
+    Boxes that `medssl separate` put into a project must not be hidden when it is opened.
+    """
+    from napari_medssl.backend.figures import DEFAULT_MODEL
+    from napari_medssl.backend.models import load_card
+
+    try:
+        return load_card(model or DEFAULT_MODEL).default_score
+    except UserError:  # told when it is asked to find panels
+        return DEFAULT_THRESHOLD
 
 
 class SeparatorHolder:
@@ -165,10 +180,13 @@ def separate_now(
 
 
 def read_for_display(key: str, ref: ImageRef, *, should_stop: ShouldStop) -> dict[str, Any]:
-    """Read an image and the mask of its ink, for `LiveRequests`."""
+    """Read an image and the mask of its ink, for `LiveRequests`; or give the reason why not."""
     from napari_medssl.methods.simcfs.gutters import ink_mask
 
-    image = read_image(ref)
+    try:
+        image = read_image(ref)
+    except UserError as error:
+        return {"key": key, "error": error_text(error)}
     if should_stop():
         raise Cancelled
-    return {"key": key, "image": image, "ink": ink_mask(image)}
+    return {"key": key, "error": "", "image": image, "ink": ink_mask(image)}

@@ -98,6 +98,18 @@ class Session:
         self.queue.begin()
         self.current_changed.emit()
 
+    def show_unreadable(self, key: str) -> None:
+        """Have a figure in front that cannot be read: it can be rejected or passed over."""
+        self.leave_figure(silently=True)
+        self.current = key
+        self.queue.begin()
+        self.current_changed.emit()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """True if there is nothing to see or edit of the figure in front."""
+        return self.current is not None and self.store is None
+
     def leave_figure(self, *, silently: bool = False) -> None:
         """Have no figure in front."""
         had_one = self.current is not None

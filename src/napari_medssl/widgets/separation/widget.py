@@ -199,7 +199,7 @@ class SeparationWidget(QWidget):
         self.files.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.display.shown.connect(self._on_shown)
-        self.display.failed.connect(self._refuse)
+        self.display.failed.connect(self._on_unreadable)
         self.detection.told.connect(self._tell)
         self.detector.chosen.connect(self.improve.choose)
         self.improve.model_changed.connect(self._use_model)
@@ -238,6 +238,10 @@ class SeparationWidget(QWidget):
         if self._must_separate:
             self._must_separate = False
             self.detection.separate_current()
+
+    def _on_unreadable(self, reason: str) -> None:
+        self._must_separate = False
+        self._refuse(reason)
 
     def _on_added(self, keys: tuple[str, ...]) -> None:
         if keys:
@@ -281,6 +285,11 @@ class SeparationWidget(QWidget):
         if self.session.current is None:
             self._refuse("No figure is open. Open one from the list first.")
             return
+        if self.display.is_opening:
+            return  # meant for the figure that is about to come, which nobody has seen
+        if state == ReviewState.DONE and self.session.is_unreadable:
+            self._refuse("This figure cannot be read, so not be accepted. X rejects it, N goes on.")
+            return
         self.session.set_state(state)
         self.next()
 
@@ -294,6 +303,10 @@ class SeparationWidget(QWidget):
 
     def separate(self) -> None:
         """Find the panels of the figure in front, or of the layer that is selected."""
+        if self.session.is_unreadable:  # perhaps the file is back
+            self._must_separate = True
+            self.open_figure(str(self.session.current))
+            return
         if self.session.current is not None:
             self.detection.separate_current()
             return
