@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,35 @@ def window(qapp, tmp_path_factory):
     from separation_world import World
 
     os.environ["NAPARI_CONFIG"] = ""  # no settings of the person who runs the tests
-    world = World(tmp_path_factory.mktemp("world"))
-    yield world
-    world.close()
+    with own_application():
+        world = World(tmp_path_factory.mktemp("world"))
+        yield world
+        world.close()
+
+
+@contextmanager
+def own_application() -> Iterator[None]:
+    """Give napari an application that knows no command yet, as its own fixtures do.
+
+    Those clear its memory of having registered the plugins; to do so twice in one is an error.
+    """
+    from app_model import Application
+    from napari._app_model._app import NapariApplication, _napari_names
+    from napari._qt._qapp_model.qactions import init_qactions
+    from napari.plugins import _initialize_plugins
+
+    name = "application of the tests"
+    application = NapariApplication(name)
+    application.injection_store.namespace = _napari_names
+    memories = (_initialize_plugins, init_qactions)
+    for memory in memories:
+        memory.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NapariApplication, "get_app_model", lambda *_: application)
+        yield
+    Application.destroy(name)
+    for memory in memories:
+        memory.cache_clear()
 
 
 @pytest.fixture
