@@ -110,7 +110,7 @@ def test_resuming_without_a_checkpoint_is_refused(pool, tmp_path):
 def test_training_goes_on_from_a_given_model(pool, model, tmp_path):
     out = tmp_path / "more.safetensors"
     train_figures(small(pool, out, init=str(model), steps=1))
-    assert load_card(out).recipe.config["init"] == str(model)
+    assert load_card(out).recipe.config["init"] == model.name
     with pytest.raises(UserError, match="another shape"):
         train_figures(small(pool, out, init=str(model), width=16))
 
