@@ -5,7 +5,7 @@ import os
 import pytest
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.files import replace_whole, write_whole
+from napari_medssl.io.files import replace_whole, write_all_whole, write_whole
 
 
 def test_write_whole_replaces_what_was_there(tmp_path):
@@ -59,3 +59,18 @@ def test_missing_folder_is_said_in_one_line(tmp_path):
 def test_folder_as_target_is_said(tmp_path):
     with pytest.raises(UserError, match="it is a folder"):
         write_whole(tmp_path, "x")
+
+
+def test_write_all_whole_writes_many_and_leaves_nothing_else(tmp_path):
+    (tmp_path / "3").write_text("before")
+    write_all_whole({tmp_path / str(n): str(n).encode() for n in range(40)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(map(str, range(40)))
+    assert (tmp_path / "3").read_bytes() == b"3"
+    write_all_whole({})
+
+
+def test_write_all_whole_takes_back_what_it_began(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="it is a folder"):
+        write_all_whole({tmp_path / "a": b"x", tmp_path / "folder": b"y"})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -317,3 +317,13 @@ def test_draft_of_a_crashed_program_is_found_again(tmp_path):
     with pytest.raises(UserError, match="open in another"):
         drafts.discard_draft(second.folder)
     second.close()
+
+
+def test_save_as_leaves_the_former_project_whole(tmp_path):
+    with Project.create(tmp_path / "a.medssl") as project:
+        (key,) = project.add_images([(tmp_path / "fig.png", None)], {tmp_path / "fig.png": ""})
+        project.store(key, (100, 80)).add(Box(1, 2, 30, 40))
+        project.save_as(tmp_path / "b.medssl").close()
+    for name in ("a.medssl", "b.medssl"):
+        with Project.open(tmp_path / name) as opened:
+            assert opened.boxes(key) == (Box(1, 2, 30, 40),)

@@ -276,6 +276,19 @@ def test_decision_while_the_next_figure_is_read_spares_the_one_before(world, mon
     wait_until(lambda: world.session.current != first)
 
 
+def test_folder_is_opened_with_those_inside(world, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        write_figures(tmp_path / "deep" / name, 1)
+    chosen = lambda *_: str(tmp_path / "deep")  # noqa: E731
+    monkeypatch.setattr("qtpy.QtWidgets.QFileDialog.getExistingDirectory", chosen)
+    titles = {entry.text(): entry for entry in world.widget.open_menu.actions()}
+    titles["Folder ..."].trigger()
+    wait_until(lambda: "No figures found" in world.widget.error.text())
+    titles["Folder and those inside ..."].trigger()
+    wait_until(lambda: len(world.session.project) == 5)
+
+
 def test_save_as_then_open_keeps_boxes_and_undo(world, tmp_path):
     world.store.add(Box(0, 0, 50, 50))
     world.store.move([1], 9, 9)

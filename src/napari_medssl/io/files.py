@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_medssl._errors import UserError
+
+_FLUSHES_AT_ONCE = 16  # they wait for the disk, which takes many at a time
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -20,6 +23,30 @@ def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with replace_whole(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_all_whole(files: Mapping[Path, bytes]) -> None:
+    """Put many files in place like `write_whole`, several times as fast: they share the flushes.
+
+    Raises `UserError` if one cannot be written; those before it may be in place then.
+    """
+    temporaries: dict[Path, Path] = {}
+    try:
+        for target, data in files.items():
+            temporaries[target] = _make_temporary(target)
+            temporaries[target].write_bytes(data)
+        with ThreadPoolExecutor(_FLUSHES_AT_ONCE) as pool:
+            list(pool.map(_flush, temporaries.values()))
+        for target, temporary in temporaries.items():
+            os.replace(temporary, target)
+    except OSError as error:
+        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from error
+    finally:
+        for temporary in temporaries.values():
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+    for folder in {target.parent for target in files}:
+        _flush_folder(folder)
 
 
 @contextmanager

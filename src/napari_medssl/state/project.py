@@ -25,7 +25,7 @@ from psygnal import Signal
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.boxes import Box, ImageBoxes
-from napari_medssl.io.files import write_whole
+from napari_medssl.io.files import write_all_whole, write_whole
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
 from napari_medssl.state.history import Edit
@@ -154,9 +154,12 @@ class Project:
     def save(self) -> None:
         """Write all files and empty the journal; UserError if the disk refuses, nothing is lost."""
         dirty = [key for key, figure in self._figures.items() if figure.is_dirty]
-        for key in dirty:
-            data = self._figures[key].encode(self._sequence)
-            write_whole(figure_path(self.folder, key), data)
+        write_all_whole(
+            {
+                figure_path(self.folder, key): self._figures[key].encode(self._sequence)
+                for key in dirty
+            }
+        )
         header = encode_header(self._sequence, self._next_key, self._figures, self._models)
         write_whole(self.folder / "project.json", header)
         for key in sorted(self._removed):
@@ -183,7 +186,11 @@ class Project:
                 self.save()
         except UserError:
             _log.warning("project files not brought up to date", exc_info=True)
-        journal, self._journal = self._journal, None
+        self._leave_to_journal()
+
+    def _leave_to_journal(self) -> None:
+        """Let go of the folder with the changes in the journal: the next `open` takes them in."""
+        journal, self._journal = self._open_journal, None
         is_saved = journal.close()
         self._lock.release()
         if not is_saved:
@@ -208,7 +215,7 @@ class Project:
             target._adopt(key, copy)
         target._next_key, target._models = self._next_key, self._models
         target.save()
-        self.close()
+        self._leave_to_journal()  # quick: this one is most often a draft that goes now
         return target
 
     @property

@@ -63,6 +63,12 @@ class ProjectFiles(QObject):
             menu, "Images or PDF ...", "Add image files and the pages of PDFs", self.ask_images
         )
         add_entry(menu, "Folder ...", "Add all figures of a folder", self.ask_folder)
+        add_entry(
+            menu,
+            "Folder and those inside ...",
+            "Add all figures of a folder and of all folders in it",
+            partial(self.ask_folder, is_deep=True),
+        )
         add_entry(menu, "Selected layer", "Add the image layer selected in napari", self.add_layer)
         menu.addSeparator()
         add_entry(menu, "Project ...", "Open a project (*.medssl)", self.ask_project)
@@ -82,12 +88,12 @@ class ProjectFiles(QObject):
         names, _ = QFileDialog.getOpenFileNames(self._parent, "Open figures", "", _PICTURES)
         self.add_paths(Path(name) for name in names)
 
-    def ask_folder(self) -> None:
-        """Ask for a folder and add what is in it."""
+    def ask_folder(self, *, is_deep: bool = False) -> None:
+        """Ask for a folder and add what is in it, with `is_deep` in the folders inside too."""
         name = QFileDialog.getExistingDirectory(self._parent, "Open a folder of figures")
-        self.add_paths([Path(name)] if name else [])
+        self.add_paths([Path(name)] if name else [], is_deep=is_deep)
 
-    def add_paths(self, paths: Iterable[Path]) -> None:
+    def add_paths(self, paths: Iterable[Path], *, is_deep: bool = False) -> None:
         """Add files, folders and PDFs; a project among them is opened instead."""
         chosen = list(paths)
         project = next((p for p in chosen if p.suffix == SUFFIX and p.is_dir()), None)
@@ -96,7 +102,9 @@ class ProjectFiles(QObject):
             return
         if chosen:
             self.told.emit("Looking for figures ...", False)
-            self.background.submit("scan", partial(_scan, chosen), self._take_scan, self._fail)
+            self.background.submit(
+                "scan", partial(_scan, chosen, is_deep), self._take_scan, self._fail
+            )
 
     def _take_scan(self, result: tuple[Any, dict[Path, str]]) -> None:
         listing, prints = result
@@ -108,9 +116,13 @@ class ProjectFiles(QObject):
             more = len(listing.failures) - 1
             self.told.emit(reason + (f" And {more} more like this." if more else ""), True)
         elif not keys:
-            self.told.emit("No figures found there. Choose images or PDFs.", True)
+            self.told.emit(
+                "No figures found there. Choose images or PDFs, or Open > Folder and those inside.",
+                True,
+            )
         else:
-            self.told.emit(f"{len(keys)} figures opened.", False)
+            plural = "" if len(keys) == 1 else "s"
+            self.told.emit(f"{len(keys)} figure{plural} opened.", False)
         if keys:
             self.added.emit(keys)
 
@@ -276,8 +288,8 @@ def _discard(project: Project) -> None:
     discard_draft(project.folder)
 
 
-def _scan(paths: list[Path]) -> tuple[Any, dict[Path, str]]:
+def _scan(paths: list[Path], is_deep: bool) -> tuple[Any, dict[Path, str]]:
     from napari_medssl.io.images import scan_images
 
-    listing = scan_images(paths)
+    listing = scan_images(paths, recursive=is_deep)
     return listing, {path: fingerprint_of(path) for path in {ref.path for ref in listing.refs}}
