@@ -91,6 +91,14 @@ def test_grid_is_typed_and_undone(world):
     assert len(world.store) == 0
 
 
+def test_undo_says_what_it_took_back(world):
+    world.store.add(Box(0, 0, 50, 50), name="draw")
+    world.widget.edits.undo.click()
+    assert world.viewer.status == "Undone in this figure: draw"
+    world.widget.edits.redo.click()
+    assert world.viewer.status == "Done again: draw"
+
+
 def test_keys_work_in_the_lists_too(world):
     (key,) = world.store.add(Box(0, 0, 190, 140))
     world.settle(0.2)
@@ -226,6 +234,11 @@ def test_file_that_cannot_be_read_comes_in_front_and_can_be_rejected(world):
     assert "X rejects this figure" in world.widget.error.text()
     assert not world.widget.display.layer.visible
     assert world.drawn() == []
+    world.layer.mode = "add_rectangle"
+    world.drag((20, 20), (90, 90))
+    assert world.drawn() == []
+    world.press(Qt.Key.Key_L)
+    assert "nothing to edit" in world.widget.error.text()
     world.press(Qt.Key.Key_Return)
     assert project.state(broken) == ReviewState.TO_DO
     assert "cannot be read" in world.widget.error.text()
@@ -274,6 +287,38 @@ def test_decision_while_the_next_figure_is_read_spares_the_one_before(world, mon
     assert world.session.project.state(first) == ReviewState.DONE
     gate.set()
     wait_until(lambda: world.session.current != first)
+
+
+def test_keys_work_if_the_first_figure_cannot_be_read(world, tmp_path):
+    for layer in (world.layer, world.widget.display.layer):
+        layer.locked = False
+        world.viewer.layers.remove(layer)
+    world.widget.display.layer = None
+    project = world.session.project
+    broken = project.keys()[1]
+    project.path(broken).write_bytes(b"nothing")
+    world.widget.open_figure(broken)
+    wait_until(lambda: world.session.current == broken)
+    world.settle()
+    world.press(Qt.Key.Key_X)
+    wait_until(lambda: world.session.current not in (None, broken))
+    assert project.state(broken) == ReviewState.REJECTED
+
+
+def test_new_project_shows_an_empty_canvas(world):
+    world.widget.files.start_new()
+    world.settle()
+    assert not world.widget.display.layer.visible
+    world.drag((20, 20), (90, 90))
+    assert world.drawn() == []
+
+
+def test_keys_work_while_the_picture_is_the_selected_layer(world):
+    first = world.session.current
+    world.viewer.layers.selection.active = world.widget.display.layer
+    world.press(Qt.Key.Key_Return)
+    wait_until(lambda: world.session.current != first)
+    assert world.session.project.state(first) == ReviewState.DONE
 
 
 def test_folder_is_opened_with_those_inside(world, tmp_path, monkeypatch):

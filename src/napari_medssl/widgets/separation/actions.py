@@ -52,6 +52,10 @@ class BoxActions:
 
     def _store(self) -> BoxStore:
         store = self._session.store
+        if self._session.is_unreadable:
+            raise UserError(
+                "This figure cannot be read: there is nothing to edit. X rejects it, N goes on."
+            )
         if store is None:
             raise UserError("No figure is open. Open one from the list first.")
         if store.is_editing:
@@ -83,13 +87,20 @@ class BoxActions:
 
     def undo(self) -> None:
         """Take the last edit back."""
-        if self._store().undo() is None:
+        store = self._store()
+        name = store.history.undo_name
+        if store.undo() is None:
             raise UserError("Nothing is left to undo in this figure.")
+        # Said, because it may have been the work of the detector on a figure that just came.
+        self._viewer.status = f"Undone in this figure: {name}"
 
     def redo(self) -> None:
         """Bring back what was undone."""
-        if self._store().redo() is None:
+        store = self._store()
+        name = store.history.redo_name
+        if store.redo() is None:
             raise UserError("Nothing is left to redo in this figure.")
+        self._viewer.status = f"Done again: {name}"
 
     def nudge(self, direction: str, step: int) -> None:
         """Move the selected boxes by `step` pixels."""

@@ -69,6 +69,8 @@ class FigureDisplay(QObject):
     def _on_project(self) -> None:
         self._wanted = None
         self._reader.drop()
+        if not len(self._session.project):
+            self._hide()
 
     def _show(self, read: dict[str, Any]) -> None:
         key = read["key"]
@@ -93,11 +95,14 @@ class FigureDisplay(QObject):
 
     def _show_nothing(self, key: str, reason: str) -> None:
         self._wanted = None
+        self._hide()
+        self._session.show_unreadable(key)
+        self.failed.emit(f"{reason} X rejects this figure, N goes on.")
+
+    def _hide(self) -> None:
         if self.layer is not None and self.layer in self._viewer.layers:
             self.layer.visible = False
             self._is_hidden = True
-        self._session.show_unreadable(key)
-        self.failed.emit(f"{reason} X rejects this figure, N goes on.")
 
     def _on_failed(self, text: str) -> None:
         self._wanted = None

@@ -186,6 +186,13 @@ class BoxLayer:
             self.layer.remove(indices)
             self._ids = [key for key in self._ids if key not in wanted]
 
+    def _wipe(self) -> None:
+        """Take out all shapes while no figure is in front: they would stay over the next one."""
+        if self._store is None and self.layer is not None and self.layer in self._viewer.layers:
+            with self._ours():
+                self.layer.remove(list(range(len(self.layer.data))))
+                self._ids = []
+
     def _put_in(self, keys: Iterable[int]) -> None:
         store = self._store
         chosen = [key for key in keys if store is not None and key in store]
@@ -225,7 +232,10 @@ class BoxLayer:
 
     def _on_layer_data(self, event: Any) -> None:
         """Take over what a person did in the layer (or a script did to it)."""
-        if self._is_ours or self._store is None:
+        if self._is_ours:
+            return
+        if self._store is None:
+            QTimer.singleShot(0, self._wipe)  # drawn where there is no figure
             return
         action = str(getattr(event.action, "value", event.action))
         if action not in ("added", "removed", "changed"):

@@ -233,14 +233,21 @@ class SeparationWidget(QWidget):
         layer = self.view.layer
         self._refuse("")
         self._gutters.attach(layer)
-        self.keys.bind(layer)
-        self._tab_keys.attach(self.window())
+        self._bind_keys()
         if self._must_separate:
             self._must_separate = False
             self.detection.separate_current()
 
+    def _bind_keys(self) -> None:
+        for layer in (self.view.ensure_layer(), self.display.layer):
+            if layer is not None:
+                self.keys.bind(layer)
+        self._tab_keys.attach(self.window())
+
     def _on_unreadable(self, reason: str) -> None:
         self._must_separate = False
+        if self.session.current is not None:
+            self._bind_keys()
         self._refuse(reason)
 
     def _on_added(self, keys: tuple[str, ...]) -> None:
