@@ -37,7 +37,8 @@ def _as_line(model: RegisteredModel) -> str:
     size = model.path.stat().st_size / 1e6
     origin = "shipped" if model.is_shipped else str(model.path)
     parts = (card.name, card.task, f"{size:.1f} MB", card.licence, f"version {card.version}")
-    return "  ".join((*parts, origin, card.description)).rstrip()
+    summary = card.description.split(". ")[0]  # the rest is in --json
+    return "  ".join((*parts, origin, summary)).rstrip()
 
 
 def _as_json(model: RegisteredModel) -> dict[str, Any]:

@@ -127,4 +127,8 @@ def _crop_stem(file_name: str, taken: set[str]) -> str:
 
 def _summary(report: SeparateReport, out: Path) -> str:
     panels = sum(len(image.boxes) for image in report.results)
-    return f"{panels} panels in {len(report.results)} figures, written to {out}"
+    figures = len(report.results)
+    return (
+        f"{panels} panel{'' if panels == 1 else 's'} in "
+        f"{figures} figure{'' if figures == 1 else 's'}, written to {out}"
+    )

@@ -41,14 +41,16 @@ def to_export(
     states
         States wanted.
     threshold
-        Boxes with a lower score are left out.
+        Boxes with a lower score are left out of figures that nobody has accepted; who accepts a
+        figure accepts each box that is left in it.
     """
     wanted, found = set(states), []
     for key in project:
         info = project.info(key)
         if project.state(key) not in wanted or not info.width:
             continue
-        boxes = tuple(b for b in project.boxes(key) if b.score is None or b.score >= threshold)
+        least = 0.0 if project.state(key) == ReviewState.DONE else threshold
+        boxes = tuple(b for b in project.boxes(key) if b.score is None or b.score >= least)
         found.append(
             Exported(
                 project.stored_path(key),
