@@ -310,6 +310,7 @@ def test_fingerprint_tells_files_apart(images, tmp_path):
 def test_draft_of_a_crashed_program_is_found_again(tmp_path):
     first, second = drafts.new_draft(tmp_path), drafts.new_draft(tmp_path)
     assert drafts.left_drafts(tmp_path) == []
+    first.add_images([(tmp_path / "figure.png", None)], {tmp_path / "figure.png": ""})
     first.close()
     assert drafts.left_drafts(tmp_path) == [first.folder]
     drafts.discard_draft(first.folder)
@@ -317,6 +318,11 @@ def test_draft_of_a_crashed_program_is_found_again(tmp_path):
     with pytest.raises(UserError, match="open in another"):
         drafts.discard_draft(second.folder)
     second.close()
+
+
+def test_a_draft_in_which_nothing_was_done_is_not_offered_again(tmp_path):
+    drafts.new_draft(tmp_path).close()
+    assert drafts.left_drafts(tmp_path) == []
 
 
 def test_save_as_leaves_the_former_project_whole(tmp_path):

@@ -6,6 +6,7 @@ that a crash loses nothing; the next start finds the draft again.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -34,15 +35,29 @@ def new_draft(folder: Path | None = None) -> Project:
 
 
 def left_drafts(folder: Path | None = None) -> list[Path]:
-    """Return drafts that a program left behind, the newest first; those open now are not."""
+    """Return drafts that a program left behind, the newest first.
+
+    Left out are those open now, and those in which nothing was ever done.
+    """
     folder = folder or drafts_folder()
-    return [path for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True) if _is_free(path)]
+    paths = sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    return [path for path in paths if _has_work(path) and _is_free(path)]
 
 
 def discard_draft(path: Path) -> None:
     """Delete a closed draft; UserError if it is open somewhere."""
     FolderLock(path / "lock").release()
     shutil.rmtree(path)
+
+
+def _has_work(path: Path) -> bool:
+    """Whether a draft holds a figure or a change; one that cannot be read may."""
+    try:
+        if (path / "journal.jsonl").stat().st_size:
+            return True
+        return bool(json.loads((path / "project.json").read_text("utf-8"))["figures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def _is_free(path: Path) -> bool:
