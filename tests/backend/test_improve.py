@@ -339,3 +339,8 @@ def test_improve_verb_refuses_in_one_line(model, tmp_path, capsys):
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert expected in line
     assert run("improve", "use", "--project", project, "--model", "nonesuch") == 2
+
+
+def test_few_figures_are_not_seen_too_often(tmp_path):
+    config = ImproveConfig(project=tmp_path, steps=100, batch=8, replay=0.5, repeats=20)
+    assert [config.steps_for(count) for count in (1, 5, 10, 20, 50)] == [5, 25, 50, 100, 100]

@@ -108,7 +108,9 @@ class _Improvement:
 
     def _count_steps(self) -> int:
         config = self.config
-        training = (len(self.held_out) + 1) * config.steps
+        count = len(self.figures)
+        rounds = [count - len(part) for part in self.held_out] + [count]
+        training = sum(config.steps_for(figures) for figures in rounds)
         return training + config.replayed + 3 * config.checked + 2 * len(self.looked_at)
 
     def run(self) -> ImproveReport:
@@ -140,8 +142,9 @@ class _Improvement:
 
     def _train(self, number: int, chosen: Iterable[int], replay: list[Example]) -> Tuner:
         """Return the tuner of one round, trained on the `chosen` figures."""
-        steps = self.config.steps
-        tuner = Tuner(self.base.network, self.tuning, [self.examples[i] for i in chosen], replay)
+        examples = [self.examples[i] for i in chosen]
+        steps = self.config.steps_for(len(examples))
+        tuner = Tuner(self.base.network, replace(self.tuning, steps=steps), examples, replay)
         if self.saved is not None and self.saved.notes["round"] == number:
             self.saved.restore(
                 {"network": tuner.network, "average": tuner.average}, {"adamw": tuner.optimizer}
@@ -263,7 +266,7 @@ class _Improvement:
                 command="medssl improve figures",
                 config={**self.settings, "start_sha256": self.card.sha256, "corrected": count},
                 seed=self.config.seed,
-                steps=self.config.steps,
+                steps=self.config.steps_for(count),
                 duration_s=round(time.monotonic() - self._started, 1),
                 hardware=self.base.device,
             ),

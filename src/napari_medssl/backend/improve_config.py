@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +35,7 @@ class ImproveConfig:
     pool: Path | None = option(
         None, help="Folder of single images for simulated figures; by default made textures."
     )
-    steps: int = option(100, help="Optimizer steps.", min=1)
+    steps: int = option(100, help="Most optimizer steps.", min=1)
     learning_rate: float = option(0.0002, help="Peak learning rate of AdamW.", min=0)
     replay: float = option(
         0.5, help="Share of simulated figures in training, against forgetting.", min=0.5, max=0.95
@@ -48,6 +49,12 @@ class ImproveConfig:
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
     resume: bool = option(False, help="Go on where the same run was stopped.")
     batch: int = option(8, help="Figures in a step.", min=2, advanced=True)
+    repeats: int = option(
+        20,
+        help="How often a corrected figure is seen at most; few figures take fewer steps.",
+        min=1,
+        advanced=True,
+    )
     amp: bool = option(True, help="Mixed precision (bfloat16).", advanced=True)
     seed: int = option(1, help="Seed of the draw of figures.", min=0, advanced=True)
     replayed: int = option(96, help="Simulated figures made for replay.", min=1, advanced=True)
@@ -57,6 +64,10 @@ class ImproveConfig:
     smallest: int = option(320, help="Least side of a training figure.", unit="px", advanced=True)
     largest: int = option(480, help="Largest side of a training figure.", unit="px", advanced=True)
     checkpoint_every: int = option(20, help="Steps between checkpoints.", min=1, advanced=True)
+
+    def steps_for(self, figures: int) -> int:
+        """Return the steps of a training on so many corrected figures."""
+        return min(self.steps, math.ceil(self.repeats * figures / self.tuning().real))
 
     def tuning(self) -> TuneConfig:
         """Return what each training needs to know; UserError if the sizes hold none to use."""
