@@ -92,7 +92,8 @@ def time_separation(
     for image in images[:3]:
         separator.separate(image)
     repeats = arguments.repeats
-    whole = [fastest(lambda i=i: separator.separate(i), repeats) for i in images]
+    # copies, for the separator remembers the image that it looked at last
+    whole = [fastest(lambda i=i: separator.separate(i.copy()), repeats) for i in images]
     network = [fastest(lambda i=i: separator.propose(i), repeats) for i in images]
     rest = np.maximum(np.subtract(whole, network), 0)
     rows = [

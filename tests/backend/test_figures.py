@@ -241,7 +241,10 @@ class FixedSeparator(Separator):
         self.config, self.default_score, self.looks = config, score, looks
         self._turn = threading.Lock()
 
+        self.count = 0
+
     def _look(self, image, long_side):
+        self.count += 1
         return self.looks[long_side]
 
 
@@ -319,3 +322,12 @@ def test_a_missing_file_is_named_once(model, tmp_path, capsys):
     code = main(["separate", missing, "--out", str(tmp_path / "o.json"), "--model", str(model)])
     assert code == 2
     assert capsys.readouterr().err.count(missing) == 1
+
+
+def test_another_score_of_the_same_image_needs_no_other_look():
+    separator = fixed({448: proposals([[20, 20, 150, 180], [160, 20, 280, 180]], [0.8, 0.6])})
+    assert len(separator.separate(FIGURE)) == 2
+    assert len(separator.separate(FIGURE, score=0.7)) == 1
+    assert separator.count == 1
+    separator.separate(FIGURE.copy())
+    assert separator.count == 2

@@ -124,7 +124,7 @@ def evaluate_figures(
             failures.append((figure.path.name, str(error)))
             continue
         if not kept:
-            split(image, None)  # the first run of a network is slow and tells nothing
+            split(image.copy(), None)  # the first run of a network is slow and tells nothing
         kept.append(_separate(figure, image, split))
     on_progress(Progress(len(figures), len(figures), "scored"))
     if not kept:

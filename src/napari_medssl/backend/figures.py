@@ -82,6 +82,9 @@ class Separator:
         If the model is unknown or damaged, finds no panels by its task, or the device is absent.
     """
 
+    # The image looked at last and what was proposed: another score of it needs no other look.
+    _last: tuple[np.ndarray, Proposals] | None = None
+
     def __init__(self, config: SeparateConfig | None = None) -> None:
         from napari_medssl.backend.device import choose_device
 
@@ -112,7 +115,7 @@ class Separator:
         Parameters
         ----------
         image
-            Figure, uint8, shape (Y, X, 3), RGB.
+            Figure, uint8, shape (Y, X, 3), RGB. The same array again is taken for unchanged.
         score
             Least score; by default the config's, else the one the model's card names.
         """
@@ -120,7 +123,9 @@ class Separator:
             raise ValueError(f"image is {image.dtype} {image.shape}; due is uint8 (Y, X, 3).")
         asked = score if score is not None else self.config.score
         with self._turn:
-            proposals = self.propose(image)
+            if self._last is None or self._last[0] is not image:
+                self._last = (image, self.propose(image))
+            proposals = self._last[1]
         panels = resolve(proposals, self.default_score if asked is None else asked)
         if len(panels) <= 1:
             best = float(proposals.scores.max(initial=0.0))
