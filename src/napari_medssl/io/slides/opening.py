@@ -1,0 +1,76 @@
+"""Open anything that is a slide: the content decides, the name only words the refusal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.images import read_image
+from napari_medssl.io.slides.array_slide import PictureSlide
+from napari_medssl.io.slides.fingerprint import fingerprint_of, sample_file
+from napari_medssl.io.slides.level_slide import Level
+from napari_medssl.io.slides.openslide_slide import OpenSlideSlide, openslide_vendor
+from napari_medssl.io.slides.protocol import Slide
+from napari_medssl.io.sniff import picture_kind
+
+SLIDE_SUFFIXES = frozenset(
+    (
+        *(".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".dcm"),
+        *(".avs", ".czi", ".zarr", ".ozx"),
+    )
+)
+"""Suffixes that promise a slide, in lower case; TIFF may be one too."""
+
+
+def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
+    """Open a slide.
+
+    Parameters
+    ----------
+    path_or_url
+        A file of any vendor that OpenSlide reads, or a plain picture, which becomes a slide with
+        levels made when they are read.
+
+    Raises
+    ------
+    UserError
+        If there is nothing, or nothing that is whole and a picture.
+    """
+    path = Path(path_or_url)
+    _check_exists(path)
+    if path.is_dir():
+        raise UserError(f"Cannot open {path.name!r}: it is a folder. Give the slide in it.")
+    if openslide_vendor(path) is not None:
+        return OpenSlideSlide(path)
+    return _open_picture(path)
+
+
+def _check_exists(path: Path) -> None:
+    try:
+        if path.is_dir():
+            return
+        if not path.is_file():
+            what = "it is not a plain file" if path.exists() else "there is no such file"
+            raise UserError(f"Cannot open {str(path)!r}: {what}.")
+        if not path.stat().st_size:
+            raise UserError(f"Cannot open {path.name!r}: the file is empty.")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"Cannot open {str(path)!r}: {error}.") from error
+
+
+def _open_picture(path: Path) -> Slide:
+    if path.suffix.lower() in SLIDE_SUFFIXES or picture_kind(path) in (None, "pdf"):
+        raise UserError(
+            f"Cannot open {path.name!r} as a slide: the file is damaged, cut off or of a kind that "
+            "is not read. Due is a slide of a scanner, OME-Zarr or a picture."
+        )
+
+    def make_fingerprint(levels: tuple[Level, ...]) -> str:
+        return fingerprint_of("picture", levels, sample_file(path))
+
+    return PictureSlide(
+        read_image(path), name=path.name, source=str(path), make_fingerprint=make_fingerprint
+    )
