@@ -9,8 +9,9 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.images import read_image
 from napari_medssl.io.slides.array_slide import PictureSlide
 from napari_medssl.io.slides.fingerprint import fingerprint_of, sample_file
+from napari_medssl.io.slides.jpeg_tiff_slide import open_vendor_file
 from napari_medssl.io.slides.level_slide import Level
-from napari_medssl.io.slides.openslide_slide import OpenSlideSlide, openslide_vendor
+from napari_medssl.io.slides.openslide_slide import openslide_vendor
 from napari_medssl.io.slides.protocol import Slide
 from napari_medssl.io.sniff import picture_kind
 
@@ -41,8 +42,9 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     _check_exists(path)
     if path.is_dir():
         raise UserError(f"Cannot open {path.name!r}: it is a folder. Give the slide in it.")
-    if openslide_vendor(path) is not None:
-        return OpenSlideSlide(path)
+    vendor = openslide_vendor(path)
+    if vendor is not None:
+        return open_vendor_file(path, vendor)
     return _open_picture(path)
 
 

@@ -127,8 +127,7 @@ class OpenSlideSlide(LevelSlide):
         downsample = self._levels[level].downsample
         location = (round(x * downsample), round(y * downsample))
         try:
-            with self._handle() as handle:
-                image = handle.read_region(location, level, (width, height))
+            return self._openslide_read(location, level, (width, height))
         except self._error as error:
             raise SlideReadError(
                 f"Cannot read {width} x {height} pixels at x {x}, y {y} of level {level} of "
@@ -137,6 +136,13 @@ class OpenSlideSlide(LevelSlide):
                 (x, y),
                 (width, height),
             ) from error
+
+    def _openslide_read(
+        self, location: tuple[int, int], level: int, size: tuple[int, int]
+    ) -> Pixels:
+        """Return what OpenSlide gives at a place in level-0 pixels; raises OpenSlide's error."""
+        with self._handle() as handle:
+            image = handle.read_region(location, level, size)
         return _flatten(image, self._background)
 
     def _make_fingerprint(self) -> str:
