@@ -12,8 +12,12 @@ from napari_medssl.io.slides.fingerprint import fingerprint_of, sample_file
 from napari_medssl.io.slides.jpeg_tiff_slide import open_vendor_file
 from napari_medssl.io.slides.level_slide import Level
 from napari_medssl.io.slides.openslide_slide import openslide_vendor
+from napari_medssl.io.slides.places import local_path
 from napari_medssl.io.slides.protocol import Slide
 from napari_medssl.io.sniff import picture_kind
+
+_ZARR_KEYS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_ZIP_SUFFIXES = (".ozx", ".zip")
 
 SLIDE_SUFFIXES = frozenset(
     (
@@ -30,22 +34,43 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     Parameters
     ----------
     path_or_url
-        A file of any vendor that OpenSlide reads, or a plain picture, which becomes a slide with
-        levels made when they are read.
+        A file of any vendor that OpenSlide reads; an OME-Zarr store as a folder, a zip file or a
+        URL that fsspec knows; or a plain picture, which becomes a slide with levels made when they
+        are read.
 
     Raises
     ------
     UserError
         If there is nothing, or nothing that is whole and a picture.
     """
-    path = Path(path_or_url)
+    text = os.fspath(path_or_url)
+    path = local_path(text)
+    if path is None:
+        return _open_store(text)
     _check_exists(path)
     if path.is_dir():
-        raise UserError(f"Cannot open {path.name!r}: it is a folder. Give the slide in it.")
+        return _open_folder(path)
+    if path.suffix.lower() in _ZIP_SUFFIXES:
+        return _open_store(path)
     vendor = openslide_vendor(path)
     if vendor is not None:
         return open_vendor_file(path, vendor)
     return _open_picture(path)
+
+
+def _open_store(path_or_url: str | Path) -> Slide:
+    from napari_medssl.io.slides.ome_zarr_slide import OmeZarrSlide  # zarr takes half a second
+
+    return OmeZarrSlide(path_or_url)
+
+
+def _open_folder(path: Path) -> Slide:
+    if any((path / key).is_file() for key in _ZARR_KEYS):
+        return _open_store(path)
+    raise UserError(
+        f"Cannot open {path.name!r} as a slide: it is a folder without zarr metadata. "
+        "Give the slide in it."
+    )
 
 
 def _check_exists(path: Path) -> None:
