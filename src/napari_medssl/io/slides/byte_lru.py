@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -58,6 +58,12 @@ class ByteLru(Generic[K]):
             while self._bytes > self.limit_bytes:
                 _, gone = self._items.popitem(last=False)
                 self._bytes -= gone.nbytes
+
+    def drop(self, is_unwanted: Callable[[K], bool]) -> None:
+        """Let go of the arrays whose keys `is_unwanted` says true to."""
+        with self._lock:
+            for key in [key for key in self._items if is_unwanted(key)]:
+                self._bytes -= self._items.pop(key).nbytes
 
     def clear(self) -> None:
         """Let go of everything."""

@@ -1,0 +1,315 @@
+"""Decoded tiles of slides, kept under a limit of bytes and decoded by a pool of threads.
+
+A view (a canvas, an overview, a thumbnail) asks for a rectangle with `TileCache.request`. A newer
+request of the same view takes the place of the older one: what only the older one wanted is not
+decoded any more. Tiles go to the threads in batches, since handing them out one by one costs as
+much as decoding them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.slides.byte_lru import ByteLru
+from napari_medssl.io.slides.protocol import Pixels, Slide, SlideReadError
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 8
+_LEAST_SIDE, _MOST_SIDE = 256, 1024
+_BAD_GREY = 160  # neither tissue nor glass: a hole that is seen
+_DEFAULT_BYTES = 512 * 2**20
+
+
+class TileKey(NamedTuple):
+    """A tile of the grid of `grid_size` of a slide that this cache has numbered."""
+
+    slide: int
+    level: int
+    column: int
+    row: int
+
+
+def grid_size(slide: Slide, level: int) -> tuple[int, int]:
+    """Return width and height of the tiles that are cached: stored tiles, or several of them."""
+    sides = []
+    for side, most in zip(slide.tile_size(level), slide.level_dimensions[level], strict=True):
+        if side > _MOST_SIDE:
+            sides.append(min(512, most))
+        else:
+            sides.append(side * max(1, -(-_LEAST_SIDE // side)))
+    return sides[0], sides[1]
+
+
+class TileCache:
+    """Tiles of any number of slides; safe to use from several threads.
+
+    Parameters
+    ----------
+    limit_bytes
+        Memory for decoded tiles.
+    workers
+        Threads that decode; by default one for each core, at most 8.
+    on_failure
+        Called, in a thread of the pool, with the error of each tile that cannot be read. Such a
+        tile is grey in what `read` and `request` give.
+    """
+
+    def __init__(
+        self,
+        limit_bytes: int = _DEFAULT_BYTES,
+        *,
+        workers: int | None = None,
+        on_failure: Callable[[Slide, SlideReadError], None] | None = None,
+    ) -> None:
+        self._tiles: ByteLru[TileKey] = ByteLru(limit_bytes)
+        self._workers = workers or min(8, os.cpu_count() or 1)
+        self._on_failure = on_failure
+        self._pool = ThreadPoolExecutor(self._workers, "tiles")
+        # Again by its own thread: a future that is cancelled calls back at once.
+        self._lock = threading.RLock()
+        self._running = 0
+        self._queue: OrderedDict[TileKey, list[_Request]] = OrderedDict()
+        self._decoding: dict[TileKey, list[_Request]] = {}
+        self._views: dict[Hashable, _Request] = {}
+        self._numbers: weakref.WeakKeyDictionary[Slide, int] = weakref.WeakKeyDictionary()
+        self._next_number = itertools.count()
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that decoded tiles take now."""
+        return self._tiles.size_bytes
+
+    def read(
+        self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
+    ) -> Pixels:
+        """Return a rectangle as `Slide.read_pixels` does, and wait for it.
+
+        Raises
+        ------
+        UserError
+            If the slide is closed.
+        """
+        return self._start(_Request(slide, level, corner, size)).result()
+
+    def request(
+        self,
+        view: Hashable,
+        slide: Slide,
+        level: int,
+        corner: tuple[int, int],
+        size: tuple[int, int],
+    ) -> Future[Pixels]:
+        """Ask for a rectangle; the result comes later.
+
+        Parameters
+        ----------
+        view
+            Who asks: an unfinished older request of the same view is cancelled, and its future
+            with it.
+        slide, level, corner, size
+            As for `Slide.read_pixels`.
+        """
+        request = _Request(slide, level, corner, size)
+        self.cancel(view)
+        with self._lock:
+            self._views[view] = request
+        request.future.add_done_callback(lambda _: self._leave(view, request))
+        return self._start(request)
+
+    def cancel(self, view: Hashable) -> None:
+        """Drop the unfinished request of a view, if there is one."""
+        with self._lock:
+            old = self._views.pop(view, None)
+            if old is None or old.future.done():
+                return
+            old.future.cancel()
+            for key in old.missing:
+                waiting = self._queue.get(key)
+                if waiting is not None and old in waiting:
+                    waiting.remove(old)
+                    if not waiting:
+                        del self._queue[key]
+
+    def forget(self, slide: Slide) -> None:
+        """Let go of the tiles of a slide, such as before it is closed."""
+        with self._lock:
+            number = self._numbers.pop(slide, None)
+        if number is not None:
+            self._tiles.drop(lambda key: key.slide == number)
+
+    def close(self) -> None:
+        """Stop the threads after what they are decoding; unfinished requests are cancelled."""
+        with self._lock:
+            for request in {r for waiting in self._queue.values() for r in waiting}:
+                request.future.cancel()
+            self._queue.clear()
+        self._pool.shutdown(wait=True)
+        self._tiles.clear()
+
+    def _leave(self, view: Hashable, request: _Request) -> None:
+        with self._lock:
+            if self._views.get(view) is request:
+                del self._views[view]
+
+    def _start(self, request: _Request) -> Future[Pixels]:
+        with self._lock:
+            number = self._numbers.get(request.slide)
+            if number is None:
+                number = self._numbers[request.slide] = next(self._next_number)
+            for key in request.keys(number):
+                kept = self._tiles.get(key)
+                if kept is not None:
+                    request.tiles[key] = kept
+                    continue
+                request.missing.add(key)
+                if key in self._decoding:
+                    self._decoding[key].append(request)
+                else:
+                    self._queue.setdefault(key, []).append(request)
+            is_ready = not request.missing
+            wanted = min(self._workers - self._running, -(-len(self._queue) // _BATCH))
+            self._running += wanted
+        for _ in range(wanted):
+            self._pool.submit(self._work)
+        if is_ready:
+            request.finish()
+        return request.future
+
+    def _work(self) -> None:
+        """Decode batches until nothing is wanted any more; runs in a thread of the pool."""
+        while True:
+            batch = self._take()
+            if not batch:
+                return
+            slide = next(iter(batch.values()))[0].slide
+            try:
+                tiles = self._decode(slide, list(batch))
+            except BaseException as error:
+                self._fail(batch, error)
+            else:
+                self._deliver(batch, tiles)
+
+    def _take(self) -> dict[TileKey, list[_Request]]:
+        """Take the tiles wanted first, and more of the same level; none: the thread may end."""
+        with self._lock:
+            first = next(iter(self._queue), None)
+            if first is None:
+                self._running -= 1
+                return {}
+            alike = (key for key in self._queue if key[:2] == first[:2])
+            # No more than a fair share: the other threads wait for work too.
+            share = max(1, min(_BATCH, -(-len(self._queue) // self._workers)))
+            chosen = list(itertools.islice(alike, share))
+            batch = {key: self._queue.pop(key) for key in chosen}
+            self._decoding.update(batch)
+            return batch
+
+    def _decode(self, slide: Slide, keys: list[TileKey]) -> list[Pixels]:
+        level = keys[0].level
+        size = grid_size(slide, level)
+        corners = [(key.column * size[0], key.row * size[1]) for key in keys]
+        try:
+            # Copies: a tile that is kept must not keep its whole batch.
+            return [tile.copy() for tile in slide.read_many(level, corners, size)]
+        except SlideReadError:
+            return [self._decode_alone(slide, level, corner, size) for corner in corners]
+
+    def _decode_alone(
+        self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
+    ) -> Pixels:
+        try:
+            return slide.read_pixels(level, corner, size)
+        except SlideReadError as error:
+            logger.warning("%s", error)
+            if self._on_failure is not None:
+                self._on_failure(slide, error)
+            return np.full((size[1], size[0], 3), _BAD_GREY, np.uint8)
+
+    def _deliver(self, batch: dict[TileKey, list[_Request]], tiles: list[Pixels]) -> None:
+        done: list[_Request] = []
+        for key, tile in zip(batch, tiles, strict=True):
+            self._tiles.put(key, tile)
+            with self._lock:
+                for request in self._decoding.pop(key):
+                    request.tiles[key] = tile
+                    request.missing.discard(key)
+                    if not request.missing:
+                        done.append(request)
+        for request in done:
+            request.finish()
+
+    def _fail(self, batch: dict[TileKey, list[_Request]], error: BaseException) -> None:
+        with self._lock:
+            waiting = {request for key in batch for request in self._decoding.pop(key, ())}
+        for request in waiting:
+            with suppress(InvalidStateError, CancelledError):
+                request.future.set_exception(error)
+
+
+class _Request:
+    """A rectangle that somebody waits for."""
+
+    def __init__(
+        self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
+    ) -> None:
+        if not 0 <= level < slide.level_count:
+            count = slide.level_count
+            raise UserError(f"Level {level!r} is not in {slide.name!r}: it has {count}.")
+        self.slide = slide
+        self.level = level
+        self.corner = corner
+        self.size = size
+        self.grid = grid_size(slide, level)
+        self.tiles: dict[TileKey, Pixels] = {}
+        self.missing: set[TileKey] = set()
+        self.future: Future[Pixels] = Future()
+
+    def keys(self, number: int) -> list[TileKey]:
+        """Return the tiles under the rectangle, those near its centre first."""
+        width, height = self.slide.level_dimensions[self.level]
+        (x, y), (across, down) = self.corner, self.grid
+        x0, x1 = max(0, x), min(width, x + self.size[0])
+        y0, y1 = max(0, y), min(height, y + self.size[1])
+        if x1 <= x0 or y1 <= y0:
+            return []
+        columns = range(x0 // across, (x1 - 1) // across + 1)
+        rows = range(y0 // down, (y1 - 1) // down + 1)
+        middle = (columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2
+        found = [TileKey(number, self.level, c, r) for r in rows for c in columns]
+        return sorted(found, key=lambda k: (k.column - middle[0]) ** 2 + (k.row - middle[1]) ** 2)
+
+    def finish(self) -> None:
+        """Put the tiles together and give the result to whoever waits."""
+        result = np.full((self.size[1], self.size[0], 3), 255, np.uint8)
+        limits = self.slide.level_dimensions[self.level]
+        for key, tile in self.tiles.items():
+            left, top = key.column * self.grid[0], key.row * self.grid[1]
+            x0, y0 = max(left, self.corner[0]), max(top, self.corner[1])
+            x1 = min(left + self.grid[0], self.corner[0] + self.size[0], limits[0])
+            y1 = min(top + self.grid[1], self.corner[1] + self.size[1], limits[1])
+            result[
+                y0 - self.corner[1] : y1 - self.corner[1], x0 - self.corner[0] : x1 - self.corner[0]
+            ] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
+        self.tiles.clear()
+        with suppress(InvalidStateError):  # cancelled meanwhile
+            self.future.set_result(result)
+
+
+@lru_cache(maxsize=1)
+def shared_cache() -> TileCache:
+    """Return the cache that all views of this process share."""
+    return TileCache()
