@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_medssl.io.boxes import Box
 from napari_medssl.state.boxes import BoxStore
-from napari_medssl.state.history import Edit, History
+from napari_medssl.state.history import Edit, History, box_from_row, box_to_row
 
 WIDTH, HEIGHT = 100, 60
 number = st.floats(-50, 200, allow_nan=False)
@@ -210,14 +210,14 @@ def test_any_edits_stay_inside_and_undo_to_the_start(steps):
     start = store.as_dict()
     store.edited.connect(
         lambda kind, edit: mirror.replay(
-            kind, Edit.from_json(json.loads(json.dumps(edit.to_json())))
+            kind, Edit.from_json(json.loads(json.dumps(edit.to_json(box_to_row))), box_from_row)
         )
     )
     for step in steps:
         do(store, step)
         assert all(is_inside(b) for b in store.boxes())
         assert mirror.as_dict() == store.as_dict()
-        assert mirror.history.to_json() == store.history.to_json()
+        assert mirror.history.to_json(box_to_row) == store.history.to_json(box_to_row)
     end = store.as_dict()
     undone = 0
     while store.undo() is not None:
@@ -238,7 +238,7 @@ def test_history_survives_being_written(steps):
         WIDTH,
         HEIGHT,
         store.as_dict(),
-        History.from_json(json.loads(json.dumps(store.history.to_json()))),
+        History.from_json(json.loads(json.dumps(store.history.to_json(box_to_row))), box_from_row),
         store.next_id,
     )
     while store.undo() is not None:
@@ -249,7 +249,7 @@ def test_history_survives_being_written(steps):
 
 def test_history_position_out_of_range_is_refused():
     with pytest.raises(ValueError, match="history position 4"):
-        History.from_json({"position": 4, "edits": []})
+        History.from_json({"position": 4, "edits": []}, box_from_row)
 
 
 def test_coordinates_are_in_order_of_ids():

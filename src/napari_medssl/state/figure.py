@@ -104,7 +104,7 @@ class Figure:
         if self.store is not None:
             data["next_id"] = self.store.next_id
             data["boxes"] = {str(k): box_to_row(box) for k, box in self.store.as_dict().items()}
-            data["history"] = self.store.history.to_json()
+            data["history"] = self.store.history.to_json(box_to_row)
         return json.dumps(data, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
     @classmethod
@@ -130,7 +130,7 @@ class Figure:
                 figure.info.width,
                 figure.info.height,
                 boxes,
-                History.from_json(content["history"]),
+                History.from_json(content["history"], box_from_row),
                 int(content["next_id"]),
             )
         return figure

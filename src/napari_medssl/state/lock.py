@@ -35,13 +35,20 @@ def _lock(stream: IO[bytes]) -> None:
 class FolderLock:
     """Hold a folder for this process until `release`.
 
+    Parameters
+    ----------
+    path
+        The lock file in the folder; made if missing.
+    noun
+        What the folder is, for a person.
+
     Raises
     ------
     UserError
         If another process, or another part of this one, holds it; or it can not be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, noun: str = "project") -> None:
         self.path = path
         try:
             self._stream: IO[bytes] | None = path.open("a+b")
@@ -57,7 +64,7 @@ class FolderLock:
             self._stream.close()
             self._stream = None
             raise UserError(
-                f"The project {str(path.parent)!r} is open in another window or program{holder}. "
+                f"The {noun} {str(path.parent)!r} is open in another window or program{holder}. "
                 "Close it there first."
             ) from error
         self._stream.truncate(0)

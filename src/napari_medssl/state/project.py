@@ -28,7 +28,7 @@ from napari_medssl.io.boxes import Box, ImageBoxes
 from napari_medssl.io.files import write_all_whole, write_whole
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
-from napari_medssl.state.history import Edit
+from napari_medssl.state.history import Edit, box_to_row
 from napari_medssl.state.journal import Journal, Record
 from napari_medssl.state.lock import FolderLock
 from napari_medssl.state.project_files import (
@@ -472,8 +472,8 @@ class Project:
         self._figures[key].store = store
         store.edited.connect(partial(self._on_edited, key))
 
-    def _on_edited(self, key: str, kind: str, edit: Edit) -> None:
-        self._note(key, {"op": "edit", "kind": kind, "edit": edit.to_json()})
+    def _on_edited(self, key: str, kind: str, edit: Edit[Box]) -> None:
+        self._note(key, {"op": "edit", "kind": kind, "edit": edit.to_json(box_to_row)})
         self.boxes_changed.emit(key)
 
     def _note(self, key: str, record: Record) -> None:

@@ -13,18 +13,20 @@ from pathlib import Path
 from napari_medssl._errors import UserError
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.figure import Figure, FigureInfo
-from napari_medssl.state.history import Edit
+from napari_medssl.state.history import Edit, box_from_row
 from napari_medssl.state.journal import Record, read_journal
 from napari_medssl.state.queue import ReviewState
 
 FORMAT = "napari-medssl project"
 VERSION = 1
-_BAD_FILE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+BAD_FILE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a damaged JSON file raises."""
+
 _log = logging.getLogger(__name__)
 
 
 class ProjectDamagedError(UserError):
-    """Files of a project cannot be read; copies are in its `damaged` folder."""
+    """Files of a project or of a regions folder cannot be read; copies are in its `damaged`."""
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ def load_project(folder: Path) -> Loaded:
     for record in replay.records:
         try:
             _apply(folder, record, loaded, folded)
-        except _BAD_FILE:
+        except BAD_FILE:
             _log.warning("journal record not understood: %r", record, exc_info=True)
             loaded.damaged.append(journal)
     return loaded
@@ -99,7 +101,7 @@ def _load_header(folder: Path, loaded: Loaded) -> list[str]:
         keys = [str(key) for key in header["figures"]]
         loaded.sequence, loaded.next_key = int(header["sequence"]), int(header["next_key"])
         loaded.models = tuple(str(name) for name in header.get("models", ()))
-    except (OSError, *_BAD_FILE):
+    except (OSError, *BAD_FILE):
         loaded.damaged.append(path)
         return sorted(file.stem for file in (folder / "figures").glob("*.json"))
     if version > VERSION:
@@ -114,7 +116,7 @@ def _load_figure(folder: Path, key: str, loaded: Loaded) -> None:
     path = figure_path(folder, key)
     try:
         figure = Figure.decode(path.read_bytes())
-    except (OSError, *_BAD_FILE):
+    except (OSError, *BAD_FILE):
         loaded.damaged.append(path)
         return
     _include(key, figure, loaded)
@@ -174,7 +176,7 @@ def _apply_size(figure: Figure, record: Record) -> None:
 def _apply_edit(figure: Figure, record: Record) -> None:
     if figure.store is None:
         raise ValueError(f"edit of {figure.info.name!r} before its size is known")
-    figure.store.replay(str(record["kind"]), Edit.from_json(record["edit"]))
+    figure.store.replay(str(record["kind"]), Edit.from_json(record["edit"], box_from_row))
 
 
 def _apply_state(figure: Figure, record: Record) -> None:
@@ -201,8 +203,8 @@ def _free_name(folder: Path, path: Path) -> Path:
     return target
 
 
-def report_damage(folder: Path, files: Iterable[Path], repair: bool) -> None:
-    """Keep copies of damaged files; go on if `repair`, else raise.
+def report_damage(folder: Path, files: Iterable[Path], repair: bool, noun: str = "project") -> None:
+    """Keep copies of damaged files; go on if `repair`, else raise. `noun` says what they are of.
 
     Raises
     ------
@@ -218,6 +220,6 @@ def report_damage(folder: Path, files: Iterable[Path], repair: bool) -> None:
         return
     names = ", ".join(path.relative_to(folder).as_posix() for path in damaged)
     raise ProjectDamagedError(
-        f"The project {str(folder)!r} is damaged: cannot read {names}. Copies are in its folder "
+        f"The {noun} {str(folder)!r} is damaged: cannot read {names}. Copies are in its folder "
         "'damaged'. Put back a backup, or open it with repair to go on with the rest."
     )

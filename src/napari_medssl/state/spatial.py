@@ -1,27 +1,40 @@
 """Which boxes lie under a point or touch a rectangle.
 
-A figure has at most some hundred boxes, so the index is one array and a comparison per query:
-a few microseconds for 1,000 boxes, less than any tree in Python, and never out of balance.
+The index is one array and a comparison per query: a few microseconds for 1,000 boxes, half a
+millisecond for 100,000, less than any tree in Python has to be rebuilt after an edit.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, Protocol
 
-from napari_medssl.state.boxes import BoxStore
+import numpy as np
+from psygnal import SignalInstance
+
 from napari_medssl.state.history import Edit
 
 
-class SpatialIndex:
-    """Answers for the boxes of a store, kept up to date by its events."""
+class HasBounds(Protocol):
+    """A store whose items have bounds, and that tells when they change."""
 
-    def __init__(self, store: BoxStore) -> None:
+    @property
+    def changed(self) -> SignalInstance:
+        """Emitted with an `Edit` on every change."""
+
+    def coordinates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids, shape (N,), and x0, y0, x1, y1, shape (N, 4)."""
+
+
+class SpatialIndex:
+    """Answers for the boxes, or the bounds, of a store, kept up to date by its events."""
+
+    def __init__(self, store: HasBounds) -> None:
         self._store = store
         self._ids, self._boxes = store.coordinates()
         self._is_stale = False
         store.changed.connect(self._on_changed)
 
-    def _on_changed(self, _edit: Edit) -> None:
+    def _on_changed(self, _edit: Edit[Any]) -> None:
         self._is_stale = True
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -51,7 +52,11 @@ def read_text(path: Path, limit: int = MAX_BYTES, *, may_be_empty: bool = False)
 
     Raises what `read_bytes` raises, and `UserError` for a file of nothing but white space.
     """
-    data = read_bytes(path, limit)
+    return decode_text(read_bytes(path, limit), path, may_be_empty=may_be_empty)
+
+
+def decode_text(data: bytes, path: Path, *, may_be_empty: bool = False) -> str:
+    """Return the text of the bytes of `path`, as `read_text` does."""
     if not may_be_empty and not data.strip():
         raise UserError(f"Cannot read {str(path)!r}: the file is empty.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -62,14 +67,29 @@ def read_text(path: Path, limit: int = MAX_BYTES, *, may_be_empty: bool = False)
         return data.decode("latin-1")
 
 
-def parse_json(text: str, path: Path) -> Any:
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _TwiceError(twice)
+    return result
+
+
+class _TwiceError(Exception):
+    """A member of a JSON object stands there twice."""
+
+
+def parse_json(text: str, path: Path, *, unique_keys: bool = False) -> Any:
     """Return what the JSON `text` of `path` holds; `UserError` where it is broken or too deep.
 
     NaN and Infinity, which some tools write, come through as floats: whoever wants a number
-    checks it.
+    checks it. With `unique_keys` an object that names a member twice is refused, because only
+    one of the two could be kept.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_refuse_twice if unique_keys else None)
+    except _TwiceError as error:
+        reason = f"one object names {show(error.args[0])} twice"
     except RecursionError:
         reason = "nested too deeply"
     except json.JSONDecodeError as error:

@@ -156,7 +156,7 @@ class BoxLayer:
         if layer.mode not in _MODES or layer.mode == "pan_zoom":
             layer.mode = "select"
 
-    def _on_store(self, edit: Edit) -> None:
+    def _on_store(self, edit: Edit[Box]) -> None:
         """Redraw what an edit touched, unless the layer shows it so already."""
         gone = [key for key in edit.before if key in self._ids]
         fresh = [key for key, box in edit.after.items() if self._session.is_shown(box)]
