@@ -96,8 +96,9 @@ def test_a_resumed_run_gives_the_numbers_of_an_unbroken_one(pool, model, tmp_pat
 
 def test_resuming_with_other_settings_is_refused(pool, tmp_path):
     out = tmp_path / "small.safetensors"
-    with pytest.raises(Cancelled):
-        train_figures(small(pool, out), should_stop=lambda: True)
+    done = []
+    with pytest.raises(Cancelled, match=r"Stopped after 1 of .* --resume goes on from it"):
+        train_figures(small(pool, out), on_progress=done.append, should_stop=lambda: len(done) > 1)
     with pytest.raises(UserError, match="other settings of batch, side_loss"):
         train_figures(small(pool, out, resume=True, batch=3, side_loss="off"))
 
@@ -146,11 +147,16 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(model, figure, tmp_path):
     assert [Path(name).name for name, _ in report.failures] == ["broken.png"]
 
 
-def test_separation_stops_between_figures(model, figure):
-    with pytest.raises(Cancelled):
-        separate_files(
-            [figure], SeparateConfig(model=str(model), device="cpu"), should_stop=lambda: True
-        )
+def test_separation_stops_between_figures_and_gives_what_is_finished(model, figure, tmp_path):
+    shutil.copy(figure, tmp_path / "second.png")
+    asked = iter([False, True])
+    report = separate_files(
+        [figure, tmp_path / "second.png"],
+        SeparateConfig(model=str(model), device="cpu"),
+        should_stop=lambda: next(asked),
+    )
+    assert [image.file_name for image in report.results] == ["figure.png"]
+    assert report.left == 1
 
 
 def test_letterbox_fills_to_multiples_of_32():

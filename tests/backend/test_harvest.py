@@ -226,7 +226,7 @@ def test_command_reports_and_sets_the_exit_code(figures, tmp_path, capsys):
     out = str(tmp_path / "out")
     arguments = ["harvest", str(figures), "--out", out, "--model", "gutters"]
     assert main(arguments) == 0
-    assert "2 panels kept (2 photo) from 2 figures" in capsys.readouterr().out
+    assert "2 panels kept (2 photos) from 2 figures" in capsys.readouterr().out
     (figures / "bad.png").write_bytes(b"bad")
     assert main(arguments) == 1
     assert "bad.png" in capsys.readouterr().err

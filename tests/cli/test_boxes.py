@@ -29,7 +29,7 @@ def test_boxes_are_converted_and_lines_are_told(tmp_path, capsys, to):
     (box,) = image.boxes
     assert (box.x0, box.y0, box.x1, box.y1, box.category) == (1, 2, 30, 40.5, "plot")
     printed = capsys.readouterr()
-    assert "1 boxes of 1 images written" in printed.out
+    assert "1 box of 1 image written" in printed.out
     assert printed.err == "warning: a.json: shape 2 ('axis') skipped: a line has no inside\n"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -64,8 +65,9 @@ def raise_(error):
     [
         (UserError("Folder 'x' is empty."), 2, "error: Folder 'x' is empty."),
         (FileNotFoundError(2, "No such file", "x.png"), 2, "error: .*No such file.*x.png.*"),
-        (KeyboardInterrupt(), 130, "error: Stopped."),
-        (Cancelled(), 130, "error: Stopped."),
+        (KeyboardInterrupt(), 1, "error: Stopped. Run the same command again."),
+        (Cancelled(), 1, "error: Stopped. Run the same command again."),
+        (Cancelled("Stopped after 1 of 2."), 1, "error: Stopped after 1 of 2."),
         (ZeroDivisionError("by zero"), 2, "error: A fault of medssl.*by zero.*--debug.*"),
         (MemoryError(), 2, "error: A fault of medssl.*MemoryError.*"),
     ],
@@ -144,14 +146,19 @@ def test_no_bar_is_drawn_when_stderr_is_no_terminal(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_first_interrupt_asks_and_the_second_stops(capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_interrupt_asks_and_the_second_stops(number):
     with _console.stop_on_interrupt() as should_stop:
         assert not should_stop()
-        os.kill(os.getpid(), 2)
+        os.kill(os.getpid(), number)
         assert should_stop()
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), 2)
-    assert "Stopping at the next step" in capsys.readouterr().err
+            os.kill(os.getpid(), number)
+
+
+def test_a_number_comes_with_its_noun_in_the_right_form():
+    words = [_console.counted(n, noun) for n in (0, 1, 2) for noun in ("panel", "box")]
+    assert words == ["0 panels", "0 boxes", "1 panel", "1 box", "2 panels", "2 boxes"]
 
 
 def medssl(*words, **changes):

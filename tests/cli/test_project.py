@@ -81,6 +81,7 @@ def test_place_that_cannot_be_written_is_told_before_the_work(
     monkeypatch.setattr(separate, "separate_files", lambda *_, **__: pytest.fail("worked first"))
     out = tmp_path / "out"
     getattr(out, make)()
-    words = ["separate", str(tmp_path), "--out", str(out), "--format", format_]
+    figures = write_samples(tmp_path / "figures")
+    words = ["separate", str(figures), "--out", str(out), "--format", format_]
     assert main(words) == 2
     assert str(out) in capsys.readouterr().err

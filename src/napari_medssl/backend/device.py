@@ -29,7 +29,8 @@ def list_devices() -> tuple[Device, ...]:
             found.append(Device(f"cuda:{index}", about.name, about.total_memory))
     if torch.backends.mps.is_available():
         found.append(Device("mps", "Apple GPU"))
-    found.append(Device("cpu", f"CPU, {torch.get_num_threads()} threads"))
+    threads = torch.get_num_threads()
+    found.append(Device("cpu", f"CPU, {threads} thread{'' if threads == 1 else 's'}"))
     return tuple(found)
 
 
@@ -54,13 +55,21 @@ def choose_device(wanted: str = "auto") -> str:
         )
     if kind == "cpu":
         return "cpu"
+    if kind == "cuda" and int(index or 0) < _count_gpus():
+        return f"cuda:{int(index or 0)}"
     present = [device.name for device in list_devices()]
     if kind == "auto":
         return present[0]
-    name = f"cuda:{int(index or 0)}" if kind == "cuda" else kind
-    if name not in present:
+    if kind not in present:
         raise UserError(
             f"Device {wanted!r} is not on this machine, which has {', '.join(present)}. "
             "Use --device auto, or see `medssl doctor` for what is missing."
         )
-    return name
+    return kind
+
+
+def _count_gpus() -> int:
+    """Return how many there are, without taking memory on them as asking for their names does."""
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

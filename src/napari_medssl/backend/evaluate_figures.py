@@ -116,7 +116,10 @@ def evaluate_figures(
     failures: list[tuple[str, str]] = []
     for done, figure in enumerate(figures):
         if should_stop():
-            raise Cancelled
+            raise Cancelled(
+                f"Stopped after {done} of {len(figures)} figures; no score is written, since it "
+                "needs all of them. Run the same command again."
+            )
         on_progress(Progress(done, len(figures), figure.path.name))
         try:
             image = read_image(ImageRef(figure.path))

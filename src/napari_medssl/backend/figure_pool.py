@@ -15,7 +15,7 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.backend.model_cards import DataSource
 from napari_medssl.io.annotations import write_boxes
 from napari_medssl.io.boxes import Box, ImageBoxes
-from napari_medssl.io.files import replace_whole
+from napari_medssl.io.files import check_writable, make_folder, replace_whole
 from napari_medssl.io.images import read_image, scan_images
 from napari_medssl.methods.simcfs.pool import Pool, made_textures
 from napari_medssl.methods.simcfs.simulator import Simulator, SimulatorConfig
@@ -37,7 +37,13 @@ class SimulateConfig:
     textures: bool = option(True, help="Add made textures of further modalities to the pool.")
 
 
-def load_pool(folder: Path, *, textures: bool = True, longest: int = _LONGEST) -> Pool:
+def load_pool(
+    folder: Path,
+    *,
+    textures: bool = True,
+    longest: int = _LONGEST,
+    should_stop: ShouldStop = never,
+) -> Pool:
     """Return the single images below `folder`; the class of an image is its folder's name.
 
     Parameters
@@ -51,11 +57,15 @@ def load_pool(folder: Path, *, textures: bool = True, longest: int = _LONGEST) -
     ------
     UserError
         If the folder is missing or holds no readable image.
+    Cancelled
+        If `should_stop` said so.
     """
     if not folder.is_dir():
         raise UserError(f"Pool {str(folder)!r} is not a folder. Give one with single images.")
     classes: dict[str, list[np.ndarray]] = {}
     for ref in scan_images([folder], recursive=True).refs:
+        if should_stop():
+            raise Cancelled("Stopped while reading the pool; nothing is written. Run it again.")
         try:
             image = read_image(ref)
         except UserError:
@@ -124,18 +134,18 @@ def simulate_figures(
     UserError
         If the pool cannot be used, or `out` holds something already.
     Cancelled
-        If `should_stop` said so; the figures made so far stay.
+        If `should_stop` said so; the figures made so far stay, with annotations.
     """
     config = config or SimulateConfig()
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"Folder {str(out)!r} is not empty. Give a new one with --out.")
+    _check_new(out)
     on_progress(Progress(0, config.count, "reading the pool"))
-    simulator = make_simulator(load_pool(pool, textures=config.textures), config)
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    images = []
+    images_of_pool = load_pool(pool, textures=config.textures, should_stop=should_stop)
+    simulator = make_simulator(images_of_pool, config)
+    images: list[ImageBoxes] = []
     for k in range(config.count):
         if should_stop():
-            raise Cancelled
+            break
+        make_folder(out / "images")
         figure = simulator.figure(config.seed * 10_000_000 + k)
         name = f"images/figure_{k:06d}.png"
         with replace_whole(out / name) as temporary:
@@ -147,5 +157,32 @@ def simulate_figures(
         height, width = figure.image.shape[:2]
         images.append(ImageBoxes(name, width, height, boxes, {"compound": len(boxes) > 1}))
         on_progress(Progress(k + 1, config.count, name))
-    write_boxes(images, out / "annotations.json", "coco")
+    if images:
+        write_boxes(images, out / "annotations.json", "coco")
+    if len(images) < config.count:
+        raise Cancelled(_stop_line(len(images), config.count, out))
     return len(images)
+
+
+def _check_new(out: Path) -> None:
+    """Raise `UserError` unless `out` is an empty folder or can be made one: before the pool."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {str(out)!r} is a file. Give a new folder.")
+    is_new = not out.exists()
+    make_folder(out)
+    try:
+        if any(out.iterdir()):
+            raise UserError(f"Folder {str(out)!r} is not empty. Give a new one with --out.")
+        check_writable(out / "annotations.json")
+    finally:
+        if is_new:
+            out.rmdir()
+
+
+def _stop_line(done: int, count: int, out: Path) -> str:
+    kept = f"they are in {str(out)!r} with their boxes" if done else "nothing is written"
+    again = "into a new --out " if done else ""
+    return (
+        f"Stopped after {done} of {count} figures; {kept}. Run the same command {again}again "
+        "for all of them: the same seed makes the same figures."
+    )

@@ -1,4 +1,4 @@
-"""What training the panel detector and fine-tuning it share: sizes, rates, averages, resuming."""
+"""What training the panel detector and fine-tuning it share: checks, rates, averages, resuming."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import Checkpoint, load_checkpoint
+from napari_medssl.backend.device import choose_device
+from napari_medssl.io.files import check_writable, make_folder
+from napari_medssl.io.images import scan_images
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +36,35 @@ def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
             "Resume with the same ones, or start anew without --resume."
         )
     return saved
+
+
+def stop_line(done: int, total: int, checkpoint: Path) -> str:
+    """Return what a person reads who has stopped a training after `done` of `total` steps."""
+    if checkpoint.is_file():
+        how = f"{str(checkpoint)!r} is kept. The same command with --resume goes on from it."
+    else:
+        how = "there is no checkpoint yet. Run the same command again."
+    return f"Stopped after {done} of {total} step{'' if total == 1 else 's'}; {how}"
+
+
+def check_pool(pool: Path) -> None:
+    """Raise `UserError` now for a pool that a training would refuse after it has started."""
+    if not pool.is_dir():
+        raise UserError(f"Pool {str(pool)!r} is not a folder. Give one with single images.")
+    if not scan_images([pool], recursive=True).refs:
+        raise UserError(f"Pool {str(pool)!r} holds no readable image. Put single images in it.")
+
+
+def check_device(device: str) -> None:
+    """Raise `UserError` if a device that is named is not here; "auto" and "cpu" always are."""
+    if device not in ("auto", "cpu"):
+        choose_device(device)
+
+
+def check_model_place(path: Path) -> None:
+    """Raise `UserError` if a model and its checkpoint cannot be written at `path`."""
+    make_folder(path.parent)
+    check_writable(path)
 
 
 def training_sizes(smallest: int, largest: int) -> tuple[int, ...]:

@@ -23,12 +23,20 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.harvest_journal import HarvestJournal, Panel
-from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    error_text,
+    ignore,
+    never,
+)
 from napari_medssl.backend.licences import read_licences
 from napari_medssl.backend.splitters import Split, make_splitter
 from napari_medssl.io.boxes import Box
 from napari_medssl.io.files import replace_whole, write_whole
-from napari_medssl.io.images import ImageRef, read_image, scan_images
+from napari_medssl.io.images import ImageListing, ImageRef, read_image, scan_images
 from napari_medssl.methods.simcfs.duplicates import NEAR_BITS, PanelIndex, perceptual_hash
 from napari_medssl.methods.simcfs.letters import trim_letter
 from napari_medssl.methods.simcfs.panel_kind import panel_kind
@@ -98,16 +106,20 @@ def harvest(
     Raises
     ------
     UserError
-        If `out` holds a harvest made with other settings, or nothing in `inputs` is a picture.
+        If `out` holds a harvest made with other settings, nothing in `inputs` is a picture, or an
+        input lies in `out`.
     Cancelled
         If `should_stop` said so, between two figures; manifest and journal are in order then.
     """
     config = config or HarvestConfig()
     licences = read_licences(config.licences) if config.licences else {}
     places = list(inputs)
-    listing = scan_images(places, recursive=True)
+    _refuse_own_crops(places, out)
+    listing = _outside(out, scan_images(places, recursive=True))
     if not listing.refs and not listing.failures:
         raise UserError(f"No picture in {', '.join(repr(str(place)) for place in places)}.")
+    if not listing.refs:
+        return HarvestReport(0, {}, 0, 0, 0, 0, 0, listing.failures)
     _make_folder(out)
     with HarvestJournal(out / JOURNAL, _settings(config)) as journal:
         todo = [ref for ref in listing.refs if _key(ref) not in journal.finished]
@@ -150,12 +162,15 @@ class _Run:
         total = before + len(todo)
         for done, ref in enumerate(todo, start=before):
             if should_stop():
-                raise Cancelled
+                raise Cancelled(
+                    f"Stopped after {done} of {total} figures; what they gave is written. "
+                    "The same command goes on where it was."
+                )
             on_progress(Progress(done, total, ref.name))
             try:
                 image = read_image(ref)
-            except UserError as error:
-                failures.append((_name(ref), str(error)))
+            except (UserError, MemoryError) as error:
+                failures.append((_name(ref), error_text(error)))
                 continue
             self.take(ref, image, split(image, self.config.score))
         on_progress(Progress(total, total, "done"))
@@ -195,6 +210,23 @@ class _Run:
         licence = self.licences.get(ref.path.name, "")
         place = (x0, y0, x0 + width, y0 + height)
         return Panel(file, kind, str(ref.path), ref.page, *place, box.score, licence, code)
+
+
+def _refuse_own_crops(inputs: Iterable[str | Path], out: Path) -> None:
+    home = out.resolve()
+    for given in inputs:
+        if ImageRef.parse(given).path.resolve().is_relative_to(home):
+            raise UserError(
+                f"The input {str(given)!r} lies in --out {str(out)!r}, whose crops would be "
+                "harvested again. Choose another --out."
+            )
+
+
+def _outside(out: Path, listing: ImageListing) -> ImageListing:
+    """Leave out what lies in `out`: crops of an earlier run, where `out` is below an input."""
+    home = out.resolve()
+    refs = tuple(ref for ref in listing.refs if not ref.path.resolve().is_relative_to(home))
+    return ImageListing(refs, listing.failures)
 
 
 def _settings(config: HarvestConfig) -> dict[str, object]:

@@ -18,7 +18,7 @@ from napari_medssl.backend import improve_check as checking
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.corrections import CorrectedFigure, Corrections, read_corrections
 from napari_medssl.backend.figure_pool import SimulateConfig, load_pool, make_simulator
-from napari_medssl.backend.figure_steps import halved, load_to_resume
+from napari_medssl.backend.figure_steps import halved, load_to_resume, stop_line
 from napari_medssl.backend.figures import SeparateConfig, Separator
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.improve_check import Comparison, ImproveReport, scored
@@ -153,7 +153,7 @@ class _Improvement:
         while tuner.done < steps:
             if self._should_stop():
                 self._save(tuner, number)
-                raise Cancelled
+                raise Cancelled(stop_line(self._done, self._total, self.checkpoint))
             values = tuner.step()
             self._tell(f"training {number + 1} of {len(self.held_out) + 1}", values)
             if tuner.done % self.config.checkpoint_every == 0 or tuner.done == steps:
@@ -177,7 +177,7 @@ class _Improvement:
     def _tick(self, message: str) -> None:
         """Tell of a piece of work after which nothing is lost by stopping."""
         if self._should_stop():
-            raise Cancelled
+            raise Cancelled(stop_line(self._done, self._total, self.checkpoint))
         self._tell(message)
 
     # -- looking ---------------------------------------------------------------------------------
@@ -198,7 +198,11 @@ class _Improvement:
     def _simulator(self) -> Simulator:
         pool = self.config.pool
         self._on_progress(Progress(0, self._total, "reading the pool"))
-        images = Pool(made_textures()) if pool is None else load_pool(pool)
+        images = (
+            Pool(made_textures())
+            if pool is None
+            else load_pool(pool, should_stop=self._should_stop)
+        )
         return make_simulator(images, SimulateConfig())
 
     def _simulate(self, simulator: Simulator, first: int, count: int) -> Iterator[SimulatedFigure]:

@@ -12,8 +12,14 @@ from typing import Any
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.corrections import Corrections, read_corrections
-from napari_medssl.backend.figure_steps import load_to_resume, training_sizes
-from napari_medssl.backend.figures import DEFAULT_MODEL
+from napari_medssl.backend.figure_steps import (
+    check_device,
+    check_model_place,
+    check_pool,
+    load_to_resume,
+    training_sizes,
+)
+from napari_medssl.backend.figures import ARCHITECTURE, DEFAULT_MODEL
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.models import list_models, load_card
 from napari_medssl.backend.tune_figures import TuneConfig
@@ -126,10 +132,22 @@ def check_improvable(config: ImproveConfig) -> None:
     """Raise UserError now for what a run would refuse after its process has started."""
     given = read_corrections(config.project)
     card = load_card(start_of(config, given))
-    model_place(config.out, card.name)
+    if card.architecture != ARCHITECTURE:
+        raise UserError(
+            f"Model {start_of(config, given)!r} is a {card.architecture!r} for {card.task!r}, not "
+            f"a panel detector ({ARCHITECTURE!r}). `medssl models` lists what there is."
+        )
+    place = model_place(config.out, card.name)
     config.tuning()
     if not given.figures:
         raise UserError(nothing_accepted(config.project, given.skipped))
+    if config.pool is not None:
+        check_pool(config.pool)
+    check_device(config.device)
+    check_model_place(place)
+    if config.resume:
+        settings = comparable(config, start_of(config, given), given)
+        load_to_resume(checkpoint_of(place), settings)
 
 
 def nothing_accepted(project: Path, skipped: Sequence[tuple[str, str]]) -> str:

@@ -18,9 +18,13 @@ from napari_medssl.backend.config import option
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.figure_pool import pool_sources
 from napari_medssl.backend.figure_steps import (
+    check_device,
+    check_model_place,
+    check_pool,
     halved,
     learning_rate_at,
     load_to_resume,
+    stop_line,
     training_sizes,
     update_average,
     weight_groups,
@@ -31,6 +35,7 @@ from napari_medssl.backend.models import (
     ModelCard,
     Recipe,
     find_weights,
+    load_card,
     read_weights,
     write_model,
 )
@@ -38,6 +43,9 @@ from napari_medssl.backend.models import (
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+_OTHER_SHAPE = "Model {!r} has another shape than the one to train. Give its --width and --depth."
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,38 @@ class TrainFiguresConfig:
     resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")
 
 
+def check_trainable(config: TrainFiguresConfig) -> None:
+    """Raise UserError now for what a run would refuse after its process has started.
+
+    A run of hours ends by reading the sources of its pool, so those are looked at too.
+    """
+    if config.out.suffix != ".safetensors":
+        raise UserError(f"--out {str(config.out)!r} must end in .safetensors.")
+    training_sizes(config.smallest, config.largest)
+    if config.width % 8:
+        raise UserError(f"--width {config.width} is not a multiple of 8. Give for example 24.")
+    check_pool(config.pool)
+    pool_sources(config.pool)
+    check_device(config.device)
+    if config.init:
+        if find_weights(config.init).resolve() == config.out.resolve():
+            raise UserError(
+                f"--out {str(config.out)!r} is the model of --init, which it would replace. "
+                "Name a new file."
+            )
+        _check_shape(config)
+    check_model_place(config.out)
+    if config.resume:
+        load_to_resume(_checkpoint_of(config), _comparable(config))
+
+
+def _check_shape(config: TrainFiguresConfig) -> None:
+    card = load_card(config.init)
+    shape = (card.config.get("width"), card.config.get("depth"))
+    if card.architecture != ARCHITECTURE or shape != (config.width, config.depth):
+        raise UserError(_OTHER_SHAPE.format(config.init))
+
+
 def train_figures(
     config: TrainFiguresConfig, *, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
 ) -> ModelCard:
@@ -85,14 +125,22 @@ def train_figures(
     """
     run = _Run(config)
     started = time.monotonic()
-    for images, targets in run.batches():
-        if should_stop():
-            run.save()
-            raise Cancelled
-        values = run.step(images, targets)
-        on_progress(Progress(run.done, config.steps, "training", values))
-        if run.done % config.checkpoint_every == 0:
-            run.save()
+    on_progress(Progress(run.done, config.steps, "reading the pool"))
+    try:
+        for images, targets in run.batches(should_stop):
+            if should_stop():
+                run.save()
+                raise Cancelled(stop_line(run.done, config.steps, run.checkpoint))
+            values = run.step(images, targets)
+            on_progress(Progress(run.done, config.steps, "training", values))
+            if run.done % config.checkpoint_every == 0:
+                run.save()
+    except RuntimeError:
+        # Told to end all together, the processes that simulate may have gone first. They may have
+        # cut a step in two: what was saved last is what counts.
+        if not should_stop():
+            raise
+        raise Cancelled(stop_line(run.done, config.steps, run.checkpoint)) from None
     return run.finish(time.monotonic() - started)
 
 
@@ -104,8 +152,7 @@ class _Run:
 
         from napari_medssl.methods.simcfs.network import NetworkConfig, PanelNetwork
 
-        if config.out.suffix != ".safetensors":
-            raise UserError(f"--out {str(config.out)!r} must end in .safetensors.")
+        check_trainable(config)
         self.config = config
         self.device = choose_device(config.device)
         torch.manual_seed(config.seed)
@@ -118,7 +165,7 @@ class _Run:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = torch.optim.AdamW(weight_groups(self.network), lr=config.learning_rate)
-        self.checkpoint = config.out.with_suffix(".checkpoint.safetensors")
+        self.checkpoint = _checkpoint_of(config)
         self.done = 0
         if config.resume:
             self._resume()
@@ -128,7 +175,7 @@ class _Run:
         saved.restore({"network": self.network, "average": self.average}, {"adamw": self.optimizer})
         self.done = saved.step
 
-    def batches(self) -> Any:
+    def batches(self, should_stop: ShouldStop) -> Any:
         """Yield the batches from step `done` on; simulated in other processes, always the same."""
         import torch
 
@@ -137,7 +184,8 @@ class _Run:
 
         config = self.config
         simulator = make_simulator(
-            load_pool(config.pool), SimulateConfig(intra_class=config.intra_class)
+            load_pool(config.pool, should_stop=should_stop),
+            SimulateConfig(intra_class=config.intra_class),
         )
         sizes = training_sizes(config.smallest, config.largest)
         figures = SimulatedFigures(
@@ -218,6 +266,10 @@ class _Run:
         return card
 
 
+def _checkpoint_of(config: TrainFiguresConfig) -> Path:
+    return config.out.with_suffix(".checkpoint.safetensors")
+
+
 def _comparable(config: TrainFiguresConfig) -> dict[str, Any]:
     """What two runs must share for one to go on with the other's checkpoint."""
     values = asdict(config)
@@ -231,6 +283,4 @@ def _load_start(network: nn.Module, state: dict[str, torch.Tensor], name: str) -
     try:
         network.load_state_dict(state)
     except RuntimeError:
-        raise UserError(
-            f"Model {name!r} has another shape than the one to train. Give its --width and --depth."
-        ) from None
+        raise UserError(_OTHER_SHAPE.format(name)) from None

@@ -16,7 +16,9 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -36,6 +38,7 @@ _POLL_S = 0.05
 # How long a child may take to leave in order after it was asked to, before it is killed.
 _GRACE_S = 30.0
 _GRACE_AT_EXIT_S = 3.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Work = Callable[..., Any]
 
@@ -93,7 +96,8 @@ def run_in_child(
     # No daemon: training may start loader processes of its own. `_end_children` stops it at exit.
     child = context.Process(target=_serve, args=(theirs, task), name="medssl-training")
     child.daemon = False
-    child.start()
+    with _signals_held():
+        child.start()
     theirs.close()
     _children.add(child)
     try:
@@ -123,7 +127,10 @@ def _follow(
             _send(pipe, "stop")
         if asked_at is not None and time.monotonic() - asked_at > grace_s:
             child.kill()
-            return "cancelled", None
+            return "cancelled", (
+                f"Stopped; the training process did not answer for {grace_s:g} s and was ended. "
+                "If there is a checkpoint, --resume goes on from it."
+            )
         if pipe in wait([pipe, child.sentinel], timeout=_POLL_S):
             try:
                 kind, value = pipe.recv()
@@ -150,7 +157,7 @@ def _outcome(kind: str, value: Any) -> Any:
     if kind == "result":
         return value
     if kind == "cancelled":
-        raise Cancelled("The training was stopped.")
+        raise Cancelled(value or "The training was stopped.")
     if kind == "user error":
         raise UserError(value)
     if kind == "fault":
@@ -167,9 +174,8 @@ def _outcome(kind: str, value: Any) -> Any:
 
 def _serve(pipe: Connection, task: bytes) -> None:
     """Run the work in the child and send progress and the end through the pipe."""
-    # Ctrl+C reaches every process of a terminal; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     stop = threading.Event()
+    _answer_signals(stop)
     threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
     sending = threading.Lock()
 
@@ -185,13 +191,49 @@ def _serve(pipe: Connection, task: bytes) -> None:
             should_stop=stop.is_set,
         )
         send("result", result)
-    except Cancelled:
-        send("cancelled", None)
+    except Cancelled as cancelled:
+        send("cancelled", str(cancelled))
     except UserError as error:
         send("user error", str(error))
     except BaseException as error:
         message = f"{type(error).__name__}: {error}"
         send("fault", (message, traceback.format_exc()))
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back Ctrl+C and SIGTERM: the child inherits that, and cannot be hit while it starts.
+
+    They reach this process when the block ends, and the child in `_answer_signals`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Started first: starting it inside would let the signals through again (Python < 3.13).
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _answer_signals(stop: threading.Event) -> None:
+    """Let SIGTERM stop the child in order, as when a whole process group is told to end.
+
+    Ctrl+C reaches every process of a terminal; the parent decides what it means.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end(number: int, frame: Any) -> None:
+        stop.set()
+        if hasattr(signal, "SIGCHLD"):
+            # torch raises wherever we are when a loader process ends; told to end, they all do.
+            signal.signal(signal.SIGCHLD, lambda number, frame: None)
+
+    signal.signal(signal.SIGTERM, end)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
 def _listen(pipe: Connection, stop: threading.Event) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ _VERBS = (
 
 # Typer offers no public name for the base of its usage errors.
 _CommandLineError: type[Exception] = typer.BadParameter.__bases__[0].__bases__[0]
+
+_INTERRUPTED = 130  # Typer turns Ctrl+C into this code by itself
+_STOPPED = "Stopped. Run the same command again."
 
 _Quiet = Annotated[
     bool,
@@ -96,7 +100,8 @@ def new_app(**settings: Any) -> App:
 app = new_app(
     name="medssl",
     help="Self-supervised learning for medical images: the commands behind the napari widgets.",
-    epilog="Exit codes: 0 all done, 1 some inputs failed, 2 wrong usage or nothing done.",
+    epilog="Exit codes: 0 all done, 1 some inputs failed or it was stopped, 2 wrong usage or "
+    "nothing done. Example: medssl separate figures/ --out boxes.coco.json",
     add_completion=False,
 )
 
@@ -149,17 +154,28 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UserError as error:
         _console.fail(str(error))
         return _console.NOTHING_DONE
-    except (KeyboardInterrupt, typer.Abort, Cancelled):
-        _console.fail("Stopped.")
-        return _console.INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort, Cancelled) as error:
+        _console.fail(str(error) or _STOPPED)
+        return _console.STOPPED
+    except SystemExit:  # rich leaves so when the reader of its help has gone
+        return _console.ALL_DONE
     except OSError as error:
         if _console.SESSION.debug:
             traceback.print_exc()
-        _console.fail(str(error))
+        what = error.strerror or str(error)
+        _console.fail(f"{what}: {error.filename!r}" if error.filename else what)
         return _console.NOTHING_DONE
-    if code == _console.INTERRUPTED:  # Typer turns Ctrl+C into this code by itself
-        _console.fail("Stopped.")
+    if code == _INTERRUPTED:
+        _console.fail(_STOPPED)
+        return _console.STOPPED
     return code if isinstance(code, int) else _console.ALL_DONE
+
+
+def _open_missing_streams() -> None:
+    """Give the process streams that go nowhere where it was started with closed ones (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (kept)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,13 +186,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments
         The words after `medssl`; by default those of the process.
     """
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A file name need not be valid text; it is printed with escapes, never refused.
             stream.reconfigure(errors="backslashreplace")
     _console.SESSION.quiet = _console.SESSION.debug = False
     try:
-        return _run(arguments)
+        with _console.interrupt_on_terminate():
+            code = _run(arguments)
+        _console.flush_stdout()
+        return code
+    except OSError as error:  # of the last flush alone: `_run` tells all others
+        _console.fail(f"Cannot write to standard output: {error.strerror or error}.")
+        return _console.SOME_FAILED
     except Exception as error:
         if _console.SESSION.debug:
             traceback.print_exc()

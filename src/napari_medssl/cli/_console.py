@@ -2,16 +2,17 @@
 
 Lines are written raw, never through a wrapping console: a file name of 300 characters stays
 whole, so that it can be copied. Exit codes: 0 all done, 1 some inputs failed and the others are
-written, 2 wrong usage or nothing done, 130 interrupted.
+written, or the work was stopped, 2 wrong usage or nothing done.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -22,8 +23,8 @@ from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore
 
 ALL_DONE = 0
 SOME_FAILED = 1
+STOPPED = 1
 NOTHING_DONE = 2
-INTERRUPTED = 130
 
 
 @dataclass
@@ -48,9 +49,47 @@ def escape_name(name: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 box", "2 boxes", "0 figures"."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{count} {noun}{ending}"
+
+
 def say(text: str) -> None:
-    """Print a result on stdout."""
-    sys.stdout.write(text + "\n")
+    """Print a result on stdout; a reader that has gone (`| head -1`) is no fault."""
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        forget_stdout()
+
+
+def say_table(table: Any) -> None:
+    """Print a rich table on stdout, in a pipe so wide that nothing is cut."""
+    from rich.console import Console
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=160)
+    with console.capture() as written:
+        console.print(table)
+    say(written.get().rstrip("\n"))
+
+
+def forget_stdout() -> None:
+    """Send what is still printed on stdout nowhere: its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def flush_stdout() -> None:
+    """Write out what was printed; raise `OSError` if it cannot be, unless its reader has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
+    except OSError:
+        forget_stdout()  # or Python would try again at its end, and fail with a traceback
+        raise
 
 
 def say_json(value: Any) -> None:
@@ -86,10 +125,21 @@ def finish(done: int, failures: Sequence[tuple[str, str]] = ()) -> NoReturn:
 
     `done` counts the inputs whose results are written.
     """
+    _tell_failures(failures)
+    raise typer.Exit(exit_code(done, len(failures)))
+
+
+def finish_stopped(line: str, failures: Sequence[tuple[str, str]] = ()) -> NoReturn:
+    """Print what failed, then the line that says how far a stopped verb came; leave with 1."""
+    _tell_failures(failures)
+    fail(line)
+    raise typer.Exit(STOPPED)
+
+
+def _tell_failures(failures: Sequence[tuple[str, str]]) -> None:
     for name, reason in failures:
         named = escape_name(name) in reason or name in reason
         fail(reason if named else f"{escape_name(name)}: {reason}")
-    raise typer.Exit(exit_code(done, len(failures)))
 
 
 @contextmanager
@@ -133,9 +183,9 @@ def progress_bar(title: str) -> Iterator[OnProgress]:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[ShouldStop]:
-    """Give a `should_stop` that turns true at the first Ctrl+C; the second one interrupts at once.
+    """Give a `should_stop` that turns true at the first Ctrl+C or SIGTERM.
 
-    Long verbs use it to leave their output in order.
+    Long verbs use it to leave their output in order. The second signal interrupts at once.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -146,10 +196,35 @@ def stop_on_interrupt() -> Iterator[ShouldStop]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        note("Stopping at the next step; press Ctrl+C again to stop at once.")
+        if sys.stderr.isatty() and not SESSION.quiet:
+            # not through sys.stderr: the signal may have come in the middle of a write to it
+            os.write(2, b"Stopping at the next step; press Ctrl+C again to stop at once.\n")
 
-    before = signal.signal(signal.SIGINT, ask)
-    try:
+    with _answer_signals(ask):
         yield asked.is_set
+
+
+@contextmanager
+def interrupt_on_terminate() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl+C does: end the command in order, with a line."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _answer_signals(interrupt, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _answer_signals(answer: Callable[[int, Any], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Answer signals (by default SIGINT and SIGTERM) in this block with `answer`."""
+    chosen = numbers or (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, answer) for number in chosen}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, former in before.items():
+            signal.signal(number, signal.SIG_DFL if former is None else former)

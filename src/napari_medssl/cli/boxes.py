@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.cli import _console
+from napari_medssl.cli._places import check_data_stays, check_output
 
 _MOST_NOTES = 20
+_STOPPED = "Stopped while reading; nothing is written. Run the same command again."
 
 
 class Format(StrEnum):
@@ -26,6 +29,13 @@ def register(app: typer.Typer) -> None:
     app.command("boxes", epilog="Example: medssl boxes labels/ --to coco --out boxes.coco.json")(
         boxes
     )
+
+
+def _check_score(score: float | None) -> float | None:
+    """Refuse what is no score; Typer's own check of a range takes NaN or tells it wrongly."""
+    if score is not None and not 0 <= score <= 1:
+        raise typer.BadParameter(f"'{score:g}' is out of range: due is 0 to 1.")
+    return score
 
 
 def boxes(
@@ -60,8 +70,8 @@ def boxes(
     score: Annotated[
         float | None,
         typer.Option(
-            min=0,
-            max=1,
+            callback=_check_score,
+            metavar="<float> 0 to 1",
             help="Of a project, least score of boxes that nobody has checked; by default the one "
             "at which its model finds panels.",
             show_default=False,
@@ -76,11 +86,19 @@ def boxes(
     from napari_medssl.io.annotations import read_boxes, write_boxes
     from napari_medssl.state.project import SUFFIX
 
+    check_output(out, "--out", [source])
+    check_data_stays(out, "--out", source)
     if source.suffix == SUFFIX and source.is_dir():
         _export_project(source, to.value, out, accepted=accepted, score=score)
         return
-    found = read_boxes(source, images=images)
-    lost = write_boxes(found.images, out, to.value, header=found.header)
+    try:
+        found = read_boxes(source, images=images)
+    except KeyboardInterrupt:
+        raise Cancelled(_STOPPED) from None
+    with _console.stop_on_interrupt() as should_stop:  # what is being written is written whole
+        if should_stop():
+            raise Cancelled(_STOPPED)
+        lost = write_boxes(found.images, out, to.value, header=found.header)
     broken = set(found.failures)
     _tell([line for line in found.skipped if line not in broken])
     _tell(list(found.notes))
@@ -88,7 +106,7 @@ def boxes(
     for line in found.failures:
         _console.fail(line)
     count = sum(len(image.boxes) for image in found.images)
-    _console.say(f"{count} boxes of {len(found.images)} images written to {out}")
+    _say_written(count, len(found.images), out)
     raise typer.Exit(_console.exit_code(len(found.images), len(found.failures)))
 
 
@@ -106,9 +124,18 @@ def _export_project(
         if score is None:
             score = load_card(project.model or DEFAULT_MODEL).default_score
         figures = to_export(project, states, score)
-    _tell(list(export_boxes(figures, out, to)))
+    with _console.stop_on_interrupt():  # what is being written is written whole
+        lost = export_boxes(figures, out, to)
+    _tell(list(lost))
     count = sum(len(figure.boxes) for figure in figures)
-    _console.say(f"{count} boxes of {len(figures)} images written to {out}")
+    _say_written(count, len(figures), out)
+
+
+def _say_written(boxes: int, images: int, out: Path) -> None:
+    _console.say(
+        f"{_console.counted(boxes, 'box')} of {_console.counted(images, 'image')} written to "
+        f"{_console.escape_name(str(out))}"
+    )
 
 
 def _tell(lines: list[str]) -> None:

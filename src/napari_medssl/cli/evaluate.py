@@ -10,6 +10,7 @@ import typer
 from napari_medssl.backend import evaluate_figures as work
 from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_data_stays, check_output
 
 _HEADS = ("figures", "boxes", "P@.5", "R@.5", "F1@.5", "F1@.75", "AP50", "AP50:95")
 _MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
@@ -17,7 +18,11 @@ _MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
 
 def register(app: typer.Typer) -> None:
     """Add `evaluate` with its sub-verbs to the command line."""
-    verbs = new_app(name="evaluate", help="Score a method on data whose truth is known.")
+    verbs = new_app(
+        name="evaluate",
+        help="Score a method on data whose truth is known.",
+        epilog="Example: medssl evaluate figures --data figures",
+    )
     verbs.command(
         "figures", epilog="Example: medssl evaluate figures --data figures --out report.json"
     )(evaluate_figures)
@@ -35,21 +40,24 @@ def evaluate_figures(
 
     F1 is scored on the boxes that `medssl separate` writes, AP on all boxes above score 0.01.
     """
-    from napari_medssl.io.files import write_whole
+    from napari_medssl.io.files import check_writable, write_whole
 
+    if out is not None:
+        check_output(out, "--out", [config.data / "annotations.json"])
+        check_data_stays(out, "--out", config.data / "images")
+        check_writable(out)
     with (
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Separating") as on_progress,
     ):
         report = work.evaluate_figures(config, on_progress=on_progress, should_stop=should_stop)
+        if out is not None:  # in here, where Ctrl+C does not cut it off
+            write_whole(out, report.to_json())
     _print_report(report)
-    if out is not None:
-        write_whole(out, report.to_json())
     _console.finish(len(report.figures), report.failures)
 
 
 def _print_report(report: work.FiguresReport) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"Figure separation: {report.model}", title_justify="left")
@@ -62,13 +70,11 @@ def _print_report(report: work.FiguresReport) -> None:
             table.add_section()
             kind = group.kind
         table.add_row(*_cells(group))
-    # a pipe has no width: the widest table is written then, so that nothing is cut
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    console.print(table)
+    _console.say_table(table)
+    figures = _console.counted(len(report.figures), "figure")
     _console.say(
         f"Time per figure: median {report.seconds_median * 1000:.0f} ms, "
-        f"95th percentile {report.seconds_p95 * 1000:.0f} ms, {len(report.figures)} figures."
+        f"95th percentile {report.seconds_p95 * 1000:.0f} ms, {figures}."
     )
 
 

@@ -10,6 +10,7 @@ import typer
 from napari_medssl.backend import harvest as work
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_output
 
 
 def register(app: typer.Typer) -> None:
@@ -33,17 +34,23 @@ def harvest(
 
     Stopped or killed, the same command goes on where it was.
     """
+    check_output(out, "--out")
     with (
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Harvesting") as on_progress,
     ):
         report = work.harvest(inputs, out, config, on_progress=on_progress, should_stop=should_stop)
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.by_kind.items()))
+    if not report.figures:
+        _console.finish(0, report.failures)
+    counted = _console.counted
+    kinds = ", ".join(counted(count, kind) for kind, count in sorted(report.by_kind.items()))
     _console.say(
-        f"{report.kept} panels kept ({kinds or 'none'}) from {report.figures} figures; left out: "
-        f"{report.duplicates} duplicates, {report.too_small} too small, "
+        f"{counted(report.kept, 'panel')} kept ({kinds or 'none'}) from "
+        f"{counted(report.figures, 'figure')}; left out: "
+        f"{counted(report.duplicates, 'duplicate')}, {report.too_small} too small, "
         f"{report.other_kind} of the other kind."
     )
     if report.resumed:
-        _console.note(f"{report.resumed} figures were finished by an earlier run.")
+        verb = "was" if report.resumed == 1 else "were"
+        _console.note(f"{counted(report.resumed, 'figure')} {verb} finished by an earlier run.")
     _console.finish(report.figures, report.failures)

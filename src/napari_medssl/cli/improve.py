@@ -11,6 +11,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.improve_config import ImproveConfig
 from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_data_stays, check_output
 
 if TYPE_CHECKING:
     from napari_medssl.backend.improve_check import ImproveReport
@@ -20,7 +21,11 @@ _Project = Annotated[Path, typer.Option(help="Project folder, NAME.medssl.", met
 
 def register(app: typer.Typer) -> None:
     """Add `improve` with its sub-verbs to the command line."""
-    verbs = new_app(name="improve", help="Learn from corrected figures; go back to a former model.")
+    verbs = new_app(
+        name="improve",
+        help="Learn from corrected figures; go back to a former model.",
+        epilog="Example: medssl improve figures --project figures.medssl",
+    )
     verbs.command(
         "figures", epilog="Example: medssl improve figures --project figures.medssl --use"
     )(improve_figures)
@@ -50,11 +55,15 @@ def improve_figures(
     from napari_medssl.backend.improve import improve
     from napari_medssl.backend.improve_config import check_improvable
     from napari_medssl.backend.training import run_in_child
-    from napari_medssl.io.files import write_whole
+    from napari_medssl.io.files import check_writable, write_whole
 
     if use and not (config.project / "project.json").is_file():
         raise UserError(f"--use is for projects, and {str(config.project)!r} is none.")
     check_improvable(config)
+    if report is not None:
+        check_output(report, "--report", [config.project / "annotations.json"])
+        check_data_stays(report, "--report", config.project / "images")
+        check_writable(report)
     with (
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Improving") as on_progress,
@@ -101,7 +110,6 @@ def _use(folder: Path, model: str) -> None:
 
 
 def _print_report(report: ImproveReport) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{report.start} before, {report.model} after", title_justify="left")
@@ -113,9 +121,7 @@ def _print_report(report: ImproveReport) -> None:
         scores = (row.before_50, row.after_50, row.before_75, row.after_75)
         cells = [f"{score:.3f}" for score in scores]
         table.add_row(name, str(row.figures), str(row.boxes), *cells)
-    console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    console.print(table)
+    _console.say_table(table)
     for number, names in enumerate(report.held_out, start=1):
         shown = ", ".join(_console.escape_name(name) for name in names)
         _console.say(f"Held out in check {number}: {shown}")

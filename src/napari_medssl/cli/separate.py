@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import typer
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.figures import SeparateConfig
 from napari_medssl.backend.separate_files import SeparateReport, separate_files
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_output
 from napari_medssl.io.boxes import ImageBoxes
-from napari_medssl.io.images import ImageRef
+from napari_medssl.io.images import ImageRef, scan_images
 
 if TYPE_CHECKING:
     from napari_medssl.state.project import Project
@@ -56,22 +59,27 @@ def separate(
     """Find the panels of compound figures and write a box for each, with its score.
 
     A picture that cannot be read is reported on stderr and the rest goes on. In a project, figures
-    that have boxes or a state already stay as they are.
+    that have boxes or a state already stay as they are. Ctrl+C writes what is finished.
     """
-    from napari_medssl.io.annotations import write_boxes
+    from napari_medssl.io.annotations import prepare_place, write_boxes
     from napari_medssl.io.crops import save_crops
-    from napari_medssl.io.files import check_writable, make_folder
     from napari_medssl.state import project as projects
 
-    project = projects.Project.open_or_create(out) if out.suffix == projects.SUFFIX else None
-
-    if project is None and (format == "coco" or out.suffix.lower() == ".xml"):
-        make_folder(out.parent)
-        check_writable(out)
-    elif project is None:
-        make_folder(out)
+    is_project = out.suffix == projects.SUFFIX
+    form = None if is_project else format
+    _check_places(inputs, out, crops, form)
+    listing = scan_images(inputs, recursive=recursive)
+    if form is not None:
+        check_output(out, "--out", {ref.path for ref in listing.refs})
+    if not listing.refs:
+        if not listing.failures:
+            _console.fail(f"No picture in {', '.join(repr(str(p)) for p in inputs)}.")
+        _console.finish(0, listing.failures)
+    if form is not None:
+        prepare_place(out, form, len(listing.refs))
     if crops is not None:
-        make_folder(crops)
+        prepare_place(crops, "yolo", len(listing.refs))
+    project = projects.Project.open_or_create(out) if is_project else None
     taken: set[str] = set()
 
     def save(ref: ImageRef, image: np.ndarray, found: ImageBoxes) -> None:
@@ -86,26 +94,56 @@ def separate(
         _console.progress_bar("Separating") as on_progress,
     ):
         report = separate_files(
-            inputs,
+            listing,
             config,
-            recursive=recursive,
             on_figure=save,
             on_progress=on_progress,
             should_stop=should_stop,
         )
+        if report.results and form is not None:  # in here, where Ctrl+C does not cut it off
+            for line in write_boxes(report.results, out, form):
+                _console.warn(line)
+    if report.left:
+        _console.finish_stopped(_stop_line(report, len(listing.refs), out), report.failures)
     if report.results:
-        for line in write_boxes(report.results, out, format) if project is None else ():
-            _console.warn(line)
         _console.note(_summary(report, out))
-    elif not report.failures:
-        _console.fail(f"No picture in {', '.join(repr(str(p)) for p in inputs)}.")
     _console.finish(len(report.results), report.failures)
+
+
+def _check_places(inputs: Sequence[Path], out: Path, crops: Path | None, form: str | None) -> None:
+    """Refuse outputs that lie on inputs or on each other; `form` is None for a project."""
+    if form is not None:
+        # Label files may lie beside their pictures, as sets of YOLO and Pascal VOC have them.
+        is_folder = form == "yolo" or (form == "voc" and out.suffix.lower() != ".xml")
+        check_output(out, "--out", [] if is_folder and out.is_dir() else inputs)
+    if crops is None:
+        return
+    check_output(crops, "--crops", inputs)
+    if crops.resolve() == out.resolve():
+        raise UserError(f"--crops and --out are both {str(out)!r}. Name two places.")
+
+
+def _stop_line(report: SeparateReport, total: int, out: Path) -> str:
+    again = "Run the same command again for all of them."
+    if not report.results:
+        return f"Stopped after {total - report.left} of {total} figures; no box is written. {again}"
+    return (
+        f"Stopped after {total - report.left} of {total} figures. The result is partial: "
+        f"{_summary(report, out)}. {again}"
+    )
 
 
 def _propose(project: Project, ref: ImageRef, found: ImageBoxes) -> None:
     """Put boxes into a project, letters in reading order; never over what is there."""
     from napari_medssl.state.layout_edit import letters_in_order
 
+    try:
+        str(ref.path).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{_console.escape_name(str(ref.path))}: a project holds no file whose name is not "
+            "valid text. Rename it."
+        ) from None
     (key,) = project.add_images([(ref.path, ref.page)])
     if project.has_work_in(key):
         return
@@ -129,6 +167,6 @@ def _summary(report: SeparateReport, out: Path) -> str:
     panels = sum(len(image.boxes) for image in report.results)
     figures = len(report.results)
     return (
-        f"{panels} panel{'' if panels == 1 else 's'} in "
-        f"{figures} figure{'' if figures == 1 else 's'}, written to {out}"
+        f"{_console.counted(panels, 'panel')} in {_console.counted(figures, 'figure')}, "
+        f"written to {_console.escape_name(str(out))}"
     )

@@ -11,7 +11,11 @@ from napari_medssl.cli._options import with_config
 
 def register(app: typer.Typer) -> None:
     """Add `train` with its sub-verbs to the command line."""
-    verbs = new_app(name="train", help="Train a model.")
+    verbs = new_app(
+        name="train",
+        help="Train a model.",
+        epilog="Example: medssl train figures --pool images --out mine.safetensors",
+    )
     verbs.callback()(_group)
     verbs.command(
         "figures", epilog="Example: medssl train figures --pool images --out mine.safetensors"
@@ -32,6 +36,7 @@ def train_figures(config: TrainFiguresConfig) -> None:
     from napari_medssl.backend import train_figures as work
     from napari_medssl.backend.training import run_in_child
 
+    work.check_trainable(config)
     with (
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Training") as on_progress,

@@ -23,11 +23,12 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.coco_writer import write_coco
 from napari_medssl.io.annotations.detect import read_file, read_folder
 from napari_medssl.io.annotations.report import BoxFile
-from napari_medssl.io.annotations.voc import write_voc
+from napari_medssl.io.annotations.voc import check_single, write_voc
 from napari_medssl.io.annotations.yolo_writer import write_yolo
 from napari_medssl.io.boxes import ImageBoxes
+from napari_medssl.io.files import check_writable, make_folder
 
-__all__ = ["FORMATS", "BoxFile", "read_boxes", "write_boxes"]
+__all__ = ["FORMATS", "BoxFile", "prepare_place", "read_boxes", "write_boxes"]
 
 FORMATS = ("coco", "yolo", "voc")
 """Formats that `write_boxes` writes; `read_boxes` reads labelme too."""
@@ -50,6 +51,28 @@ def read_boxes(
     if place.is_dir():
         return read_folder(place, pictures)
     return read_file(place, pictures)
+
+
+def prepare_place(path: str | os.PathLike[str], format: str, count: int) -> None:  # noqa: A002
+    """Make the folders for `count` images in a format and see that they can be written to.
+
+    To be called before hours of work whose boxes go there.
+
+    Raises
+    ------
+    UserError
+        If `path` cannot take them, by its kind (file or folder) or by its permissions.
+    """
+    place = Path(path)
+    is_xml = format == "voc" and place.suffix.lower() == ".xml"
+    if is_xml:
+        check_single(count, place)
+    if is_xml or format == "coco":
+        make_folder(place.parent)
+        check_writable(place)
+    else:
+        make_folder(place)
+        check_writable(place / "images.csv")
 
 
 def write_boxes(

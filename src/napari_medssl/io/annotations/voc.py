@@ -32,7 +32,7 @@ from napari_medssl.io.annotations.shapes import (
     make_box,
 )
 from napari_medssl.io.boxes import Box, ImageBoxes
-from napari_medssl.io.files import make_folder, write_whole
+from napari_medssl.io.files import make_folder, write_all_whole, write_whole
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -81,20 +81,25 @@ def write_voc(images: Sequence[ImageBoxes], path: Path) -> tuple[str, ...]:
     """
     lost: list[str] = []
     if path.suffix.lower() == ".xml":
-        if len(images) != 1:
-            raise UserError(
-                f"Cannot write {len(images)} images to {str(path)!r}: Pascal VOC holds one image "
-                "in a file. Give a folder."
-            )
+        check_single(len(images), path)
         make_folder(path.parent)
         write_whole(path, _document(images[0], lost))
         return tuple(lost)
     stems = names.unique_stems([image.file_name for image in images])
     texts = [_document(image, lost) for image in images]
     make_folder(path)
-    for stem, text in zip(stems, texts, strict=True):
-        write_whole(path / f"{stem}.xml", text)
+    files = {path / f"{s}.xml": t.encode() for s, t in zip(stems, texts, strict=True)}
+    write_all_whole(files)
     return tuple(lost)
+
+
+def check_single(count: int, path: Path) -> None:
+    """Raise `UserError` unless it is one image that is to go into the one file `path`."""
+    if count != 1:
+        raise UserError(
+            f"Cannot write {count} images to {str(path)!r}: Pascal VOC holds one image "
+            "in a file. Give a folder."
+        )
 
 
 def _read_object(entry: Element, what: str, first: float, report: Report) -> Box | None:

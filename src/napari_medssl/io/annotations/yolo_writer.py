@@ -18,7 +18,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.names import unique_stems
 from napari_medssl.io.annotations.yolo import INDEX, class_numbers
 from napari_medssl.io.boxes import Box, ImageBoxes
-from napari_medssl.io.files import make_folder, write_whole
+from napari_medssl.io.files import make_folder, write_all_whole
 
 
 def write_yolo(images: Sequence[ImageBoxes], path: Path) -> tuple[str, ...]:
@@ -38,13 +38,15 @@ def write_yolo(images: Sequence[ImageBoxes], path: Path) -> tuple[str, ...]:
     make_folder(path / "labels")
     numbers = class_numbers(listed)
     stems = unique_stems([image.file_name for image in listed])
+    files: dict[Path, bytes] = {}
     for stem, image in zip(stems, listed, strict=True):
         rows = [_line(numbers[box.category], box, image) for box in image.boxes]
-        write_whole(path / "labels" / f"{stem}.txt", "".join(rows))
+        files[path / "labels" / f"{stem}.txt"] = "".join(rows).encode()
     flat = [" ".join(_encodable(name).split()) or "panel" for name in numbers]
-    write_whole(path / "classes.txt", "".join(f"{name}\n" for name in flat))
-    write_whole(path / "data.yaml", _yaml([_encodable(name) for name in numbers]))
-    write_whole(path / INDEX, _index(stems, listed))
+    files[path / "classes.txt"] = "".join(f"{name}\n" for name in flat).encode()
+    files[path / "data.yaml"] = _yaml([_encodable(name) for name in numbers]).encode()
+    files[path / INDEX] = _index(stems, listed).encode()
+    write_all_whole(files)
     labels = sum(bool(box.label) for image in listed for box in image.boxes)
     return (f"YOLO has no place for panel letters: {labels} left out",) if labels else ()
 
