@@ -93,8 +93,20 @@ def test_every_python_name_of_the_manifest_resolves():
 
 
 def test_every_command_of_the_manifest_belongs_to_something():
-    """A command without a contribution would be a palette entry that does nothing."""
+    """A command without a contribution would be a palette entry that does nothing.
+
+    Actions are the exception: what a person can do in a widget. Each is in the table of its widget,
+    from which its keys come too.
+    """
+    from napari_medssl.widgets.separation import commands, palette
+
     contributions = manifest().contributions
+    actions = {
+        command.id
+        for command in contributions.commands
+        if command.python_name.partition(":")[0] == palette.__name__
+    }
+    assert actions == {f"napari-medssl.{name}" for name in commands.COMMANDS}
     used = {
         item.command
         for kind in ("readers", "writers", "sample_data", "widgets")
@@ -102,7 +114,8 @@ def test_every_command_of_the_manifest_belongs_to_something():
     }
     items = [item for menu in (contributions.menus or {}).values() for item in menu]
     used |= {item.command for item in items if hasattr(item, "command")}
-    assert {command.id for command in contributions.commands} == used
+    assert not used & actions
+    assert {command.id for command in contributions.commands} == used | actions
 
 
 def test_settings_have_titles_and_descriptions():
@@ -151,3 +164,16 @@ def test_only_one_place_connects_to_the_end_of_a_qt_object():
     """A slot of `destroyed` may be cleared before it is called, which crashes: see when_gone."""
     found = {path.name for path in MODULES if ".destroyed.connect(" in path.read_text("utf-8")}
     assert found == {"_lifetime.py"}
+
+
+def test_no_slot_is_a_lambda():
+    """The collector may clear a function that only a signal holds: slots are methods."""
+    found = []
+    for path in (SOURCE / "widgets").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            is_slot = node.func.attr in ("connect", "singleShot")
+            if is_slot and any(isinstance(arg, ast.Lambda) for arg in node.args):
+                found.append(f"{path.name}:{node.lineno}")
+    assert not found

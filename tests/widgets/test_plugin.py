@@ -3,9 +3,12 @@
 import time
 
 import pytest
+from napari.utils.notifications import notification_manager
 from npe2 import PluginManager, PluginManifest
 
 from napari_medssl.__main__ import PLUGIN, SAMPLE, open_window
+from napari_medssl.state import drafts
+from napari_medssl.widgets.separation import palette, project_files
 
 pytestmark = pytest.mark.gui
 
@@ -18,6 +21,14 @@ WIDGETS = [widget.display_name for widget in CONTRIBUTIONS.widgets or ()]
 def viewer(make_napari_viewer_proxy):
     PluginManager.instance().discover()
     return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def viewer_of_drafts(make_napari_viewer, monkeypatch, tmp_path):
+    monkeypatch.setattr(project_files, "drafts_folder", lambda: tmp_path)
+    monkeypatch.setattr(drafts, "drafts_folder", lambda: tmp_path)
+    PluginManager.instance().discover()
+    return make_napari_viewer()
 
 
 @pytest.mark.parametrize("key", SAMPLES)
@@ -49,3 +60,14 @@ def test_the_start_command_shows_the_whole_sample_beside_the_widget(make_napari_
     shown = [length * viewer.scene.camera.zoom for length in layer.data.shape[:2]]
     assert shown[0] <= height
     assert shown[1] <= width
+
+
+def test_a_command_of_the_palette_opens_the_widget(viewer_of_drafts):
+    viewer = viewer_of_drafts
+    palette.run("undo")
+    widget = palette.find_widget(viewer)
+    assert "No figure is open" in widget.error.text()
+    assert palette.find_widget(viewer) is widget
+    widget.shut_down()
+    palette.run("undo")
+    assert "was closed" in notification_manager.records[-1].message

@@ -28,6 +28,9 @@ from napari_medssl.backend.config import FieldSpec, check_value, describe, from_
 
 C = TypeVar("C")
 _MOST = 2**31 - 1
+# A signal without arguments, told by the editors themselves: a function between the two could be
+# cleared by the collector while they still live.
+_Changed = Any
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class ConfigForm(QWidget, Generic[C]):
             layout.addWidget(_collapsed("Advanced", advanced))
 
     def _add_row(self, spec: FieldSpec, rows: QFormLayout) -> None:
-        field = _make_field(spec, self.changed.emit)
+        field = _make_field(spec, self.changed)
         self._fields[spec.name] = field
         label = QLabel(spec.title)
         for widget in (label, field.editor):
@@ -123,7 +126,7 @@ def _collapsed(title: str, rows: QFormLayout) -> QWidget:
     return section
 
 
-def _make_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _make_field(spec: FieldSpec, changed: _Changed) -> _Field:
     if spec.is_list:
         return _list_field(spec, changed)
     make = {
@@ -140,13 +143,13 @@ def _make_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
     return field
 
 
-def _flag_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _flag_field(spec: FieldSpec, changed: _Changed) -> _Field:
     box = QCheckBox()
-    box.toggled.connect(lambda _: changed())
+    box.toggled.connect(changed)
     return _Field(spec, box, box.isChecked, lambda value: box.setChecked(bool(value)))
 
 
-def _number_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _number_field(spec: FieldSpec, changed: _Changed) -> _Field:
     spin: Any
     if spec.kind == "int":
         spin = QSpinBox()
@@ -164,11 +167,11 @@ def _number_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
         )
     if spec.unit:
         spin.setSuffix(f" {spec.unit}")
-    spin.valueChanged.connect(lambda _: changed())
+    spin.valueChanged.connect(changed)
     return _Field(spec, spin, spin.value, lambda value: spin.setValue(value))
 
 
-def _optional_field(field: _Field, changed: Callable[[], None]) -> _Field:
+def _optional_field(field: _Field, changed: _Changed) -> _Field:
     """Return a number with a check box before it: unchecked means None, "choose for me"."""
     box = QCheckBox()
     box.setToolTip("Set by hand; unchecked, it is chosen automatically")
@@ -180,7 +183,7 @@ def _optional_field(field: _Field, changed: Callable[[], None]) -> _Field:
     field.editor.setToolTip(field.spec.help)
     field.editor.setEnabled(False)
     box.toggled.connect(field.editor.setEnabled)
-    box.toggled.connect(lambda _: changed())
+    box.toggled.connect(changed)
 
     def write(value: Any) -> None:
         box.setChecked(value is not None)
@@ -190,18 +193,18 @@ def _optional_field(field: _Field, changed: Callable[[], None]) -> _Field:
     return _Field(field.spec, holder, lambda: field.read() if box.isChecked() else None, write)
 
 
-def _choice_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _choice_field(spec: FieldSpec, changed: _Changed) -> _Field:
     box = QComboBox()
     box.addItems([*([""] if spec.is_optional else []), *spec.choices])
-    box.currentIndexChanged.connect(lambda _: changed())
+    box.currentIndexChanged.connect(changed)
     return _Field(
         spec, box, lambda: box.currentText() or None, lambda value: box.setCurrentText(value or "")
     )
 
 
-def _text_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _text_field(spec: FieldSpec, changed: _Changed) -> _Field:
     line = QLineEdit()
-    line.textChanged.connect(lambda _: changed())
+    line.textChanged.connect(changed)
 
     def read() -> str | None:
         return None if spec.is_optional and not line.text() else line.text()
@@ -209,38 +212,46 @@ def _text_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
     return _Field(spec, line, read, lambda value: line.setText(value or ""))
 
 
-def _path_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
-    line, button = QLineEdit(), QToolButton()
-    button.setText("…")
-    button.setToolTip("Choose a folder")
-    holder = QWidget()
-    row = QHBoxLayout(holder)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.addWidget(line, 1)
-    row.addWidget(button)
-    line.textChanged.connect(lambda _: changed())
+class _PathEditor(QWidget):
+    """A line for a path, and a button that asks for a folder."""
 
-    def choose() -> None:
-        chosen = QFileDialog.getExistingDirectory(holder, spec.title.capitalize(), line.text())
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self.line, button = QLineEdit(), QToolButton()
+        button.setText("…")
+        button.setToolTip("Choose a folder")
+        button.clicked.connect(self._choose)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.line, 1)
+        row.addWidget(button)
+
+    def _choose(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self._title, self.line.text())
         if chosen:
-            line.setText(chosen)
+            self.line.setText(chosen)
 
-    button.clicked.connect(choose)
+
+def _path_field(spec: FieldSpec, changed: _Changed) -> _Field:
+    editor = _PathEditor(spec.title.capitalize())
+    line = editor.line
+    line.textChanged.connect(changed)
 
     def read() -> Path | None:
         text = line.text().strip()
         return Path(text) if text or not spec.is_optional else None
 
     return _Field(
-        spec, holder, read, lambda value: line.setText("" if value is None else str(value))
+        spec, editor, read, lambda value: line.setText("" if value is None else str(value))
     )
 
 
-def _list_field(spec: FieldSpec, changed: Callable[[], None]) -> _Field:
+def _list_field(spec: FieldSpec, changed: _Changed) -> _Field:
     """Return a line of items with commas between them."""
     line = QLineEdit()
     line.setPlaceholderText("values with commas between them")
-    line.textChanged.connect(lambda _: changed())
+    line.textChanged.connect(changed)
     kind = {"int": int, "float": float}.get(spec.kind, str)
 
     def read() -> list[Any]:

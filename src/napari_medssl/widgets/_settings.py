@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,4 +62,8 @@ def on_settings_changed(callback: Callable[[Settings], None]) -> None:
     if groups is None:
         return
     for group in (groups.backend, groups.cache, groups.annotation):
-        group.events.connect(lambda *_: callback(read_settings()))
+        group.events.connect(partial(_tell, callback))
+
+
+def _tell(callback: Callable[[Settings], None], *_: object) -> None:
+    callback(read_settings())

@@ -20,13 +20,13 @@ class Shortcut:
     """A key and what it does.
 
     `keys` is written as napari writes it: "Control-Z", "Shift-Tab", "Delete". `group` is the
-    heading in the cheat sheet; `action` takes no argument.
+    heading in the cheat sheet; `action` takes no argument and its result is dropped.
     """
 
     keys: str
     title: str
     group: str
-    action: Callable[[], None]
+    action: Callable[[], object]
 
     def __post_init__(self) -> None:
         if self.keys.isdecimal():
@@ -116,7 +116,7 @@ class ShortcutRegistry:
         return f"<table cellspacing='4'>{''.join(rows)}</table>"
 
 
-def _as_handler(action: Callable[[], None]) -> Callable[[Any], None]:
+def _as_handler(action: Callable[[], object]) -> Callable[[Any], None]:
     def handle(target: Any) -> None:  # napari hands over the layer or viewer
         action()
 

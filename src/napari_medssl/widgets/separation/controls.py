@@ -25,23 +25,41 @@ from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.session import Session
 
 
-def push_button(text: str, tip: str, on_click: Callable[[], None]) -> QPushButton:
-    """Return a button with a tooltip; it never takes the keyboard away from the canvas."""
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.clicked.connect(lambda _checked=False: on_click())
-    return button
+class PushButton(QPushButton):
+    """A button that never takes the keyboard away from the canvas.
+
+    Parameters
+    ----------
+    text, tip
+        Words on it, words when the mouse rests on it.
+    on_click
+        Called without an argument.
+    """
+
+    def __init__(self, text: str, tip: str, on_click: Callable[[], object]) -> None:
+        super().__init__(text)
+        self.setToolTip(tip)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._on_click = on_click
+        self.clicked.connect(self._run)
+
+    def _run(self) -> None:
+        self._on_click()
 
 
-def tool_button(text: str, tip: str, on_click: Callable[[], None]) -> QToolButton:
-    """Return a small button with a tooltip."""
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.clicked.connect(lambda _checked=False: on_click())
-    return button
+class ToolButton(QToolButton):
+    """A small button that never takes the keyboard; its parameters are those of `PushButton`."""
+
+    def __init__(self, text: str, tip: str, on_click: Callable[[], object]) -> None:
+        super().__init__()
+        self.setText(text)
+        self.setToolTip(tip)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._on_click = on_click
+        self.clicked.connect(self._run)
+
+    def _run(self) -> None:
+        self._on_click()
 
 
 def row_of(widgets: Iterable[QWidget]) -> QHBoxLayout:
@@ -77,11 +95,14 @@ class ScoreFilter(QWidget):
         layout = row_of([name, self.slider, self.label])
         layout.setContentsMargins(0, 0, 0, 0)
         self.setLayout(layout)
-        self.slider.valueChanged.connect(lambda value: session.set_threshold(value / 100))
+        self.slider.valueChanged.connect(self._on_slider)
         session.threshold_changed.connect(self._on_threshold)
         session.figure_changed.connect(self._show)
         session.current_changed.connect(self._show)
         self._show()
+
+    def _on_slider(self, value: int) -> None:
+        self._session.set_threshold(value / 100)
 
     def _on_threshold(self, threshold: float) -> None:
         self.slider.setValue(round(100 * threshold))
@@ -104,21 +125,21 @@ class EditControls(QWidget):
         self._actions = actions
         self._store: Any = None
         do = actions.do
-        self.undo = tool_button("↶", "Undo (Ctrl+Z)", partial(do, actions.undo))
-        self.redo = tool_button("↷", "Redo (Ctrl+Shift+Z)", partial(do, actions.redo))
-        self.draw = push_button("Draw", "Draw a box with the mouse (R)", partial(do, actions.draw))
-        self.merge = push_button(
+        self.undo = ToolButton("↶", "Undo (Ctrl+Z)", partial(do, actions.undo))
+        self.redo = ToolButton("↷", "Redo (Ctrl+Shift+Z)", partial(do, actions.redo))
+        self.draw = PushButton("Draw", "Draw a box with the mouse (R)", partial(do, actions.draw))
+        self.merge = PushButton(
             "Merge", "Put one box around the selected ones (M)", partial(do, actions.merge)
         )
-        self.split = push_button(
+        self.split = PushButton(
             "Split",
             "Cut the selected box along its widest gutter (S); C cuts at the mouse",
             partial(do, actions.split_selected),
         )
-        self.delete = push_button(
+        self.delete = PushButton(
             "Delete", "Delete the selected boxes (Del)", partial(do, actions.delete)
         )
-        self.letters = push_button(
+        self.letters = PushButton(
             "a b c",
             "Letter the boxes a, b, c in reading order (L)",
             partial(do, actions.add_letters),
@@ -130,12 +151,12 @@ class EditControls(QWidget):
             "whole figure, with a grid (G)"
         )
         self.grid.setMaximumWidth(60)
-        self.grid.returnPressed.connect(self._lay_grid)
+        self.grid.returnPressed.connect(self.lay_grid)
         self.gap = QSpinBox()
         self.gap.setRange(0, 500)
         self.gap.setSuffix(" px")
         self.gap.setToolTip("Gap between the boxes of a grid")
-        self.lay = push_button("Lay grid", "Fill with a grid of boxes (G)", self._lay_grid)
+        self.lay = PushButton("Lay grid", "Fill with a grid of boxes (G)", self.lay_grid)
         self.snap = QCheckBox("Snap")
         self.snap.setChecked(session.is_snapping)
         self.snap.setToolTip(
@@ -154,9 +175,10 @@ class EditControls(QWidget):
         session.selection.changed.connect(self._on_selection)
         self._on_current()
 
-    def _lay_grid(self) -> None:
+    def lay_grid(self) -> None:
+        """Lay the grid that is typed in the field."""
         text, gap = self.grid.text(), self.gap.value()
-        self._actions.do(lambda: self._actions.lay_grid(text, gap))
+        self._actions.do(partial(self._actions.lay_grid, text, gap))
 
     def _on_snap(self, is_on: bool) -> None:
         self._session.is_snapping = is_on
@@ -199,16 +221,16 @@ class ReviewControls(QWidget):
     def __init__(self, commands: Any, session: Session, parent: Any = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.reject = push_button(
+        self.reject = PushButton(
             "Reject", "Not a figure to use; go to the next (X)", commands.reject
         )
-        self.unsure = push_button(
+        self.unsure = PushButton(
             "Unsure", "Come back to it later; go to the next (U)", commands.unsure
         )
-        self.next = push_button(
+        self.next = PushButton(
             "Skip", "Go to the next unchecked figure, the most useful look first (N)", commands.next
         )
-        self.accept = push_button(
+        self.accept = PushButton(
             "Accept and next", "The boxes shown are right; go to the next (Enter)", commands.accept
         )
         self.accept.setStyleSheet(

@@ -10,7 +10,7 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_medssl.widgets.separation.controls import row_of, tool_button
+from napari_medssl.widgets.separation.controls import ToolButton, row_of
 
 _TITLE = "Detector and learning"
 SHIPPED = "simcfs-figures"
@@ -38,14 +38,14 @@ class DetectorPanel(QCollapsible):
         self.models.setMinimumContentsLength(14)
         self.models.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.models.addItem(SHIPPED, SHIPPED)
-        self.models.activated.connect(lambda _: self.chosen.emit(self.models.currentData()))
+        self.models.activated.connect(self._on_activated)
         name = QLabel("Model")
         name.setToolTip(_TIP)
         inside = QWidget()
         self.room = QVBoxLayout(inside)
         self.room.setContentsMargins(0, 0, 0, 0)
         row = row_of(
-            [name, self.models, tool_button("File ...", "Use a .safetensors file", self.ask_file)]
+            [name, self.models, ToolButton("File ...", "Use a .safetensors file", self.ask_file)]
         )
         row.setStretch(1, 1)
         self.room.addLayout(row)
@@ -66,6 +66,9 @@ class DetectorPanel(QCollapsible):
         self._show_arrow(is_open)
         if is_open:
             self.list_models()
+
+    def _on_activated(self, _index: int) -> None:
+        self.chosen.emit(self.models.currentData())
 
     def list_models(self) -> None:
         """Show the models that are registered now, and the file in use if one is."""

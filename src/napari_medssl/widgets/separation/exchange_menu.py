@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, error_text
@@ -22,11 +23,23 @@ _AT_A_TIME = 20
 _ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
 
 
-def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> Any:
+class MenuEntry(QAction):
+    """An entry of a menu; `action` is called without an argument."""
+
+    def __init__(self, menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> None:
+        super().__init__(title, menu)
+        self.setToolTip(tip)
+        self._action = action
+        self.triggered.connect(self._run)
+
+    def _run(self) -> None:
+        self._action()
+
+
+def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> MenuEntry:
     """Add an action with a tooltip to a menu and return it."""
-    entry = menu.addAction(title)
-    entry.setToolTip(tip)
-    entry.triggered.connect(lambda _checked=False: action())
+    entry = MenuEntry(menu, title, tip, action)
+    menu.addAction(entry)
     menu.setToolTipsVisible(True)
     return entry
 
@@ -51,7 +64,7 @@ class Exchange(QObject):
         self._parent = parent
         self._background = background
         self.jobs = JobPanel(parent)
-        self.jobs.done.connect(lambda text: self.told.emit(text, False))
+        self.jobs.done.connect(self._on_done)
         self.jobs.failed.connect(self._on_failed)
 
     def fill_menu(self, menu: QMenu) -> None:
@@ -154,6 +167,9 @@ class Exchange(QObject):
             return " ".join([f"{len(figures)} figures written to {path}.", *lost[:1]])
 
         self.jobs.start(work, None, title="Exporting")
+
+    def _on_done(self, text: str) -> None:
+        self.told.emit(text, False)
 
     def _on_failed(self, text: str) -> None:
         self.jobs.show_error("")  # one place for errors is enough

@@ -177,23 +177,25 @@ class FigureList(QWidget):
         for state in ReviewState:
             self.states.addItem(state.value.capitalize(), state)
         self.states.setToolTip("Show only figures in this state")
-        self.states.currentIndexChanged.connect(
-            lambda _: self.filter.set_state(self.states.currentData())
-        )
+        self.states.currentIndexChanged.connect(self._on_state)
         self.order = QComboBox()
         self.order.addItem("Uncertain first", True)
         self.order.addItem("File order", False)
         self.order.setToolTip(
             "Order of the list: first where a look is expected to mend most, or as added"
         )
-        self.order.currentIndexChanged.connect(
-            lambda _: self.model.set_by_benefit(self.order.currentData())
-        )
+        self.order.currentIndexChanged.connect(self._on_order)
         for box in (self.states, self.order):
             box.setMinimumContentsLength(8)
             box.setSizeAdjustPolicy(
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
+
+    def _on_state(self, _index: int) -> None:
+        self.filter.set_state(self.states.currentData())
+
+    def _on_order(self, _index: int) -> None:
+        self.model.set_by_benefit(self.order.currentData())
 
     def selected_keys(self) -> list[str]:
         """Return the keys of the figures marked in the list."""

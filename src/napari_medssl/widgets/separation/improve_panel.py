@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -25,6 +24,7 @@ from napari_medssl.backend.jobs import OnProgress, ShouldStop, error_text
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.separation.controls import PushButton
 from napari_medssl.widgets.separation.detector_panel import SHIPPED
 
 if TYPE_CHECKING:
@@ -86,14 +86,14 @@ class ImprovePanel(QGroupBox):
             signal.connect(self._show)
         session.project_changed.connect(self._on_project)
         self.jobs.done.connect(self._take_report)
-        self.jobs.ended.connect(lambda _: self._show())
+        self.jobs.ended.connect(self._show)
         self._on_project()
 
     def _build(self) -> None:
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.about.setToolTip("What can be learnt from, and the model that finds the panels now")
-        self.improve_button = _button(
+        self.improve_button = PushButton(
             "Improve",
             "Train the detector further on the figures that you accepted, mixed with simulated "
             "ones. Takes minutes and runs in the background; the present model stays as it is.",
@@ -113,12 +113,12 @@ class ImprovePanel(QGroupBox):
         self.advice = QLabel()
         self.advice.setWordWrap(True)
         self.advice.setToolTip("Whether the new model is better, and how that was found out")
-        self.use_button = _button(
+        self.use_button = PushButton(
             "Use the improved model",
             "Find panels in this project with the new model from now on",
             self.use,
         )
-        self.revert_button = _button(
+        self.revert_button = PushButton(
             "Revert", "Find panels with the model used before; none is deleted", self.revert
         )
         choice = QHBoxLayout()
@@ -235,11 +235,3 @@ class ImprovePanel(QGroupBox):
         lost = "".join(f"\n{name}: not used, {reason}" for name, reason in report.skipped)
         self.advice.setText(report.advice)
         self.advice.setToolTip(f"Held out to compare.\n{names}{lost}" if names else lost.strip())
-
-
-def _button(text: str, tip: str, on_click: Callable[[], None]) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    button.clicked.connect(lambda _checked=False: on_click())
-    return button

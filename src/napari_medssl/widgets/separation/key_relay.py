@@ -45,7 +45,7 @@ class KeyRelay(QObject):
         super().__init__(owner)
         self._owner = owner
         self._views = views
-        self._actions: dict[str, Callable[[], None]] = {}
+        self._actions: dict[str, Callable[[], object]] = {}
         for shortcut in keys:
             parts = [_QT_NAMES.get(part, part) for part in shortcut.keys.split("-")]
             if parts[-1] not in _OF_LISTS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -338,7 +339,10 @@ class BoxLayer:
         if self.layer.mode not in _MODES:
             wanted = "add_rectangle" if self.layer.mode.startswith("add_") else "select"
             self._viewer.status = "Panels are upright rectangles: other tools are switched off."
-            QTimer.singleShot(0, lambda: setattr(self.layer, "mode", wanted))
+            QTimer.singleShot(0, partial(self._set_mode, wanted))
+
+    def _set_mode(self, mode: str) -> None:
+        self.layer.mode = mode
 
     @contextmanager
     def _ours(self) -> Iterator[None]:

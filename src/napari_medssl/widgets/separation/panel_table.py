@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QItemSelectionModel, Qt, QTimer
@@ -83,7 +84,7 @@ class PanelTable(QTableWidget):
     def _on_item(self, item: QTableWidgetItem) -> None:
         if not self._is_filling and item.column() == 0 and item.row() < len(self._keys):
             key, text = self._keys[item.row()], item.text()
-            self._actions.do(lambda: self._actions.set_letter(key, text))
+            self._actions.do(partial(self._actions.set_letter, key, text))
 
     def _on_rows(self) -> None:
         if not self._is_filling:

@@ -20,22 +20,23 @@ from napari_medssl._errors import UserError
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
-from napari_medssl.widgets._shortcuts import CheatSheet, Shortcut, ShortcutRegistry
+from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.background import Background
-from napari_medssl.widgets.separation.box_keys import register_box_keys
 from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
+from napari_medssl.widgets.separation.commands import register_keys
 from napari_medssl.widgets.separation.controls import (
     EditControls,
+    PushButton,
     ReviewControls,
     ScoreFilter,
-    push_button,
+    ToolButton,
     row_of,
-    tool_button,
 )
 from napari_medssl.widgets.separation.detection import Detection
 from napari_medssl.widgets.separation.detector_panel import DetectorPanel
 from napari_medssl.widgets.separation.display import FigureDisplay
+from napari_medssl.widgets.separation.exchange_menu import add_entry
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.figure_menu import FigureMenu
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
@@ -92,7 +93,7 @@ class SeparationWidget(QWidget):
         self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._locate, self)
         self.keys = ShortcutRegistry()
-        self._register_keys()
+        register_keys(self.keys, self)
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self._may_close)
@@ -109,12 +110,12 @@ class SeparationWidget(QWidget):
         self.score = ScoreFilter(self.session, self)
         self.edits = EditControls(self.session, self.actions_on_boxes, self)
         self.review = ReviewControls(self, self.session, self)
-        self.separate_button = push_button(
+        self.separate_button = PushButton(
             "Separate",
             "Find the panels of this figure anew; with none open, of the selected layer (D)",
             self.separate,
         )
-        self.separate_all_button = push_button(
+        self.separate_all_button = PushButton(
             "Separate all",
             "Find the panels of all figures to do that have no boxes yet",
             self.separate_all,
@@ -174,25 +175,8 @@ class SeparationWidget(QWidget):
         self.title.setToolTip("The project that is open")
         row = row_of([*buttons, self.title])
         row.setStretch(2, 1)
-        row.addWidget(tool_button("?", "Show all keys (F1)", self.show_keys))
+        row.addWidget(ToolButton("?", "Show all keys (F1)", self.show_keys))
         return row
-
-    def _register_keys(self) -> None:
-        for keys, title, action in (
-            ("Enter", "Accept the figure and go to the next", self.accept),
-            ("N", "Next unchecked figure", self.next),
-            ("X", "Reject the figure and go to the next", self.reject),
-            ("U", "Mark the figure as unsure and go to the next", self.unsure),
-            ("PageDown", "Next figure of the list", partial(self.step, 1)),
-            ("PageUp", "Previous figure of the list", partial(self.step, -1)),
-            ("D", "Find the panels of this figure", self.separate),
-            ("F1", "Show these keys", self.show_keys),
-        ):
-            self.keys.add(Shortcut(keys, title, "Figures", action))
-        register_box_keys(self.keys, self.actions_on_boxes)
-        self.keys.add(
-            Shortcut("G", "Type a grid such as 4x3", "Boxes", lambda: self.edits.focus_grid())
-        )
 
     def _connect(self) -> None:
         self.figures.chosen.connect(self.open_figure)
@@ -204,9 +188,9 @@ class SeparationWidget(QWidget):
         self.detector.chosen.connect(self.improve.choose)
         self.improve.model_changed.connect(self._use_model)
         self.menu.told.connect(self._tell)
-        self.jobs.ended.connect(lambda _: self._show_buttons())
+        self.jobs.ended.connect(self._show_buttons)
         self._viewer.layers.selection.events.changed.connect(self._show_buttons)
-        self.actions_on_boxes.refused.connect(self._refuse)
+        self.actions_on_boxes.refused.connect(self.refuse)
         self.session.project_changed.connect(self._on_project)
         self.session.current_changed.connect(self._show_buttons)
         self.session.figures_changed.connect(self._show_buttons)
@@ -231,7 +215,7 @@ class SeparationWidget(QWidget):
 
     def _on_shown(self) -> None:
         layer = self.view.layer
-        self._refuse("")
+        self.refuse("")
         self._gutters.attach(layer)
         self._bind_keys()
         if self._must_separate:
@@ -248,7 +232,7 @@ class SeparationWidget(QWidget):
         self._must_separate = False
         if self.session.current is not None:
             self._bind_keys()
-        self._refuse(reason)
+        self.refuse(reason)
 
     def _on_added(self, keys: tuple[str, ...]) -> None:
         if keys:
@@ -290,12 +274,12 @@ class SeparationWidget(QWidget):
 
     def _decide(self, state: ReviewState) -> None:
         if self.session.current is None:
-            self._refuse("No figure is open. Open one from the list first.")
+            self.refuse("No figure is open. Open one from the list first.")
             return
         if self.display.is_opening:
             return  # meant for the figure that is about to come, which nobody has seen
         if state == ReviewState.DONE and self.session.is_unreadable:
-            self._refuse("This figure cannot be read, so not be accepted. X rejects it, N goes on.")
+            self.refuse("This figure cannot be read, so not be accepted. X rejects it, N goes on.")
             return
         self.session.set_state(state)
         self.next()
@@ -328,11 +312,12 @@ class SeparationWidget(QWidget):
     # -- words -----------------------------------------------------------------------------------
 
     def _tell(self, text: str, is_error: bool) -> None:
-        self._refuse(text if is_error else "")
+        self.refuse(text if is_error else "")
         self._words = "" if is_error else text
         self._show_saved()
 
-    def _refuse(self, text: str) -> None:
+    def refuse(self, text: str) -> None:
+        """Show why something cannot be done; an empty text takes the line away."""
         self.error.setText(text)
         self.error.setVisible(bool(text))
 
@@ -341,7 +326,7 @@ class SeparationWidget(QWidget):
         if project.is_closed:
             return
         if project.save_error is not None:
-            self._refuse(f"Changes cannot be saved: {project.save_error}. They are kept in memory.")
+            self.refuse(f"Changes cannot be saved: {project.save_error}. They are kept in memory.")
             return
         saved = "saved" if project.is_saved else "saving ..."
         kind = "Draft" if self.files.is_draft else "Project"
@@ -378,10 +363,8 @@ class SeparationWidget(QWidget):
         if left:
             menu = self.open_menu.addMenu(f"Drafts ({len(left)})")
             for folder in left[:12]:
-                entry = menu.addAction(folder.stem)
-                entry.triggered.connect(
-                    lambda _checked=False, path=folder: self.files.open_project(path)
-                )
+                open_it = partial(self.files.open_project, folder)
+                add_entry(menu, folder.stem, f"Open the draft {folder}", open_it)
             self._tell(f"{len(left)} draft(s) of earlier work: see Open > Drafts.", False)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
