@@ -33,6 +33,7 @@ _VERBS = (
     "train",
     "evaluate",
     "improve",
+    "slide",
 )
 
 # Typer offers no public name for the base of its usage errors.

@@ -10,7 +10,8 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.slides import ArraySlide, SlideReadError
 from napari_medssl.io.slides.byte_lru import ByteLru
 from napari_medssl.io.slides.level_slide import About, Level, LevelSlide
-from napari_medssl.io.slides.tile_cache import TileCache, grid_size
+from napari_medssl.io.slides.tile_cache import TileCache
+from napari_medssl.io.slides.tile_request import grid_size
 
 
 class CountingSlide(LevelSlide):

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from napari_medssl.io.slides.byte_lru import ByteLru
 from napari_medssl.io.slides.openslide_slide import OpenSlideSlide
 from napari_medssl.io.slides.protocol import Pixels, SlideReadError
 from napari_medssl.io.slides.sameness import is_same
+from napari_medssl.io.slides.thread_files import FilePerThread
 from napari_medssl.io.slides.tiff_layout import TiledPage, is_tiff, read_tiled_pages
 
 logger = logging.getLogger(__name__)
@@ -91,7 +90,7 @@ class JpegTiffSlide(OpenSlideSlide):
             raise
         found = [_page_of(size, pages) for size in self.level_dimensions]
         self._pages = tuple(page for page in found if page is not None)
-        self._files = _FilePerThread(path)
+        self._files = FilePerThread(path)
         self._decoded: ByteLru[tuple[int, int]] = ByteLru(_CACHE_BYTES)
         self._checked: dict[int, bool] = {}
         self._check_lock = threading.Lock()
@@ -244,61 +243,6 @@ class JpegTiffSlide(OpenSlideSlide):
                 self._is_refuted = True
                 return False
         return True
-
-
-class _FilePerThread:
-    """A file that threads read from at once, each through a handle of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._mine = threading.local()
-        self._all: weakref.WeakSet[_LockedFile] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        self._is_closed = False
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Return `count` bytes from `offset`; `OSError` if there are fewer."""
-        file: _LockedFile | None = getattr(self._mine, "file", None)
-        if file is None:
-            with self._lock:
-                if self._is_closed:
-                    raise UserError(f"The slide {self._path.name!r} is closed: open it again.")
-                file = self._mine.file = _LockedFile(self._path)
-                self._all.add(file)
-        return file.read(offset, count)
-
-    def close(self) -> None:
-        """Close the handles of all threads, each after its running read."""
-        with self._lock:
-            self._is_closed = True
-            for file in list(self._all):
-                file.close()
-
-
-class _LockedFile:
-    """A file handle that is not closed under a read."""
-
-    def __init__(self, path: Path) -> None:
-        self._name = path.name
-        self._file = FileIO(path, "rb")
-        self._lock = threading.Lock()
-
-    def read(self, offset: int, count: int) -> bytes:
-        with self._lock:
-            if self._file.closed:
-                raise UserError(f"The slide {self._name!r} is closed: open it again.")
-            self._file.seek(offset)
-            data = self._file.read(count)
-            while len(data) < count:
-                more = self._file.read(count - len(data))
-                if not more:
-                    raise OSError(f"{len(data)} bytes instead of {count}")
-                data += more
-            return data
-
-    def close(self) -> None:
-        with self._lock:
-            self._file.close()
 
 
 def _spread(page: TiledPage) -> list[int]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.slides.level_slide import MAX_REGION_PIXELS
 from napari_medssl.io.slides.protocol import Slide
-from napari_medssl.io.slides.tile_cache import TileCache, grid_size
+from napari_medssl.io.slides.tile_cache import TileCache
+from napari_medssl.io.slides.tile_request import grid_size
 
 Index = int | slice | EllipsisType
 

@@ -17,7 +17,9 @@ from napari_medssl.io.slides.protocol import Slide
 from napari_medssl.io.sniff import picture_kind
 
 _ZARR_KEYS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+_PICTURE_PIXELS = 16_000_000
 _ZIP_SUFFIXES = (".ozx", ".zip")
+_STORE_SUFFIXES = (".zarr", ".ozx")
 
 SLIDE_SUFFIXES = frozenset(
     (
@@ -56,6 +58,38 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     if vendor is not None:
         return open_vendor_file(path, vendor)
     return _open_picture(path)
+
+
+def is_slide(path_or_url: str | os.PathLike[str]) -> bool:
+    """Say whether a person would call this a slide, without opening more than needed.
+
+    Names that only slides have count as they are. TIFF files count if OpenSlide reads them and
+    they have levels, or more pixels than a picture; DICOM files if OpenSlide reads them; folders
+    if they hold zarr metadata.
+    """
+    text = os.fspath(path_or_url).rstrip("/\\")
+    suffix = Path(text.lower()).suffix
+    path = local_path(text)
+    if path is None:
+        return suffix in _STORE_SUFFIXES
+    if suffix in SLIDE_SUFFIXES and suffix != ".dcm":
+        return True
+    if path.is_dir():
+        return any((path / key).is_file() for key in _ZARR_KEYS)
+    if suffix not in (".tif", ".tiff", ".dcm") or not path.is_file():
+        return False
+    try:
+        return _has_slide_size(path, openslide_vendor(path))
+    except UserError:
+        return False
+
+
+def _has_slide_size(path: Path, vendor: str | None) -> bool:
+    if vendor is None or vendor == "dicom":
+        return vendor is not None
+    with open_vendor_file(path, vendor) as slide:
+        width, height = slide.dimensions
+        return slide.level_count > 1 or width * height > _PICTURE_PIXELS
 
 
 def _open_store(path_or_url: str | Path) -> Slide:

@@ -18,40 +18,18 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from napari_medssl._errors import UserError
 from napari_medssl.io.slides.byte_lru import ByteLru
 from napari_medssl.io.slides.protocol import Pixels, Slide, SlideReadError
+from napari_medssl.io.slides.tile_request import TileKey, TileRequest, grid_size
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 8
-_LEAST_SIDE, _MOST_SIDE = 256, 1024
 _BAD_GREY = 160  # neither tissue nor glass: a hole that is seen
 _DEFAULT_BYTES = 512 * 2**20
-
-
-class TileKey(NamedTuple):
-    """A tile of the grid of `grid_size` of a slide that this cache has numbered."""
-
-    slide: int
-    level: int
-    column: int
-    row: int
-
-
-def grid_size(slide: Slide, level: int) -> tuple[int, int]:
-    """Return width and height of the tiles that are cached: stored tiles, or several of them."""
-    sides = []
-    for side, most in zip(slide.tile_size(level), slide.level_dimensions[level], strict=True):
-        if side > _MOST_SIDE:
-            sides.append(min(512, most))
-        else:
-            sides.append(side * max(1, -(-_LEAST_SIDE // side)))
-    return sides[0], sides[1]
 
 
 class TileCache:
@@ -82,9 +60,9 @@ class TileCache:
         # Again by its own thread: a future that is cancelled calls back at once.
         self._lock = threading.RLock()
         self._running = 0
-        self._queue: OrderedDict[TileKey, list[_Request]] = OrderedDict()
-        self._decoding: dict[TileKey, list[_Request]] = {}
-        self._views: dict[Hashable, _Request] = {}
+        self._queue: OrderedDict[TileKey, list[TileRequest]] = OrderedDict()
+        self._decoding: dict[TileKey, list[TileRequest]] = {}
+        self._views: dict[Hashable, TileRequest] = {}
         self._numbers: weakref.WeakKeyDictionary[Slide, int] = weakref.WeakKeyDictionary()
         self._next_number = itertools.count()
 
@@ -103,7 +81,7 @@ class TileCache:
         UserError
             If the slide is closed.
         """
-        return self._start(_Request(slide, level, corner, size)).result()
+        return self._start(TileRequest(slide, level, corner, size)).result()
 
     def request(
         self,
@@ -123,7 +101,7 @@ class TileCache:
         slide, level, corner, size
             As for `Slide.read_pixels`.
         """
-        request = _Request(slide, level, corner, size)
+        request = TileRequest(slide, level, corner, size)
         self.cancel(view)
         with self._lock:
             self._views[view] = request
@@ -160,12 +138,12 @@ class TileCache:
         self._pool.shutdown(wait=True)
         self._tiles.clear()
 
-    def _leave(self, view: Hashable, request: _Request) -> None:
+    def _leave(self, view: Hashable, request: TileRequest) -> None:
         with self._lock:
             if self._views.get(view) is request:
                 del self._views[view]
 
-    def _start(self, request: _Request) -> Future[Pixels]:
+    def _start(self, request: TileRequest) -> Future[Pixels]:
         with self._lock:
             number = self._numbers.get(request.slide)
             if number is None:
@@ -203,7 +181,7 @@ class TileCache:
             else:
                 self._deliver(batch, tiles)
 
-    def _take(self) -> dict[TileKey, list[_Request]]:
+    def _take(self) -> dict[TileKey, list[TileRequest]]:
         """Take the tiles wanted first, and more of the same level; none: the thread may end."""
         with self._lock:
             first = next(iter(self._queue), None)
@@ -239,8 +217,8 @@ class TileCache:
                 self._on_failure(slide, error)
             return np.full((size[1], size[0], 3), _BAD_GREY, np.uint8)
 
-    def _deliver(self, batch: dict[TileKey, list[_Request]], tiles: list[Pixels]) -> None:
-        done: list[_Request] = []
+    def _deliver(self, batch: dict[TileKey, list[TileRequest]], tiles: list[Pixels]) -> None:
+        done: list[TileRequest] = []
         for key, tile in zip(batch, tiles, strict=True):
             self._tiles.put(key, tile)
             with self._lock:
@@ -252,61 +230,12 @@ class TileCache:
         for request in done:
             request.finish()
 
-    def _fail(self, batch: dict[TileKey, list[_Request]], error: BaseException) -> None:
+    def _fail(self, batch: dict[TileKey, list[TileRequest]], error: BaseException) -> None:
         with self._lock:
             waiting = {request for key in batch for request in self._decoding.pop(key, ())}
         for request in waiting:
             with suppress(InvalidStateError, CancelledError):
                 request.future.set_exception(error)
-
-
-class _Request:
-    """A rectangle that somebody waits for."""
-
-    def __init__(
-        self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
-    ) -> None:
-        if not 0 <= level < slide.level_count:
-            count = slide.level_count
-            raise UserError(f"Level {level!r} is not in {slide.name!r}: it has {count}.")
-        self.slide = slide
-        self.level = level
-        self.corner = corner
-        self.size = size
-        self.grid = grid_size(slide, level)
-        self.tiles: dict[TileKey, Pixels] = {}
-        self.missing: set[TileKey] = set()
-        self.future: Future[Pixels] = Future()
-
-    def keys(self, number: int) -> list[TileKey]:
-        """Return the tiles under the rectangle, those near its centre first."""
-        width, height = self.slide.level_dimensions[self.level]
-        (x, y), (across, down) = self.corner, self.grid
-        x0, x1 = max(0, x), min(width, x + self.size[0])
-        y0, y1 = max(0, y), min(height, y + self.size[1])
-        if x1 <= x0 or y1 <= y0:
-            return []
-        columns = range(x0 // across, (x1 - 1) // across + 1)
-        rows = range(y0 // down, (y1 - 1) // down + 1)
-        middle = (columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2
-        found = [TileKey(number, self.level, c, r) for r in rows for c in columns]
-        return sorted(found, key=lambda k: (k.column - middle[0]) ** 2 + (k.row - middle[1]) ** 2)
-
-    def finish(self) -> None:
-        """Put the tiles together and give the result to whoever waits."""
-        result = np.full((self.size[1], self.size[0], 3), 255, np.uint8)
-        limits = self.slide.level_dimensions[self.level]
-        for key, tile in self.tiles.items():
-            left, top = key.column * self.grid[0], key.row * self.grid[1]
-            x0, y0 = max(left, self.corner[0]), max(top, self.corner[1])
-            x1 = min(left + self.grid[0], self.corner[0] + self.size[0], limits[0])
-            y1 = min(top + self.grid[1], self.corner[1] + self.size[1], limits[1])
-            result[
-                y0 - self.corner[1] : y1 - self.corner[1], x0 - self.corner[0] : x1 - self.corner[0]
-            ] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
-        self.tiles.clear()
-        with suppress(InvalidStateError):  # cancelled meanwhile
-            self.future.set_result(result)
 
 
 @lru_cache(maxsize=1)
