@@ -116,9 +116,13 @@ class JpegTiffSlide(OpenSlideSlide):
         for row, corner in enumerate(corners):
             for tile, overlap in self._overlaps(level, row, corner, size):
                 under.setdefault(tile, []).append(overlap)
+        page = self._pages[level]
+        grid = (page.tile_width, page.tile_height)
+        # Tiles at the border of an unaligned batch are wanted by the next one again.
+        keep = any(x % grid[0] or y % grid[1] for x, y in corners) or tuple(size) != grid
         # By place in the file: a disk reads forwards.
-        for tile in sorted(under, key=self._pages[level].offsets.__getitem__):
-            pixels = self._tile(level, tile, keep=False)
+        for tile in sorted(under, key=page.offsets.__getitem__):
+            pixels = self._tile(level, tile, keep=keep)
             for overlap in under[tile]:
                 result[overlap.row][overlap.target] = pixels[overlap.part]
         return result
