@@ -28,6 +28,7 @@ _VERBS = (
     "models",
     "separate",
     "boxes",
+    "regions",
     "harvest",
     "simulate",
     "train",
