@@ -324,6 +324,7 @@ def test_index_sees_outlines_not_bounds():
     assert index.under(5, 21) == []
     assert index.under(5, 21, margin=2) == [li]
     assert index.touching(8, 8, 21, 9) == [h]
+    assert index.under(30, 12, margin=2) == [h]
     store.move([t], 5, 5)
     assert index.under(9, 9) == [t]
     store.remove([t])

@@ -37,6 +37,7 @@ from napari_medssl.state.region_shapes import check_shape, shift, subtract, unit
 from napari_medssl.state.spatial import SpatialIndex
 
 UNDO_DEPTH = 500
+_SLACK = 1e-6  # pixels: bounds are half open, outlines are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +221,23 @@ class RegionStore(ItemStore[Item]):
         id, or with one that is in use, gets a new UUID. One entry of the history.
         """
         taken = {self.region(key).feature.id for key in self.region_keys()}
+        classes = {item.name: k for k, item in self._items.items() if isinstance(item, RegionClass)}
         with self.edit(name):
             regions = []
             for feature in flatten(features):
                 if not feature.id or feature.id in taken:
                     feature = replace(feature, id=str(uuid.uuid4()))
                 taken.add(feature.id)
-                regions.append(Region(feature, self._class_of(feature)))
+                regions.append(Region(feature, self._class_of(feature, classes)))
             return self.add(*regions, name=name)
 
-    def _class_of(self, feature: Feature) -> int | None:
-        name = feature.class_name.strip()
-        if not name:
-            return None
-        key = self.find_class(name)
-        return self.add_class(name, feature.class_color) if key is None else key
+    def _class_of(self, feature: Feature, classes: dict[str, int]) -> int | None:
+        """Return the id of the class of a feature; make it, and note it in `classes`, if new."""
+        name = feature.class_name  # kept to the letter: it is to be written as it was
+        if name and name not in classes:
+            color = feature.class_color or next_color(item.color for item in self.classes())
+            classes[name] = self.add(RegionClass(name, color), name="add class")[0]
+        return classes.get(name)
 
     def move(self, keys: Iterable[int], dx: float, dy: float) -> None:
         """Shift regions together by pixels; UserError if one is locked."""
@@ -344,13 +347,13 @@ class RegionIndex(SpatialIndex):
         Lines and points have no inside: give a `margin` in pixels to catch them.
         """
         point = shapely.Point(x, y)
-        found = super().under(x, y, max(margin, 1e-9))
+        found = super().under(x, y, margin + _SLACK)
         return [k for k in found if self._regions.region(k).shape.distance(point) <= margin]
 
     def touching(self, x0: float, y0: float, x1: float, y1: float) -> list[int]:
         """Return ids, in order, of the regions that share a point with a rectangle in pixels."""
         frame = shapely.box(x0, y0, x1, y1)
-        found = super().touching(x0 - 1e-9, y0 - 1e-9, x1 + 1e-9, y1 + 1e-9)
+        found = super().touching(x0 - _SLACK, y0 - _SLACK, x1 + _SLACK, y1 + _SLACK)
         return [k for k in found if self._regions.region(k).shape.intersects(frame)]
 
 
