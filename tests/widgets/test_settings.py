@@ -22,6 +22,7 @@ def test_defaults_are_those_of_the_manifest():
         "size_gb": defaults.cache_size_gb,
         "autosave_s": defaults.autosave_s,
         "thumbnails": defaults.has_thumbnails,
+        "offer_async": defaults.has_async_offer,
     }
 
 

@@ -24,6 +24,7 @@ class Settings:
     cache_size_gb: float = 5.0
     autosave_s: float = 1.0
     has_thumbnails: bool = True
+    has_async_offer: bool = True
 
     def open_cache(self, name: str) -> DiskCache:
         """Return the part of the cache that is called `name`."""
@@ -53,7 +54,15 @@ def read_settings() -> Settings:
         cache_size_gb=groups.cache.size_gb,
         autosave_s=groups.annotation.autosave_s,
         has_thumbnails=groups.annotation.thumbnails,
+        has_async_offer=groups.slides.offer_async,
     )
+
+
+def forget_async_offer() -> None:
+    """Remember that asynchronous slicing has been offered."""
+    groups = _groups()
+    if groups is not None:
+        groups.slides.offer_async = False
 
 
 def on_settings_changed(callback: Callable[[Settings], None]) -> None:
@@ -61,7 +70,7 @@ def on_settings_changed(callback: Callable[[Settings], None]) -> None:
     groups = _groups()
     if groups is None:
         return
-    for group in (groups.backend, groups.cache, groups.annotation):
+    for group in (groups.backend, groups.cache, groups.annotation, groups.slides):
         group.events.connect(partial(_tell, callback))
 
 
