@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.jobs import Progress, error_text
+from napari_medssl.backend.find_panels import Found
+from napari_medssl.backend.jobs import Job, Progress, error_text
 from napari_medssl.io.images import ImageRef
 from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel, LiveRequests
 from napari_medssl.widgets.separation.separate_job import (
-    FigureSeparator,
-    Found,
+    PanelFinder,
     SeparateMany,
-    SeparatorHolder,
-    separate_now,
+    prepare_finder,
 )
 from napari_medssl.widgets.separation.session import Session
 
@@ -35,11 +34,13 @@ class Detection(QObject):
 
     told = Signal(str, bool)
 
-    def __init__(self, session: Session, holder: SeparatorHolder, parent: QWidget) -> None:
+    def __init__(self, session: Session, finder: PanelFinder, parent: QWidget) -> None:
         super().__init__(parent)
         self.jobs = JobPanel(parent)
         self._session = session
-        self._holder = holder
+        self._finder = finder
+        self._prepared: Job | None = None
+        self._is_closed = False
         self._has_threshold = False
         self._job_project: Project | None = None
         self._requests = LiveRequests(self)
@@ -51,13 +52,23 @@ class Detection(QObject):
 
     def close(self) -> None:
         """Stop all."""
+        self._is_closed = True
+        if self._prepared is not None:
+            self._prepared.cancel()
         self.jobs.cancel()
         self._requests.close()
 
-    def use(self, factory: Callable[[], FigureSeparator]) -> None:
+    def use(self, finder: PanelFinder) -> None:
         """Find panels with another detector from now on; its own threshold comes with it."""
-        self._holder.use(factory)
+        self._finder = finder
+        self._prepared = None
         self._has_threshold = False
+
+    def prepare(self) -> None:
+        """Load the detector in the background, once; what is wrong with it is told when asked."""
+        if self._prepared is None and not self._is_closed:
+            self._prepared = Job(prepare_finder, self._finder, title="Loading the detector")
+            self._prepared.start()
 
     def _on_project(self) -> None:
         self._has_threshold = False
@@ -82,7 +93,7 @@ class Detection(QObject):
             self._refuse(error_text(error))
             return
         self.told.emit("Finding panels ...", False)
-        self._requests.submit(separate_now, self._holder, key, ref)
+        self._requests.submit(self._finder.find, key, ref)
 
     def separate_all(self) -> None:
         """Find the panels of all figures to do without boxes, in a job."""
@@ -112,7 +123,7 @@ class Detection(QObject):
             self.told.emit("No figure is left to separate.", False)
             return
         self._job_project = project
-        job = SeparateMany(tuple(items), self._holder)
+        job = SeparateMany(tuple(items), self._finder)
         self.jobs.start(
             SeparateMany.run, job, title=f"Separating {len(items)} figure{'s' * (len(items) > 1)}"
         )

@@ -1,37 +1,53 @@
-"""Find panels off the GUI thread: of the figure in front at once, of many as a job."""
+"""Find panels off the GUI thread: of the figure in front at once, of many as a job.
+
+The detector runs in the compute process; the process of the window never imports torch.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_medssl._errors import UserError
+from napari_medssl.backend.compute_process import compute_process
+from napari_medssl.backend.find_panels import (
+    FigureSeparator,
+    FigureToSeparate,
+    Found,
+    separate_in_turn,
+    separate_one,
+)
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, error_text
-from napari_medssl.io.boxes import Box
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.widgets.separation.session import DEFAULT_THRESHOLD
 
-LOWEST_SCORE = 0.08
-_SAME = 0.3
+_BACKEND = "napari_medssl.backend.find_panels"
 
 
-class FigureSeparator(Protocol):
-    """What finds panels; `napari_medssl.backend.figures.Separator` is one."""
+class PanelFinder(Protocol):
+    """What finds panels, in whatever thread it is called; nothing of it runs in the GUI thread."""
 
-    default_score: float
+    def prepare(self, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+        """Load what the first figure needs."""
 
-    def separate(self, image: NDArray[np.uint8], *, score: float | None = None) -> list[Box]:
-        """Return the boxes of at least a score, by default `default_score`."""
+    def find(self, key: str, ref: ImageRef, *, should_stop: ShouldStop) -> Found:
+        """Return the panels of one figure; UserError if it or the model cannot be read."""
+
+    def find_many(
+        self,
+        figures: Sequence[FigureToSeparate],
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> list[Found]:
+        """Report each figure as soon as it is there; return those that could not be read."""
 
 
-def make_separator(model: str = "", device: str = "auto") -> FigureSeparator:
-    """Load a trained detector: takes seconds the first time, so never call it on the GUI thread.
+@dataclass(frozen=True)
+class TrainedFinder:
+    """The trained detector, in the compute process.
 
     Parameters
     ----------
@@ -39,16 +55,97 @@ def make_separator(model: str = "", device: str = "auto") -> FigureSeparator:
         Registered name or file; empty for the one that is shipped.
     device
         Where it runs, "auto" for the fastest there is.
-
-    Raises
-    ------
-    UserError
-        If the model is missing or damaged, or the device is absent.
     """
-    from napari_medssl.backend.figures import SeparateConfig, Separator
 
-    chosen = {"model": model} if model else {}
-    return Separator(SeparateConfig(device=device, **chosen))  # type: ignore[arg-type]
+    model: str = ""
+    device: str = "auto"
+
+    def prepare(self, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+        """Load the model; see `PanelFinder`."""
+        compute_process().call(
+            f"{_BACKEND}:load_separator",
+            self.model,
+            self.device,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+    def find(self, key: str, ref: ImageRef, *, should_stop: ShouldStop) -> Found:
+        """Return the panels of one figure; see `PanelFinder`."""
+        found: Found = compute_process().call(
+            f"{_BACKEND}:separate_figure",
+            self.model,
+            self.device,
+            key,
+            ref,
+            should_stop=should_stop,
+        )
+        return found
+
+    def find_many(
+        self,
+        figures: Sequence[FigureToSeparate],
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> list[Found]:
+        """Find the panels of many figures; see `PanelFinder`."""
+        failed: list[Found] = compute_process().call(
+            f"{_BACKEND}:separate_figures",
+            self.model,
+            self.device,
+            figures,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        return failed
+
+
+class GivenFinder:
+    """A separator that was handed in, made when first needed and run in this process.
+
+    Parameters
+    ----------
+    factory
+        Makes it; called once, by the first thread that needs it.
+    """
+
+    def __init__(self, factory: Callable[[], FigureSeparator]) -> None:
+        self._factory = factory
+        self._lock = threading.Lock()
+        self._separator: FigureSeparator | None = None
+
+    def prepare(self, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+        """Do nothing: it is made for the first figure."""
+
+    def find(self, key: str, ref: ImageRef, *, should_stop: ShouldStop) -> Found:
+        """Return the panels of one figure; see `PanelFinder`."""
+        separator = self._get()
+        if should_stop():
+            raise Cancelled
+        found = separate_one(separator, key, ref)
+        if found.error:
+            raise UserError(found.error)
+        return found
+
+    def find_many(
+        self,
+        figures: Sequence[FigureToSeparate],
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> list[Found]:
+        """Find the panels of many figures; see `PanelFinder`."""
+        on_progress(Progress(0, len(figures), "Loading the model"))
+        return separate_in_turn(
+            self._get(), figures, on_progress=on_progress, should_stop=should_stop
+        )
+
+    def _get(self) -> FigureSeparator:
+        with self._lock:
+            if self._separator is None:
+                self._separator = self._factory()
+            return self._separator
 
 
 def usual_score(model: str = "") -> float:
@@ -65,118 +162,28 @@ def usual_score(model: str = "") -> float:
         return DEFAULT_THRESHOLD
 
 
-class SeparatorHolder:
-    """Make the separator when it is first needed, once, in whatever thread that is."""
-
-    def __init__(self, factory: Callable[[], FigureSeparator]) -> None:
-        self._factory = factory
-        self._lock = threading.Lock()
-        self._separator: FigureSeparator | None = None
-
-    def use(self, factory: Callable[[], FigureSeparator]) -> None:
-        """Take another separator from the next figure on."""
-        with self._lock:
-            self._factory, self._separator = factory, None
-
-    def get(self) -> FigureSeparator:
-        """Return the separator, made if need be."""
-        with self._lock:
-            if self._separator is None:
-                self._separator = self._factory()
-            return self._separator
-
-
-@dataclass(frozen=True)
-class Found:
-    """The panels of one figure, or why there are none.
-
-    `boxes` holds those that `medssl separate` writes and, with lower scores, further candidates
-    that touch none of these; `threshold` lies between the two.
-    """
-
-    key: str
-    size: tuple[int, int] = (0, 0)
-    boxes: tuple[Box, ...] = ()
-    threshold: float = 0.0
-    error: str = ""
-
-
-def find_panels(separator: FigureSeparator, image: NDArray[np.uint8]) -> tuple[Box, ...]:
-    """Return the boxes of an image (Y, X, 3), and those of lower score that touch none of them."""
-    boxes = separator.separate(image)
-    lowest = min(LOWEST_SCORE, separator.default_score)
-    for candidate in separator.separate(image, score=lowest):
-        is_low = candidate.score is not None and candidate.score < separator.default_score
-        if is_low and all(_shared(candidate, box) <= _SAME for box in boxes):
-            boxes.append(candidate)
-    return tuple(boxes)
-
-
-def _shared(a: Box, b: Box) -> float:
-    """Return the share of the smaller box that lies in the other."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    smaller = min(a.area, b.area)
-    return width * height / smaller if width > 0 and height > 0 and smaller > 0 else 0.0
-
-
 @dataclass(frozen=True)
 class SeparateMany:
     """A job for a `JobPanel`: figures `(key, path, page)` in the order of work."""
 
-    figures: tuple[tuple[str, Path, int | None], ...]
-    holder: SeparatorHolder
+    figures: tuple[FigureToSeparate, ...]
+    finder: PanelFinder
 
     @staticmethod
     def run(
         config: SeparateMany, *, on_progress: OnProgress, should_stop: ShouldStop
     ) -> list[Found]:
-        """Find the panels of all; each is reported as soon as it is there.
-
-        Returns those that could not be read.
-
-        Raises
-        ------
-        UserError
-            If the model cannot be loaded.
-        Cancelled
-            If `should_stop` said so, within one figure.
-        """
-        total = len(config.figures)
-        on_progress(Progress(0, total, "Loading the model"))
-        separator = config.holder.get()
-        failed = []
-        for done, (key, path, page) in enumerate(config.figures):
-            if should_stop():
-                raise Cancelled
-            found = separate_one(separator, key, ImageRef(path, page))
-            if found.error:
-                failed.append(found)
-            on_progress(Progress(done + 1, total, path.name, {"found": found}))
-        return failed
+        """Find the panels of all, see `PanelFinder.find_many`."""
+        return config.finder.find_many(
+            config.figures, on_progress=on_progress, should_stop=should_stop
+        )
 
 
-def separate_one(separator: FigureSeparator, key: str, ref: ImageRef) -> Found:
-    """Read an image and find its panels; a bad file gives a line."""
-    try:
-        image = read_image(ref)
-        boxes = find_panels(separator, image)
-    except UserError as error:
-        return Found(key, error=error_text(error))
-    return Found(key, (image.shape[1], image.shape[0]), boxes, separator.default_score)
-
-
-def separate_now(
-    holder: SeparatorHolder, key: str, ref: ImageRef, *, should_stop: ShouldStop
-) -> Found:
-    """Find the panels of the figure in front, for `LiveRequests`."""
-    separator = holder.get()
-    if should_stop():
-        raise Cancelled
-    found = separate_one(separator, key, ref)
-    if found.error:
-        raise UserError(found.error)
-    return found
+def prepare_finder(
+    finder: PanelFinder, *, on_progress: OnProgress, should_stop: ShouldStop
+) -> None:
+    """Load what a finder needs, as a `Job`."""
+    finder.prepare(on_progress=on_progress, should_stop=should_stop)
 
 
 def read_for_display(key: str, ref: ImageRef, *, should_stop: ShouldStop) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.find_panels import FigureSeparator
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
@@ -45,14 +46,11 @@ from napari_medssl.widgets.separation.key_relay import KeyRelay
 from napari_medssl.widgets.separation.layer_view import BoxLayer
 from napari_medssl.widgets.separation.panel_table import PanelTable
 from napari_medssl.widgets.separation.project_files import ProjectFiles
-from napari_medssl.widgets.separation.separate_job import (
-    FigureSeparator,
-    SeparatorHolder,
-    make_separator,
-)
+from napari_medssl.widgets.separation.separate_job import GivenFinder, PanelFinder, TrainedFinder
 from napari_medssl.widgets.separation.session import Session
 from napari_medssl.widgets.separation.thumbnails import Thumbnails
 
+_PREPARE_MS = 300  # the figure is drawn first
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +63,7 @@ class SeparationWidget(QWidget):
         The viewer that shows the figures.
     separator_factory
         Makes what finds the panels, called off the GUI thread when first needed; by default the
-        trained detector on the device of napari's preferences.
+        trained detector runs in the compute process, on the device of napari's preferences.
     drafts
         Folder for projects without a name; by default one in the user's data folder.
     """
@@ -80,7 +78,7 @@ class SeparationWidget(QWidget):
         from napari_medssl.state.drafts import new_draft
 
         self._viewer = napari_viewer
-        self._default_separator = separator_factory or _make_default
+        self._given = None if separator_factory is None else GivenFinder(separator_factory)
         self._must_separate = False
         self._device = ""
         self.session = Session(new_draft(drafts))
@@ -89,7 +87,7 @@ class SeparationWidget(QWidget):
         self.actions_on_boxes = BoxActions(napari_viewer, self.session, self.view)
         self._gutters = GutterTool(napari_viewer, self.session, self.view)
         self.display = FigureDisplay(napari_viewer, self.session, self.view, self)
-        self.detection = Detection(self.session, SeparatorHolder(self._default_separator), self)
+        self.detection = Detection(self.session, self._finder(), self)
         self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._locate, self)
         self.keys = ShortcutRegistry()
@@ -221,6 +219,8 @@ class SeparationWidget(QWidget):
         if self._must_separate:
             self._must_separate = False
             self.detection.separate_current()
+        else:
+            QTimer.singleShot(_PREPARE_MS, self.detection.prepare)
 
     def _bind_keys(self) -> None:
         for layer in (self.view.ensure_layer(), self.display.layer):
@@ -241,9 +241,12 @@ class SeparationWidget(QWidget):
     def _use_model(self, name_or_file: str) -> None:
         """Find panels with the model that the project uses, "" for the shipped one."""
         self.detector.show_model(name_or_file)
-        device = read_settings().device
-        chosen = partial(make_separator, name_or_file, device)
-        self.detection.use(chosen if name_or_file else self._default_separator)
+        self.detection.use(self._finder(name_or_file))
+
+    def _finder(self, model: str = "") -> PanelFinder:
+        if self._given is not None and not model:
+            return self._given
+        return TrainedFinder(model, read_settings().device)
 
     def _use_settings(self, settings: Settings) -> None:
         self.session.set_autosave(settings.autosave_s)
@@ -395,10 +398,6 @@ class SeparationWidget(QWidget):
             if layer is not None:
                 layer.locked = False
         _shut_down(self.session, self.files.background, self.thumbnails.background)
-
-
-def _make_default() -> FigureSeparator:
-    return make_separator(device=read_settings().device)
 
 
 def _unless_gone(

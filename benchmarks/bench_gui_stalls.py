@@ -1,0 +1,477 @@
+"""Measure how long the window stands still while a person works in "Figure separation".
+
+Run it under Xvfb: `xvfb-run -a python benchmarks/bench_gui_stalls.py`. Every action runs in a fresh
+process with a real viewer and real clicks and keys. A timer of 5 ms beats on the GUI thread; a
+gap between two beats is a stall. A watchdog thread looks at the stack of the GUI thread during a
+gap, which tells our code from napari's. Where the watchdog itself could not run, a thread held
+Python's lock (GIL): that is put down to us, with what the other threads were doing.
+
+Figures are those of MEDSSL_DATA or ../shared/data if they are there, else simulated ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench_figures import device_name, find_figures, write_section
+
+BEAT_MS = 5
+SHORTEST_S = 0.02  # gaps below are not kept
+LIMIT_MS = 50
+MANY, ALL = 500, 20
+_OURS = f"{os.sep}napari_medssl{os.sep}"
+_THEIRS = ("napari", "vispy", "superqt", "app_model", "magicgui", "npe2", "npe2api", "OpenGL")
+_HEAD = re.compile(r"hread 0x([0-9a-f]+)")
+_FRAME = re.compile(r'File "(.+)", line (\d+) in (.+)')
+Stack = list[tuple[str, int, str]]
+
+
+class Watch:
+    """Beat on the GUI thread and look at it from another; `rows` sums up what was seen.
+
+    Parameters
+    ----------
+    sample_s
+        Seconds between two looks during a gap.
+    """
+
+    def __init__(self, sample_s: float = 0.002) -> None:
+        from qtpy.QtCore import Qt, QTimer
+
+        self._sample_s, self._main = sample_s, threading.main_thread().ident or 0
+        self._dump = tempfile.TemporaryFile("w+")  # noqa: SIM115 - for the whole life
+        self._beat_at = time.perf_counter()
+        self._samples: list[tuple[float, str, str]] = []
+        self.gaps: list[tuple[float, float]] = []
+        self._ends = False
+        self._timer = QTimer()
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self._beat)
+        self._timer.start(BEAT_MS)
+        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+        self._thread.start()
+
+    def clear(self) -> None:
+        """Forget what was seen."""
+        self._samples.clear()
+        self.gaps.clear()
+        self._beat_at = time.perf_counter()
+
+    def close(self) -> None:
+        """Stop both."""
+        self._beat()
+        self._timer.stop()
+        self._ends = True
+        self._thread.join()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        if now - self._beat_at > SHORTEST_S:
+            self.gaps.append((self._beat_at, now))
+        self._beat_at = now
+
+    def _look(self) -> None:
+        last = time.perf_counter()
+        while not self._ends:
+            time.sleep(self._sample_s)
+            now = time.perf_counter()
+            if now - self._beat_at > 2 * BEAT_MS / 1000:
+                stacks = self._stacks()
+                owner, where = told_apart(stacks.get(self._main, []))
+                if now - last > 0.02:  # this thread could not run either
+                    owner, where = who_held(stacks, self._main, owner, where)
+                self._samples.append((now, owner, where))
+            last = now
+
+    def _stacks(self) -> dict[int, Stack]:
+        """Return the stack of every thread, innermost frame first.
+
+        As text: to hold a frame of another thread would keep its painters alive and destroy them
+        in this one.
+        """
+        self._dump.seek(0)
+        self._dump.truncate()
+        faulthandler.dump_traceback(self._dump, all_threads=True)
+        self._dump.seek(0)
+        stacks: dict[int, Stack] = {}
+        for line in self._dump.read().splitlines():
+            if head := _HEAD.search(line):
+                stack = stacks.setdefault(int(head[1], 16), [])
+            elif frame := _FRAME.search(line):
+                stack.append((frame[1], int(frame[2]), frame[3]))
+        return stacks
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the gaps with the milliseconds of each owner and where ours went."""
+        found = []
+        for start, end in self.gaps:
+            shares: Counter[str] = Counter()
+            places: Counter[str] = Counter()
+            last = start
+            for at, owner, where in [s for s in self._samples if start < s[0] <= end]:
+                shares[owner] += at - last
+                places[f"{owner}: {where}"] += at - last
+                last = at
+            if last < end and not shares:
+                shares["unknown"] = end - start
+            found.append(
+                {
+                    "ms": (end - start) * 1000,
+                    "shares": {name: 1000 * value for name, value in shares.items()},
+                    "places": {n: round(1000 * v) for n, v in places.most_common(6)},
+                }
+            )
+        return found
+
+
+def told_apart(stack: Stack) -> tuple[str, str]:
+    """Return whose code a stack is in, by its innermost frame of a known owner, and where."""
+    for path, line, function in stack:
+        place = f"{Path(path).name}:{line} {function}"
+        if _OURS in path:
+            return "ours", place
+        parts = Path(path).parts
+        if any(name in parts for name in _THEIRS):
+            return "napari", place
+    return "Qt", "event loop"
+
+
+def who_held(stacks: dict[int, Stack], main: int, owner: str, where: str) -> tuple[str, str]:
+    """Return the thread that most likely held the GIL: one that is importing, else the main one."""
+    for number, stack in stacks.items():
+        if number != main and any("importlib" in path for path, _, _ in stack):
+            return "ours", f"a thread imports: {told_apart(stack)[1]}"
+    return owner, where
+
+
+# -- the window --------------------------------------------------------------------------------
+
+
+class Window:
+    """A shown viewer with the widget, and hands for it."""
+
+    def __init__(self, folder: Path) -> None:
+        import napari
+        from qtpy.QtWidgets import QApplication
+
+        self.app = QApplication.instance() or QApplication([])
+        self.folder = folder
+        self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
+        self.viewer.window.resize(1280, 800)
+        self.settle(0.5)
+        self.watch = Watch()
+        self.settle(0.2)
+
+    def add_widget(self) -> None:
+        """Dock the widget, as its menu entry does."""
+        from napari_medssl.widgets.separation import SeparationWidget
+
+        self.widget = SeparationWidget(self.viewer, None, self.folder / "drafts")
+        self.viewer.window.add_dock_widget(self.widget, name="Figure separation", area="right")
+
+    def settle(self, seconds: float) -> None:
+        """Let Qt work in its own loop for some time."""
+        from qtpy.QtCore import QEventLoop, QTimer
+
+        loop = QEventLoop()
+        QTimer.singleShot(round(seconds * 1000), loop.quit)
+        loop.exec()
+
+    def until(self, holds: Callable[[], Any], timeout_s: float = 180.0) -> None:
+        """Let Qt work until a condition holds."""
+        end = time.monotonic() + timeout_s
+        while not holds():
+            if time.monotonic() > end:
+                raise TimeoutError("the action did not come to an end")
+            self.settle(0.02)
+
+    def click(self, button: Any) -> None:
+        """Click a button with the mouse."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def open(self, paths: list[Path]) -> None:
+        """Open figures and wait until the first is in front."""
+        self.widget.files.add_paths(paths)
+        self.until(lambda: self.widget.session.current is not None)
+
+    def open_many(self) -> None:
+        """Open the project of many figures and change every one."""
+        from napari_medssl.io.boxes import Box
+
+        self.widget.files.open_project(self.folder / "many.medssl")
+        self.until(lambda: len(self.widget.session.project) == MANY)
+        self.until(lambda: self.widget.session.current is not None)
+        project = self.widget.session.project
+        for number, key in enumerate(project.keys()):
+            project.store(key).add(Box(1, 1, 30 + number % 10, 40))
+        self.settle(3)
+
+
+def open_widget(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Open the widget."""
+    return window.add_widget
+
+
+def first_figure(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Open the first figure."""
+    window.add_widget()
+    return lambda: window.open(figures[:1])
+
+
+def separate_first(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Separate, for the first time."""
+    window.add_widget()
+    window.open(figures[:3])
+
+    def act() -> None:
+        window.click(window.widget.separate_button)
+        window.until(lambda: window.widget.session.store and len(window.widget.session.store))
+
+    return act
+
+
+def separate_again(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Separate the next figure."""
+    separate_first(window, figures)()
+    next_figure(window, [])()
+
+    def act() -> None:
+        window.click(window.widget.separate_button)
+        window.until(lambda: len(window.widget.session.store))
+
+    return act
+
+
+def separate_all(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Separate all, of 20 figures, for the first time."""
+    window.add_widget()
+    window.open(figures[:ALL])
+
+    def act() -> None:
+        window.click(window.widget.separate_all_button)
+        window.until(lambda: not window.widget.jobs.is_busy)
+        project = window.widget.session.project
+        assert all(project.boxes(key) for key in project)
+
+    return act
+
+
+def next_figure(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Go to the next figure."""
+    if figures:
+        window.add_widget()
+        window.open(figures[:3])
+        window.settle(3)
+
+    def act() -> None:
+        session = window.widget.session
+        former = session.current
+        window.click(window.widget.review.next)
+        window.until(lambda: session.current != former and not window.widget.display.is_opening)
+
+    return act
+
+
+def open_project(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Open a project of 500 figures."""
+    window.add_widget()
+    window.open(figures[:1])
+    window.settle(2)
+
+    def act() -> None:
+        window.widget.files.open_project(window.folder / "many.medssl")
+        window.until(lambda: len(window.widget.session.project) == MANY)
+        window.until(lambda: window.widget.session.current is not None)
+
+    return act
+
+
+def save_as(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Save as, with 500 figures changed."""
+    from qtpy.QtWidgets import QFileDialog
+
+    window.add_widget()
+    window.open_many()
+    target = window.folder / "saved.medssl"
+    QFileDialog.getSaveFileName = staticmethod(lambda *_, **__: (str(target), ""))
+
+    def act() -> None:
+        window.widget.files.ask_save_as()
+        window.until(lambda: window.widget.session.project.folder == target)
+
+    return act
+
+
+def close_window(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Close the window, with 500 figures changed."""
+    window.add_widget()
+    window.open_many()
+
+    def act() -> None:
+        window.viewer.window._qt_window.close()
+        window.until(lambda: window.widget.session.project.is_closed)
+
+    return act
+
+
+ACTIONS = (
+    open_widget,
+    first_figure,
+    separate_first,
+    separate_again,
+    separate_all,
+    next_figure,
+    open_project,
+    save_as,
+    close_window,
+)
+
+
+def measure(name: str, folder: Path) -> None:
+    """Do one action in this process and print what was seen, as JSON."""
+    action = next(each for each in ACTIONS if each.__name__ == name)
+    figures = [Path(line) for line in (folder / "figures.txt").read_text().splitlines()]
+    window = Window(folder)
+    act = action(window, figures)
+    window.settle(2)
+    window.watch.clear()
+    started = time.perf_counter()
+    act()
+    took = time.perf_counter() - started
+    if action is not close_window:
+        window.settle(1)
+    window.watch.close()
+    print("RESULT", json.dumps({"took_ms": took * 1000, "gaps": window.watch.rows()}), flush=True)
+    sys.stderr.flush()
+    if action is not close_window:
+        window.widget.shut_down()
+    os._exit(0)
+
+
+# -- all of them -------------------------------------------------------------------------------
+
+
+def prepare(folder: Path) -> None:
+    """Write the list of figures and the project of many."""
+    from PIL import Image
+
+    from napari_medssl.backend.figure_pool import SimulateConfig, make_simulator
+    from napari_medssl.io.boxes import Box
+    from napari_medssl.methods.simcfs.pool import Pool, made_textures
+    from napari_medssl.state.project import Project
+
+    paths = [ref.path for ref in find_figures(None, ALL)]
+    simulator = make_simulator(Pool(made_textures()), SimulateConfig()) if not paths else None
+    while simulator is not None and len(paths) < ALL:
+        path = folder / f"figure{len(paths):02}.png"
+        Image.fromarray(simulator.figure(len(paths)).image).save(path)
+        paths.append(path)
+    (folder / "figures.txt").write_text("\n".join(map(str, paths)))
+    many = [folder / f"many{number:03}.png" for number in range(MANY)]
+    for path in many:
+        Image.new("RGB", (400, 300), "white").save(path)
+    with Project.create(folder / "many.medssl") as project:
+        for key in project.add_images((path, None) for path in many):
+            store = project.store(key, (400, 300))
+            boxes = [Box(100 * (i % 4), 140 * (i // 4), 100 * (i % 4) + 90, 130) for i in range(4)]
+            (first, *_) = store.add(*boxes)
+            for step in range(8):
+                store.resize(first, x1=80.0 + step)
+
+
+def run(name: str, folder: Path) -> dict[str, Any]:
+    """Measure one action in a fresh process."""
+    command = [
+        sys.executable,
+        "-X",
+        "faulthandler",
+        __file__,
+        "--action",
+        name,
+        "--folder",
+        str(folder),
+    ]
+    environment = {**os.environ, "NAPARI_CONFIG": "", "XDG_DATA_HOME": str(folder / "data")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    raise RuntimeError(f"{name} gave no result (exit {done.returncode}):\n{done.stderr[-3000:]}")
+
+
+def main() -> None:
+    """Measure all actions, print the table and put it into RESULTS.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--action", choices=[each.__name__ for each in ACTIONS])
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--repeats", type=int, default=3, help="fresh processes per action")
+    parser.add_argument("--dry-run", action="store_true", help="leave RESULTS.md as it is")
+    arguments = parser.parse_args()
+    if arguments.folder is not None:
+        measure(arguments.action, arguments.folder)
+    chosen = [a for a in ACTIONS if arguments.action in (None, a.__name__)]
+    lines = [
+        f"Device: {device_name('cpu')}. Heartbeat {BEAT_MS} ms; {arguments.repeats} fresh "
+        "processes per action, the worst gap of all; figures in ms. What is ours shall stay "
+        f"under {LIMIT_MS} ms.",
+        "",
+        "| action | until done | longest gap | ours in one gap | napari's and Qt's in one gap |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for action in chosen:
+        rows = []
+        for _ in range(arguments.repeats):
+            with tempfile.TemporaryDirectory() as name:
+                prepare(Path(name))
+                rows.append(run(action.__name__, Path(name)))
+        lines.append(summed(action, rows))
+        print(lines[-1], flush=True)
+        show_worst(rows)
+    text = "\n".join(lines)
+    print(text)
+    if not arguments.dry_run and arguments.action is None:
+        write_section(text, "stalls", "Stalls of the window", Path(__file__).name)
+
+
+def summed(action: Callable[..., Any], rows: list[dict[str, Any]]) -> str:
+    """Return the line of the table."""
+    gaps = [gap for row in rows for gap in row["gaps"]]
+
+    def worst(owners: tuple[str, ...]) -> float:
+        return max((sum(g["shares"].get(o, 0) for o in owners) for g in gaps), default=0)
+
+    title = (action.__doc__ or "").removesuffix(".")
+    took = sorted(row["took_ms"] for row in rows)[len(rows) // 2]
+    longest = max((gap["ms"] for gap in gaps), default=0)
+    cells = [took, longest, worst(("ours", "unknown")), worst(("napari", "Qt"))]
+    return f"| {title} | " + " | ".join(f"{cell:.0f}" for cell in cells) + " |"
+
+
+def show_worst(rows: list[dict[str, Any]]) -> None:
+    """Print where the worst gaps went, for whoever mends them."""
+    gaps = sorted((g for r in rows for g in r["gaps"]), key=lambda g: -g["ms"])
+    for gap in gaps[:3]:
+        print(f"    {gap['ms']:.0f} ms", gap["places"])
+    mine = sorted(gaps, key=lambda g: -g["shares"].get("ours", 0))[:2]
+    for gap in mine:
+        print(f"    ours {gap['shares'].get('ours', 0):.0f} ms", gap["places"])
+
+
+if __name__ == "__main__":
+    main()
