@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -26,13 +26,14 @@ from napari_medssl.io.boxes import Box
 from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._settings import Settings
+from napari_medssl.widgets.separation.separate_job import GivenFinder
 
 pytestmark = pytest.mark.gui
 CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 def use_separator(world, factory):
-    world.widget.detection.use(factory)
+    world.widget.detection.use(GivenFinder(factory))
 
 
 @pytest.fixture(autouse=True)
@@ -348,6 +349,39 @@ def test_save_as_then_open_keeps_boxes_and_undo(world, tmp_path):
     world.widget.files.open_project(other.folder)
     wait_until(lambda: "open in another window" in world.widget.error.text())
     other.close()
+
+
+def test_results_that_come_in_during_and_after_save_as_are_kept(world, tmp_path):
+    class SlowSeparator(FixedSeparator):
+        def separate(self, image, *, score=None):
+            time.sleep(0.05)
+            return super().separate(image, score=score)
+
+    files = world.widget.files
+    use_separator(world, SlowSeparator)
+    world.open(*write_figures(tmp_path / "more", 12))
+    count = len(world.session.project)
+    world.widget.separate_all()
+    wait_until(lambda: any(world.session.project.boxes(key) for key in world.session.project))
+    saved = []
+    loop = QEventLoop()  # as a click would come: only then does it go on while it is written
+    QTimer.singleShot(0, lambda: (saved.append(files.save_as(tmp_path / "job")), loop.quit()))
+    loop.exec()
+    assert saved == [True]
+    wait_until(lambda: not world.widget.jobs.is_busy)
+    project = world.session.project
+    assert project.folder == tmp_path / "job.medssl"
+    assert len(project) == count
+    assert all(project.boxes(key) for key in project)
+
+
+def test_a_place_that_is_taken_is_told_and_the_project_stays(world, tmp_path):
+    former = world.session.project
+    (tmp_path / "job.medssl").mkdir()
+    assert not world.widget.files.save_as(tmp_path / "job")
+    assert "exists already" in world.widget.error.text()
+    assert world.session.project is former
+    assert not former.is_closed
 
 
 def test_closing_with_unsaved_work_asks(world, monkeypatch):

@@ -79,7 +79,7 @@ class Figure:
     """A figure of an open project.
 
     `store` is None until the size of the image is known. `sequence` numbers the last journal
-    record that is already in the figure's own file.
+    record that is already in the figure's own file, `changed` the last one about this figure.
     """
 
     info: FigureInfo
@@ -87,6 +87,7 @@ class Figure:
     store: BoxStore | None = None
     sequence: int = 0
     is_dirty: bool = False
+    changed: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def boxes(self) -> tuple[Box, ...]:

@@ -31,6 +31,7 @@ from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
 from napari_medssl.state.history import Edit, box_to_row
 from napari_medssl.state.journal import Journal, Record
 from napari_medssl.state.lock import FolderLock
+from napari_medssl.state.project_copy import ProjectCopy
 from napari_medssl.state.project_files import (
     Loaded,
     encode_header,
@@ -204,19 +205,53 @@ class Project:
         Paths of images are made relative to the new place where they can be; images that lie
         in the project folder are copied.
         """
-        target = Project.create(folder)
-        for key, figure in self._figures.items():
+        copy = ProjectCopy(self, folder)
+        copy.write()
+        target = copy.finish()
+        assert target is not None, "nothing else uses the project meanwhile"
+        self.leave()  # quick: this one is most often a draft that goes now
+        return target
+
+    def copy_changes(self, target: Project, known: dict[str, int]) -> None:
+        """Put into another project what changed here since the last time, and save it there.
+
+        Parameters
+        ----------
+        target
+            A project that nobody uses yet.
+        known
+            Key of a figure to the number of its last change that `target` has; updated.
+        """
+        for key in [key for key in known if key not in self._figures]:
+            del known[key], target._figures[key]
+            figure_path(target.folder, key).unlink(missing_ok=True)
+        for key, figure in list(self._figures.items()):
+            changed = figure.changed
+            if known.get(key) == changed:
+                continue
             path = self._resolve(figure.info.path)
             if path.is_relative_to(self.folder) and path.is_file():
                 path = _copy_into(path, target.folder / path.relative_to(self.folder))
-            info = replace(figure.info, path=target._stored_path(path))
             copy = Figure.decode(figure.encode(self._sequence))
-            copy.info, copy.is_dirty, copy.sequence = info, True, 0
+            copy.info = replace(copy.info, path=target._stored_path(path))
+            copy.is_dirty, copy.sequence = True, 0
             target._adopt(key, copy)
+            known[key] = changed
         target._next_key, target._models = self._next_key, self._models
         target.save()
-        self._leave_to_journal()  # quick: this one is most often a draft that goes now
-        return target
+
+    def leave(self) -> None:
+        """Let go of the folder with the changes in the journal: the next `open` takes them in.
+
+        Quicker than `close`, which writes the files as well; UserError as there.
+        """
+        if self._journal is not None:
+            self._leave_to_journal()
+
+    @property
+    def sequence(self) -> int:
+        """The number of the last change."""
+        return self._sequence
 
     @property
     def is_closed(self) -> bool:
@@ -478,7 +513,7 @@ class Project:
 
     def _note(self, key: str, record: Record) -> None:
         self._sequence += 1
-        self._figures[key].is_dirty = True
+        self._figures[key].is_dirty, self._figures[key].changed = True, self._sequence
         self._open_journal.append({"seq": self._sequence, "key": key, **record})
 
     def _set_models(self, models: tuple[str, ...]) -> None:

@@ -12,7 +12,6 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.find_panels import Found
 from napari_medssl.backend.jobs import Job, Progress, error_text
 from napari_medssl.io.images import ImageRef
-from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel, LiveRequests
 from napari_medssl.widgets.separation.separate_job import (
@@ -42,7 +41,7 @@ class Detection(QObject):
         self._prepared: Job | None = None
         self._is_closed = False
         self._has_threshold = False
-        self._job_project: Project | None = None
+        self._job_lineage: object = None
         self._requests = LiveRequests(self)
         self._requests.ready.connect(self._take_found)
         self._requests.failed.connect(self._refuse)
@@ -108,7 +107,6 @@ class Detection(QObject):
         """Find the panels of some figures, in a job; what runs already goes on."""
         if self.jobs.is_busy:
             return
-        project = self._session.project
         items, missing = [], ""
         for key in keys:
             try:
@@ -122,7 +120,7 @@ class Detection(QObject):
         if not items:
             self.told.emit("No figure is left to separate.", False)
             return
-        self._job_project = project
+        self._job_lineage = self._session.lineage
         job = SeparateMany(tuple(items), self._finder)
         self.jobs.start(
             SeparateMany.run, job, title=f"Separating {len(items)} figure{'s' * (len(items) > 1)}"
@@ -130,7 +128,7 @@ class Detection(QObject):
 
     def _on_job_progress(self, progress: Progress) -> None:
         found = progress.values.get("found")
-        if found is not None and self._session.project is self._job_project:
+        if found is not None and self._session.lineage is self._job_lineage:
             self._take_found(found)
 
     def _on_job_done(self, failed: list[Found]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
@@ -24,6 +25,7 @@ from napari_medssl.backend.jobs import OnProgress, ShouldStop, error_text
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.separation.controls import PushButton
 from napari_medssl.widgets.separation.detector_panel import SHIPPED
 
@@ -138,7 +140,7 @@ class ImprovePanel(QGroupBox):
         from napari_medssl.backend.improve_config import ImproveConfig
 
         project = self._session.project
-        if not project.flush(_FLUSH_S):
+        if not wait_for(partial(project.flush, _FLUSH_S)):
             self.jobs.show_error("Your last changes are not on disk yet. Try again in a moment.")
             return
         self._report, self._learns_from = None, project

@@ -12,13 +12,19 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
-from napari_medssl.state.drafts import discard_draft, drafts_folder, left_drafts, new_draft
+from napari_medssl.state.drafts import drafts_folder, left_drafts, new_draft
 from napari_medssl.state.figure import fingerprint_of
 from napari_medssl.state.project import SUFFIX, Project
 from napari_medssl.state.project_files import ProjectDamagedError
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.separation.background import Background
 from napari_medssl.widgets.separation.exchange_menu import Exchange, add_entry
 from napari_medssl.widgets.separation.layer_import import image_layer, save_layer
+from napari_medssl.widgets.separation.project_writes import (
+    close_or_discard,
+    copied,
+    leave_or_discard,
+)
 from napari_medssl.widgets.separation.separate_job import usual_score
 from napari_medssl.widgets.separation.session import Session
 
@@ -175,7 +181,7 @@ class ProjectFiles(QObject):
         """Begin an empty project, after asking about the present one."""
         if self.may_leave():
             try:
-                self._switch(self.make_draft())
+                self._switch(wait_for(self.make_draft))
             except UserError as error:
                 self._fail(error)
 
@@ -217,18 +223,21 @@ class ProjectFiles(QObject):
         """Move the project to a place of its own; return whether that went well."""
         target = path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
         former, was_draft = self._session.project, self.is_draft
+        self.told.emit("Saving ...", False)
         try:
-            project = former.save_as(target)
+            project = copied(former, target)
         except UserError as error:
             self._fail(error)
             return False
         current = self._session.current
-        self._session.use(project)
-        if was_draft:
-            _discard(former)
+        self._session.use(project, is_copy=True)
         self.told.emit(f"Saved as {target}.", False)
         if current is not None:
             self.added.emit((current,))
+        try:
+            leave_or_discard(former, discard=was_draft)
+        except UserError as error:  # the copy has everything
+            self._fail(error)
         return True
 
     def may_leave(self) -> bool:
@@ -236,11 +245,11 @@ class ProjectFiles(QObject):
         project = self._session.project
         if project.is_closed:
             return True
+        wait_for(project.flush)
         if project.save_error is not None:
             return self._ask(
                 f"The last changes cannot be saved: {project.save_error}.\n\nClose all the same?"
             )
-        project.flush()
         if not self.is_draft or not project.has_work:
             return True
         return self._ask_about_draft()
@@ -262,12 +271,9 @@ class ProjectFiles(QObject):
     def close_project(self, project: Project, *, discard: bool = False) -> None:
         """Close a project; tell if its last changes could not be written."""
         try:
-            project.close()
+            close_or_discard(project, discard=discard)
         except UserError as error:
             self._fail(error)
-            return
-        if discard:
-            _discard(project)
 
     def _on_imported(self) -> None:
         if self._session.current is None and len(self._session.project):
@@ -282,10 +288,6 @@ class ProjectFiles(QObject):
         yes = QMessageBox.StandardButton.Yes
         answer = QMessageBox.question(self._parent, "Figure separation", question)
         return bool(answer == yes)
-
-
-def _discard(project: Project) -> None:
-    discard_draft(project.folder)
 
 
 def _scan(paths: list[Path], is_deep: bool) -> tuple[Any, dict[Path, str]]:

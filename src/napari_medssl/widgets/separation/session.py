@@ -58,12 +58,24 @@ class Session:
         self.index: SpatialIndex | None = None
         self.ink: NDArray[np.bool_] | None = None
         self.project = project
+        self.lineage = object()
         self.use(project)
 
-    def use(self, project: Project) -> None:
-        """Work on another project; the former one is left as it is."""
+    def use(self, project: Project, *, is_copy: bool = False) -> None:
+        """Work on another project; the former one is left as it is.
+
+        Parameters
+        ----------
+        project
+            What to work on.
+        is_copy
+            It has the same figures under the same keys, so what was asked for still fits:
+            `lineage` stays the same object.
+        """
         self.leave_figure()
         self.project = project
+        if not is_copy:
+            self.lineage = object()
         project.set_autosave(self.autosave_s)
         project.figures_changed.connect(self._on_figures)
         project.state_changed.connect(self._on_state)

@@ -22,6 +22,7 @@ from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.background import Background
 from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
@@ -80,6 +81,7 @@ class SeparationWidget(QWidget):
         self._viewer = napari_viewer
         self._given = None if separator_factory is None else GivenFinder(separator_factory)
         self._must_separate = False
+        self._is_closing = False
         self._device = ""
         self.session = Session(new_draft(drafts))
         self.files = ProjectFiles(napari_viewer, self.session, self, drafts)
@@ -382,9 +384,16 @@ class SeparationWidget(QWidget):
             self.files.add_paths(path for path in paths if path.exists())
 
     def _may_close(self) -> bool:
-        if not self.files.may_leave():
+        if self._is_closing:  # asked again while the files are written
             return False
-        self.shut_down()
+        self._is_closing = True
+        try:
+            if not self.files.may_leave():
+                return False
+            self._tell("Saving ...", False)
+            self.shut_down()
+        finally:
+            self._is_closing = False
         return True
 
     def shut_down(self) -> None:
@@ -397,7 +406,16 @@ class SeparationWidget(QWidget):
         for layer in (self.view.layer, self.display.layer):
             if layer is not None:
                 layer.locked = False
-        _shut_down(self.session, self.files.background, self.thumbnails.background)
+        for thread in (self.files.background, self.thumbnails.background):
+            thread.close()
+        project = self.session.project
+        if project.is_closed:
+            return
+        self.session.leave_figure(silently=True)
+        try:
+            wait_for(project.close)
+        except UserError:  # asked about before, in `may_leave`
+            _log.exception("the last changes were not saved")
 
 
 def _unless_gone(
@@ -415,6 +433,7 @@ def _unless_gone(
 
 
 def _shut_down(session: Session, *threads: Background) -> None:
+    """Stop what outlives a widget that nobody closed; its changes stay in the journal."""
     for thread in threads:
         thread.close()
     project = session.project
@@ -422,6 +441,6 @@ def _shut_down(session: Session, *threads: Background) -> None:
         return
     session.leave_figure(silently=True)
     try:
-        project.close()
+        project.leave()
     except UserError:
         _log.exception("the last changes were not saved")
