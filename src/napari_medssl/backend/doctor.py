@@ -22,8 +22,8 @@ State = Literal["ok", "warning", "fault"]
 
 _PACKAGES = (
     "napari", "npe2", "magicgui", "superqt", "psygnal", "numpy", "scipy", "scikit-image",
-    "torch", "safetensors", "zarr", "openslide-python", "openslide-bin", "pypdfium2",
-    "umap-learn", "typer", "rich",
+    "torch", "safetensors", "zarr", "openslide-python", "openslide-bin", "tifffile", "imagecodecs",
+    "pypdfium2", "umap-learn", "typer", "rich",
 )  # fmt: skip
 
 # Run in a process of its own: a broken GL driver or Qt plugin ends the process that tries it.

@@ -1,5 +1,9 @@
 """The fast path: pixels are OpenSlide's, damage costs a tile, doubts go to OpenSlide."""
 
+import os
+import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -7,7 +11,7 @@ import pytest
 import tifffile
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.slides import open_slide
+from napari_medssl.io.slides import ArraySlide, open_slide
 from napari_medssl.io.slides.jpeg_tiff_slide import JpegTiffSlide
 from napari_medssl.io.slides.openslide_slide import OpenSlideSlide
 from napari_medssl.io.slides.protocol import SlideReadError
@@ -174,6 +178,54 @@ def test_a_bad_tile_costs_that_tile_alone(tmp_path, write_tiff_slide):
                 slide.read_pixels(0, (250, 250), (20, 20))
             assert caught.value.corner == (256, 256)
             assert (slide.read_pixels(0, (0, 0), (300, 100)) == due).all()
+
+
+def test_a_tile_that_claims_another_size_takes_no_memory(tmp_path, write_tiff_slide):
+    path = tmp_path / "made.tif"
+    write_tiff_slide(path, levels=1)
+    offset, count = tile_place(path, 18)
+    with path.open("rb+") as stream:
+        stream.seek(offset)
+        data = stream.read(count)
+        at = offset + data.index(b"\xff\xc0") + 5
+        stream.seek(at)
+        stream.write(b"\xff\x00\xff\x00")
+    with open_slide(path) as slide, pytest.raises(SlideReadError, match=r"x 256, y 256 of level 0"):
+        slide.read_pixels(0, (256, 256), (20, 20))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.parametrize("compression", ["jpeg", "zlib"])
+def test_a_forked_process_reads_beside_its_parent(tmp_path, write_tiff_slide, compression):
+    path = tmp_path / "made.tif"
+    write_tiff_slide(path, compression=compression, photometric="rgb")
+    script = """
+import os, sys
+from napari_medssl.io.slides import ArraySlide, open_slide
+slide = open_slide(sys.argv[1])
+due = slide.read_pixels(0, (0, 0), slide.dimensions)
+child = os.fork()
+wrong = sum(
+    (slide.read_pixels(0, (0, 0), slide.dimensions) != due).any() for _ in range(20)
+)
+if not child:
+    os._exit(min(int(wrong), 1))
+sys.exit(bool(wrong) or os.waitpid(child, 0)[1])
+"""
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "zlib"])
+def test_a_slide_goes_to_another_process_as_its_place(tmp_path, write_tiff_slide, compression):
+    path = tmp_path / "made.tif"
+    write_tiff_slide(path, compression=compression, photometric="rgb")
+    with open_slide(path) as slide, pickle.loads(pickle.dumps(slide)) as again:
+        assert again.source == str(path)
+        assert (
+            again.read_pixels(0, (0, 0), (99, 9)) == slide.read_pixels(0, (0, 0), (99, 9))
+        ).all()
+    with pytest.raises(TypeError, match="has no place to be opened again from"):
+        pickle.dumps(ArraySlide(np.zeros((5, 5))))
 
 
 def test_a_tile_that_is_not_stored_is_what_openslide_says(tmp_path, write_tiff_slide):

@@ -175,4 +175,11 @@ def test_the_grid_is_of_whole_stored_tiles(tile, due):
 
 
 def test_large_tiles_are_cut():
-    assert grid_size(CountingSlide(3840, 300, 3840), 0) == (512, 300)
+    assert grid_size(CountingSlide(3840, 300, 3840), 0) == (512, 512)
+    assert grid_size(CountingSlide(3840, 300, 2048), 0) == (2048, 2048)
+
+
+def test_large_tiles_come_in_smaller_batches(cache):
+    slide = CountingSlide(5000, 4100, 2048)
+    assert (cache.read(slide, 0, (0, 0), (5000, 4100)) == slide.pixels).all()
+    assert len(slide.reads) == 9

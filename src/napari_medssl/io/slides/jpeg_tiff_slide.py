@@ -191,31 +191,31 @@ class JpegTiffSlide(OpenSlideSlide):
         offset, count = int(page.offsets[tile]), int(page.counts[tile])
         x = tile % page.columns * page.tile_width
         y = tile // page.columns * page.tile_height
-        if not count:  # a hole: OpenSlide knows what the vendor means by it
+        if not 0 < count <= _MOST_TILE_BYTES:  # a hole: OpenSlide knows what the vendor means
             return self._tile_of_openslide(level, x, y)
+        result = np.empty((page.tile_height, page.tile_width, 3), np.uint8)
         try:
-            if count > _MOST_TILE_BYTES:
-                raise ValueError(f"its {count} bytes are too many for a tile")
-            pixels = imagecodecs.jpeg8_decode(
-                self._files.read(offset, count),
+            data = self._files.read(offset, count)
+        except OSError as error:
+            raise SlideReadError(
+                f"Cannot read the tile at x {x}, y {y} of level {level} of {self.name!r}: the file "
+                f"is damaged there or out of reach ({one_line(error)}).",
+                level,
+                (x, y),
+                (page.tile_width, page.tile_height),
+            ) from error
+        try:
+            # Into an array of the size due: a tile that claims another takes no memory.
+            imagecodecs.jpeg8_decode(
+                data,
                 tables=page.tables,
                 colorspace=page.jpeg_color,
                 outcolorspace=page.rgb_color,
+                out=result,
             )
-            if pixels.shape != (page.tile_height, page.tile_width, 3):
-                raise ValueError(f"its shape is {pixels.shape}")
-        except UserError:
-            raise
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            size = (page.tile_width, page.tile_height)
-            raise SlideReadError(
-                f"Cannot read the tile at x {x}, y {y} of level {level} of {self.name!r}: the file "
-                f"is damaged there ({one_line(error)}).",
-                level,
-                (x, y),
-                size,
-            ) from error
-        return np.asarray(pixels, np.uint8)
+        except (ValueError, RuntimeError):  # damaged or unusual: OpenSlide has the last word
+            return self._tile_of_openslide(level, x, y)
+        return result
 
     def _tile_of_openslide(self, level: int, x: int, y: int) -> Pixels:
         page = self._pages[level]

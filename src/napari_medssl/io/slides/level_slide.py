@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -218,6 +218,14 @@ class LevelSlide(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as the place from which it is opened again."""
+        from napari_medssl.io.slides.opening import open_slide
+
+        if not self.source:
+            raise TypeError(f"{self!r} has no place to be opened again from: send its pixels.")
+        return open_slide, (self.source,)
 
     def __repr__(self) -> str:
         width, height = self.dimensions

@@ -50,6 +50,7 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     if path is None:
         return _open_store(text)
     _check_exists(path)
+    path = path.absolute()  # `source` is to hold when the working folder changes
     if path.is_dir():
         return _open_folder(path)
     if path.suffix.lower() in _ZIP_SUFFIXES:

@@ -6,6 +6,7 @@ is thrown away: one bad tile costs that tile. OpenSlide itself is loaded with th
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -156,7 +157,7 @@ class OpenSlideSlide(LevelSlide):
     def _handle(self) -> Iterator[OpenSlide]:
         """Give this thread's handle; throw it away if it fails."""
         handle: _Handle | None = getattr(self._mine, "handle", None)
-        if handle is None or handle.is_closed:
+        if handle is None or handle.is_closed or handle.process != os.getpid():
             handle = self._mine.handle = self._open_handle()
         with handle.lock:
             if self._is_closed or handle.is_closed:
@@ -191,6 +192,7 @@ class _Handle:
 
     def __init__(self, slide: OpenSlide) -> None:
         self.slide = slide
+        self.process = os.getpid()  # a fork shares places in files: the child opens its own
         self.lock = threading.RLock()
         self.is_closed = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from io import FileIO
@@ -23,7 +24,7 @@ class FilePerThread:
     def read(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset`; `OSError` if there are fewer."""
         file: _LockedFile | None = getattr(self._mine, "file", None)
-        if file is None:
+        if file is None or file.process != os.getpid():  # a fork shares places in files
             with self._lock:
                 if self._is_closed:
                     raise UserError(f"The slide {self._path.name!r} is closed: open it again.")
@@ -43,6 +44,7 @@ class _LockedFile:
     """A file handle that is not closed under a read."""
 
     def __init__(self, path: Path) -> None:
+        self.process = os.getpid()
         self._name = path.name
         self._file = FileIO(path, "rb")
         self._lock = threading.Lock()

@@ -28,6 +28,7 @@ from napari_medssl.io.slides.tile_request import TileKey, TileRequest, grid_size
 logger = logging.getLogger(__name__)
 
 _BATCH = 8
+_BATCH_BYTES = 2**25
 _BAD_GREY = 160  # neither tissue nor glass: a hole that is seen
 _DEFAULT_BYTES = 512 * 2**20
 
@@ -190,7 +191,9 @@ class TileCache:
                 return {}
             alike = (key for key in self._queue if key[:2] == first[:2])
             # No more than a fair share: the other threads wait for work too.
-            share = max(1, min(_BATCH, -(-len(self._queue) // self._workers)))
+            grid = self._queue[first][0].grid
+            most = min(_BATCH, _BATCH_BYTES // (grid[0] * grid[1] * 3))
+            share = max(1, min(most, -(-len(self._queue) // self._workers)))
             chosen = list(itertools.islice(alike, share))
             batch = {key: self._queue.pop(key) for key in chosen}
             self._decoding.update(batch)

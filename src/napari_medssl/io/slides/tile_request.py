@@ -11,7 +11,9 @@ import numpy as np
 from napari_medssl._errors import UserError
 from napari_medssl.io.slides.protocol import Pixels, Slide
 
-_LEAST_SIDE, _MOST_SIDE = 256, 1024
+_LEAST_SIDE = 256
+_MOST_PIXELS = 2048 * 2048
+_CUT_SIDE = 512
 
 
 class TileKey(NamedTuple):
@@ -25,13 +27,10 @@ class TileKey(NamedTuple):
 
 def grid_size(slide: Slide, level: int) -> tuple[int, int]:
     """Return width and height of the tiles that are cached: stored tiles, or several of them."""
-    sides = []
-    for side, most in zip(slide.tile_size(level), slide.level_dimensions[level], strict=True):
-        if side > _MOST_SIDE:
-            sides.append(min(512, most))
-        else:
-            sides.append(side * max(1, -(-_LEAST_SIDE // side)))
-    return sides[0], sides[1]
+    across, down = slide.tile_size(level)
+    if across * down > _MOST_PIXELS:  # strips, or a level that is one tile
+        return _CUT_SIDE, _CUT_SIDE
+    return across * max(1, -(-_LEAST_SIDE // across)), down * max(1, -(-_LEAST_SIDE // down))
 
 
 class TileRequest:
