@@ -3,10 +3,11 @@
     python benchmarks/corrections_experiment.py --data DATA --out DIR --steps 100 --draws 2
 
 `DATA` is a folder of figures (images/ and annotations.json), by default `figures` of MEDSSL_DATA or
-../shared/data. Half of the figures, the same part of each `source_group`, is held out for good; the
-corrected figures are drawn from the other half, a longer draw holding the shorter ones. `improve`
-fine-tunes on them as the widget does, without check rounds: the held-out half is the check. The
-weights are thrown away: figures to evaluate on are never trained on for what is shipped.
+../shared/data. One half of the figures, the same part of each `source_group`, is held out; the
+corrected figures are drawn from the other half, a longer draw holding the shorter ones. Then the
+halves change places, so that each figure is held out once. `improve` fine-tunes as the widget does,
+without check rounds: the held-out half is the check. The weights are thrown away: figures to
+evaluate on are never trained on for what is shipped.
 
 Each run is written to DIR/results.json as soon as it is done, and a run that was stopped goes on
 from its checkpoint, so the same command may be given again.
@@ -15,6 +16,7 @@ from its checkpoint, so the same command may be given again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -102,6 +104,7 @@ def run_draw(options: argparse.Namespace, figures: list[Image], label: str) -> d
         pool=options.pool,
         steps=options.steps,
         learning_rate=options.learning_rate,
+        repeats=options.repeats,
         checks=0,
         device=options.device,
     )
@@ -125,23 +128,42 @@ def table(options: argparse.Namespace, results: dict[str, dict[str, float]]) -> 
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for count in options.counts:
-        runs = [v for label, v in results.items() if label.split("-")[0] == str(count)]
+        runs = draws_of(results, count, options.folds)
         if not runs:
             continue
         cells = [
             _spread([run[name] for run in runs])
             for name in ("f1_50", "f1_75", "mean_figure_f1_50", "compound_f1_50")
         ]
-        split = np.mean([run["split_singles"] for run in runs])
-        known = [run["simulated_after"] for run in runs if "simulated_after" in run]
-        known = known or [
-            v["simulated_before"] for v in results.values() if "simulated_before" in v
-        ]
+        split = np.mean([run["split_singles"] for run in runs]) * len(options.folds)
+        stage = "simulated_after" if count else "simulated_before"
+        known = [v[stage] for label, v in results.items() if stage in v and _count(label, count)]
         lines.append(
             f"| {count} | {' | '.join(cells)} | {split:.1f} | {np.mean(known or [np.nan]):.3f} "
             f"| {len(runs)} |"
         )
     return "\n".join(lines)
+
+
+def draws_of(
+    results: dict[str, dict[str, float]], count: int, folds: list[int]
+) -> list[dict[str, float]]:
+    """Return one row a draw: the mean over the halves that were held out, if all were."""
+    rows = defaultdict(list)
+    for label, values in results.items():
+        number, draw, fold = (int(part) for part in label.split("-"))
+        if number == count and fold in folds:
+            rows[draw].append(values)
+    return [
+        {name: float(np.mean([row[name] for row in held_out])) for name in held_out[0]}
+        for held_out in rows.values()
+        if len(held_out) == len(folds)
+    ]
+
+
+def _count(label: str, count: int) -> bool:
+    """Tell whether a run counts for the simulated column: before is the same for all."""
+    return count == 0 or label.split("-")[0] == str(count)
 
 
 def _spread(values: list[float]) -> str:
@@ -159,40 +181,45 @@ def main() -> None:
     parser.add_argument("--pool", type=Path, help="pool of the replayed figures")
     parser.add_argument("--steps", type=int, default=ImproveConfig.steps)
     parser.add_argument("--learning-rate", type=float, default=ImproveConfig.learning_rate)
+    parser.add_argument("--repeats", type=int, default=ImproveConfig.repeats)
     parser.add_argument("--counts", type=int, nargs="+", default=[0, 5, 10, 20])
     parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], choices=(0, 1))
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     options.content = json.loads((options.data / "annotations.json").read_text())
     annotated = [image for image in options.content["images"] if image.get("annotated", True)]
-    to_correct, held_out = halves(annotated)
-    print(f"{len(held_out)} figures held out, {len(to_correct)} to draw from.")
+    parts = halves(annotated)
     place = options.out / "results.json"
     results = json.loads(place.read_text())["results"] if place.exists() else {}
+    settings = {
+        "model": options.model,
+        "steps": options.steps,
+        "learning_rate": options.learning_rate,
+        "repeats": options.repeats,
+        "halves": [sorted(Path(image["file_name"]).name for image in part) for part in parts],
+    }
     with tempfile.TemporaryDirectory() as scratch:
         options.scratch = Path(scratch)
-        folder = options.scratch / "held-out"
-        options.held_out = write_part(options.content, held_out, options.data, folder)
+        folders = [
+            write_part(options.content, part, options.data, options.scratch / f"half-{k}")
+            for k, part in enumerate(parts)
+        ]
         for draw in range(options.draws):
-            order = np.random.default_rng([SPLIT_SEED, draw]).permutation(len(to_correct))
-            for count in options.counts:
-                label = f"{count}-{draw}" if count else "0"
+            for count, fold in itertools.product(options.counts, options.folds):
+                label = f"{count}-{draw if count else 0}-{fold}"
                 if label in results:
                     continue
-                print(f"{count} corrected figures, draw {draw + 1}", flush=True)
-                figures = [to_correct[k] for k in order[:count]]
+                print(f"{count} corrected figures, draw {draw + 1}, half {fold + 1}", flush=True)
+                options.held_out, pool = folders[fold], parts[1 - fold]
+                order = np.random.default_rng([SPLIT_SEED, draw]).permutation(len(pool))
+                figures = [pool[k] for k in order[:count]]
                 results[label] = (
                     run_draw(options, figures, label)
                     if count
                     else score(options.held_out, options.model, options.device)
                 )
-                settings = {
-                    "model": options.model,
-                    "steps": options.steps,
-                    "learning_rate": options.learning_rate,
-                    "held_out": sorted(Path(image["file_name"]).name for image in held_out),
-                }
                 place.write_text(json.dumps({**settings, "results": results}, indent=1) + "\n")
                 print(table(options, results), flush=True)
     print(table(options, results))

@@ -279,9 +279,32 @@ def test_at_least_half_of_a_batch_is_simulated():
 
 
 def test_each_corrected_figure_is_seen_before_any_is_seen_again():
-    run = tuner(bright(5))
-    seen = [id(run._in_rounds(k)) for k in range(10)]
+    figures = bright(5)
+    run = tuner(figures)
+    seen = [id(run._in_rounds(figures, k)) for k in range(10)]
     assert len(set(seen[:5])) == len(set(seen[5:])) == 5
+
+
+def test_dense_figures_come_larger_in_batches_of_their_own():
+    figures = bright(3)
+    figures.append(Example(np.full((90, 90, 3), 7, np.uint8), figures[0].boxes, dense=True))
+    run = tuner(figures, batch=4, dense_size=96)
+    sides = [tuple(run.batch(k)[0].shape) for k in range(8)]
+    assert sides.count((2, 3, 96, 96)) == 2  # one figure of four is dense: one batch of four
+    assert sides.count((4, 3, 64, 64)) == 6
+    assert {tuner(figures, dense_size=0).batch(k)[0].shape[-1] for k in range(8)} == {64}
+
+
+def test_many_small_panels_make_a_figure_dense():
+    columns, rows = np.meshgrid(np.arange(12) * 100, np.arange(4) * 100)
+    corners = np.stack((columns, rows, columns + 90, rows + 90), axis=-1)
+    boxes = corners.reshape(-1, 4).astype(np.float32)
+    figure = np.zeros((400, 1200, 3), np.uint8)
+    dense = shrunk(figure, boxes, dense_size=768)
+    assert dense.dense
+    assert dense.image.shape == (256, 768, 3)
+    assert not shrunk(figure, boxes[:4], dense_size=768).dense
+    assert shrunk(figure, boxes).image.shape == (213, 640, 3)
 
 
 def test_a_large_figure_is_scaled_down_with_its_boxes():

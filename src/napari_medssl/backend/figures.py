@@ -144,11 +144,9 @@ class Separator:
         if dense <= self.config.long_side:
             return proposals
         boxes = resolve(proposals, self.default_score).boxes
-        if len(boxes) < _MANY:
-            return proposals
-        side = np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1))
-        small = side * self.config.long_side / max(image.shape[:2])
-        return self._look(image, dense) if small < _SMALL else proposals
+        if is_dense(boxes, max(image.shape[:2]), self.config.long_side):
+            return self._look(image, dense)
+        return proposals
 
     def _look(self, image: np.ndarray, long_side: int) -> Proposals:
         import torch
@@ -164,6 +162,22 @@ class Separator:
         boxes[:, 0::2] = boxes[:, 0::2].clip(0, width)
         boxes[:, 1::2] = boxes[:, 1::2].clip(0, height)
         return Proposals(boxes, scores)
+
+
+def is_dense(boxes: np.ndarray, longest: int, long_side: int) -> bool:
+    """Tell whether a figure has many panels too small for a first look.
+
+    Parameters
+    ----------
+    boxes
+        Panels, shape (N, 4), in pixels of the figure.
+    longest, long_side
+        Longer side of the figure, and what it is scaled to inside the network, in pixels.
+    """
+    if len(boxes) < _MANY:
+        return False
+    side = np.median((boxes[:, 2:] - boxes[:, :2]).min(axis=1))
+    return bool(side * long_side / longest < _SMALL)
 
 
 def letterbox(image: np.ndarray, scale: float) -> np.ndarray:

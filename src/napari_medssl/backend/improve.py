@@ -101,7 +101,8 @@ class _Improvement:
                 skipped.append((figure.ref.name, str(error)))
                 continue
             self.figures.append(figure)
-            self.examples.append(shrunk(image, figure.boxes, may_mirror=not figure.has_letters))
+            example = shrunk(image, figure.boxes, dense_size=self.tuning.dense_size)
+            self.examples.append(replace(example, may_mirror=not figure.has_letters))
         self.skipped = tuple(skipped)
         if not self.figures:
             raise UserError(nothing_accepted(self.config.project, skipped))
@@ -118,7 +119,7 @@ class _Improvement:
         simulator = self._simulator()
         first = self.config.seed * 10_000_000
         replay = [
-            shrunk(figure.image, figure.boxes)
+            shrunk(figure.image, figure.boxes, dense_size=self.tuning.dense_size)
             for figure in self._simulate(simulator, first, self.config.replayed)
         ]
         before = [self._look(self.base, i) for i in self.looked_at]

@@ -69,6 +69,14 @@ class ImproveConfig:
     )
     smallest: int = option(320, help="Least side of a training figure.", unit="px", advanced=True)
     largest: int = option(480, help="Largest side of a training figure.", unit="px", advanced=True)
+    dense_size: int = option(
+        768,
+        help="Side of a training figure of many small panels, as they are looked at; 0 for none.",
+        unit="px",
+        min=0,
+        max=1536,
+        advanced=True,
+    )
     checkpoint_every: int = option(20, help="Steps between checkpoints.", min=1, advanced=True)
 
     def steps_for(self, figures: int) -> int:
@@ -79,7 +87,14 @@ class ImproveConfig:
         """Return what each training needs to know; UserError if the sizes hold none to use."""
         sizes = training_sizes(self.smallest, self.largest)
         return TuneConfig(
-            self.steps, self.batch, self.learning_rate, self.replay, sizes, self.seed, self.amp
+            steps=self.steps,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            replay=self.replay,
+            sizes=sizes,
+            seed=self.seed,
+            amp=self.amp,
+            dense_size=-(-self.dense_size // 32) * 32,
         )
 
 

@@ -2,12 +2,14 @@
 
 Normalisation statistics stay those of the start (few figures would spoil them), the rate is small
 and the weights are averaged. At least half of every batch is simulated, so that nothing that the
-detector knew is forgotten.
+detector knew is forgotten. Figures of many small panels are learnt from at both sizes at which the
+detector looks at them.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,18 +18,24 @@ import numpy as np
 from PIL import Image
 
 from napari_medssl.backend.figure_steps import learning_rate_at, update_average, weight_groups
+from napari_medssl.backend.figures import SeparateConfig, is_dense
 
 if TYPE_CHECKING:
     import torch
 
     from napari_medssl.methods.simcfs.network import PanelNetwork
 
-_LONGEST = 640  # no training square is larger; keeps hundreds of figures in memory
+_LONGEST = 640  # no ordinary training square is larger; keeps hundreds of figures in memory
+_MOST_DENSE = 0.5  # share of the steps that look at dense figures alone, at most
+_FEWER = 2  # a batch of large squares holds so many times fewer figures
 
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """What one fine-tuning run needs to know; `sizes` are the sides of training squares."""
+    """What one fine-tuning run needs to know.
+
+    `sizes` are the sides of training squares, `dense_size` that of dense figures; 0 for none.
+    """
 
     steps: int
     batch: int
@@ -36,32 +44,42 @@ class TuneConfig:
     sizes: tuple[int, ...]
     seed: int
     amp: bool
+    dense_size: int = 0
 
     @property
     def real(self) -> int:
         """How many corrected figures a batch holds; the others are simulated."""
-        return max(1, int(self.batch * (1 - self.replay)))
+        return self.real_of(self.batch)
+
+    def real_of(self, batch: int) -> int:
+        """Return how many corrected figures a batch of so many figures holds."""
+        return max(1, int(batch * (1 - self.replay)))
 
 
 @dataclass(frozen=True)
 class Example:
-    """A figure in memory: image uint8 (Y, X, 3), boxes float32 (N, 4), whether to mirror it."""
+    """A figure in memory: image uint8 (Y, X, 3), boxes float32 (N, 4), whether to mirror it.
+
+    A dense one has so many small panels that the detector looks at it twice.
+    """
 
     image: np.ndarray
     boxes: np.ndarray
     may_mirror: bool = True
+    dense: bool = False
 
 
-def shrunk(image: np.ndarray, boxes: np.ndarray, *, may_mirror: bool = True) -> Example:
+def shrunk(image: np.ndarray, boxes: np.ndarray, *, dense_size: int = 0) -> Example:
     """Return a figure as an example, scaled down if it is larger than training looks at."""
     height, width = image.shape[:2]
-    scale = _LONGEST / max(height, width)
+    dense = dense_size > 0 and is_dense(boxes, max(height, width), SeparateConfig().long_side)
+    scale = (max(_LONGEST, dense_size) if dense else _LONGEST) / max(height, width)
     if scale >= 1:
-        return Example(image, boxes, may_mirror)
+        return Example(image, boxes, dense=dense)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
     small = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     factors = np.array([size[0] / width, size[1] / height] * 2, np.float32)
-    return Example(np.asarray(small), (boxes * factors).astype(np.float32), may_mirror)
+    return Example(np.asarray(small), (boxes * factors).astype(np.float32), dense=dense)
 
 
 class Tuner:
@@ -87,6 +105,10 @@ class Tuner:
         import torch
 
         self.config, self._corrected, self._simulated = config, corrected, simulated
+        self._dense = [e for e in corrected if e.dense] if config.dense_size else []
+        # Dense simulated figures go with dense corrected ones; any will do where there is none.
+        self._dense_simulated = [e for e in simulated if e.dense] or simulated
+        self._dense_share = min(_MOST_DENSE, len(self._dense) / max(1, len(corrected)))
         self.network = copy.deepcopy(start)
         self.average = copy.deepcopy(start).eval()
         self.optimizer = torch.optim.AdamW(weight_groups(self.network), lr=config.learning_rate)
@@ -122,24 +144,30 @@ class Tuner:
     def batch(self, number: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return batch `number`: images uint8 (B, 3, S, S) and a list of boxes (N, 4).
 
-        Corrected figures come in rounds: each is seen once before any is seen again.
+        Corrected figures come in rounds: each is seen once before any is seen again. In some
+        batches only the dense ones come, larger.
         """
         from napari_medssl.backend.figure_data import augment, collate
 
         config = self.config
         rng = np.random.default_rng([config.seed, number, 3])
         size = int(rng.choice(config.sizes))
-        chosen = [self._in_rounds(number * config.real + k) for k in range(config.real)]
-        drawn = rng.integers(0, len(self._simulated), config.batch - config.real)
-        chosen += [self._simulated[k] for k in drawn]
+        corrected, simulated, batch, turn = self._corrected, self._simulated, config.batch, number
+        before = math.floor(number * self._dense_share)
+        if math.floor((number + 1) * self._dense_share) > before:
+            corrected, simulated, turn = self._dense, self._dense_simulated, before
+            size, batch = config.dense_size, max(2, config.batch // _FEWER)
+        real = config.real_of(batch)
+        chosen = [self._in_rounds(corrected, turn * real + k) for k in range(real)]
+        chosen += [simulated[k] for k in rng.integers(0, len(simulated), batch - real)]
         return collate(
             [augment(rng, e.image, e.boxes, size, may_mirror=e.may_mirror) for e in chosen]
         )
 
-    def _in_rounds(self, position: int) -> Example:
-        lap, place = divmod(position, len(self._corrected))
-        order = np.random.default_rng([self.config.seed, lap, 4]).permutation(len(self._corrected))
-        return self._corrected[int(order[place])]
+    def _in_rounds(self, figures: Sequence[Example], position: int) -> Example:
+        lap, place = divmod(position, len(figures))
+        order = np.random.default_rng([self.config.seed, lap, 4]).permutation(len(figures))
+        return figures[int(order[place])]
 
 
 def _train_without_statistics(network: PanelNetwork) -> None:
