@@ -36,6 +36,17 @@ def test_temporary_file_keeps_the_suffix(tmp_path):
         assert temporary.parent == tmp_path
 
 
+def test_a_writer_that_makes_a_file_of_its_own_changes_no_permissions(tmp_path):
+    (tmp_path / "plain").write_text("x")
+    with replace_whole(tmp_path / "weights") as temporary:
+        other = tmp_path / "other"
+        other.write_bytes(b"x")
+        other.chmod(0o600)
+        other.replace(temporary)
+    usual = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "weights").stat().st_mode == usual
+
+
 def test_new_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "plain").write_text("x")
     write_whole(tmp_path / "ours", "x")

@@ -59,8 +59,11 @@ def replace_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     temporary = _make_temporary(target)
+    mode = temporary.stat().st_mode & 0o777
     try:
         yield temporary
+        with suppress(OSError):  # a writer may have put a file of its own in its place
+            temporary.chmod(mode)
         _flush(temporary)
         os.replace(temporary, target)
     except OSError as error:
