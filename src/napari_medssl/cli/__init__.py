@@ -30,6 +30,7 @@ _VERBS = (
     "boxes",
     "regions",
     "harvest",
+    "tiles",
     "simulate",
     "train",
     "evaluate",

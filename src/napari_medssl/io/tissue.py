@@ -249,11 +249,13 @@ def _tidy(found: Mask, banned: Mask, areas: tuple[float, float], step: float) ->
     reach = len(closing) // 2
     closed = ndimage.binary_closing(np.pad(found, reach, mode="edge"), closing)
     joined = closed[reach:-reach, reach:-reach] if reach else closed
-    filled = ~_without_small(~joined, areas[1])
+    # What touches the border may go on beyond it: no hole.
+    filled = ~_without_small(~joined, areas[1], keep_border=True)
     return _without_small(filled & ~banned, areas[0])
 
 
-def _without_small(mask: Mask, least: float) -> Mask:
+def _without_small(mask: Mask, least: float, *, keep_border: bool = False) -> Mask:
+    """Drop the connected pieces of fewer than `least` pixels."""
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -261,6 +263,9 @@ def _without_small(mask: Mask, least: float) -> Mask:
         return mask
     sizes = np.bincount(labels.ravel())
     keep = sizes >= least
+    if keep_border:
+        for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+            keep[edge] = True
     keep[0] = False
     return np.asarray(keep[labels])
 
