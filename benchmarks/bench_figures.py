@@ -20,9 +20,10 @@ import numpy as np
 from napari_medssl._errors import UserError
 from napari_medssl.backend.figure_pool import SimulateConfig, make_simulator
 from napari_medssl.io.images import ImageRef, list_images, read_image
-from napari_medssl.methods.simcfs.evidence import LineEvidence, snap_boxes
+from napari_medssl.methods.simcfs.evidence import LineEvidence
 from napari_medssl.methods.simcfs.gutters import gutter_lines, split_by_gutters
 from napari_medssl.methods.simcfs.pool import Pool, made_textures
+from napari_medssl.methods.simcfs.snapping import snap_boxes
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "RESULTS.md"

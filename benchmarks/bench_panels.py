@@ -22,9 +22,10 @@ from PIL import Image
 from napari_medssl.backend.true_figures import read_true_figures
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.methods.simcfs.duplicates import NEAR_BITS, perceptual_hash
-from napari_medssl.methods.simcfs.evidence import LineEvidence, snap_boxes
+from napari_medssl.methods.simcfs.evidence import LineEvidence
 from napari_medssl.methods.simcfs.metrics import intersection_over_union
 from napari_medssl.methods.simcfs.panel_kind import panel_kind
+from napari_medssl.methods.simcfs.snapping import snap_boxes
 
 DATA = Path(os.environ.get("MEDSSL_DATA", ROOT.parent / "shared" / "data"))
 TRUTH = ROOT / "tests" / "methods" / "truth" / "panel_kinds.csv"

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 
-from napari_medssl.methods.simcfs.evidence import (
-    LineEvidence,
-    edge_support,
-    snap_box,
-    snap_boxes,
-)
+from napari_medssl.methods.simcfs.evidence import LineEvidence
 from napari_medssl.methods.simcfs.gutters import gutter_lines
 from napari_medssl.methods.simcfs.metrics import intersection_over_union
+from napari_medssl.methods.simcfs.snapping import edge_support, snap_box, snap_boxes
 
 BOX = (50, 40, 150, 120)
 
@@ -75,6 +71,25 @@ def test_box_snaps_to_the_edge_of_touching_panels(shift):
     for box in boxes:
         moved = np.clip(np.add(box, shift), 0, 200)
         assert snap_box(image, moved, 8) == box
+
+
+def touching_with_a_rim():
+    """Three panels side by side; the middle one has a plain rim of 12 px at its top."""
+    image = draw([(0, 0, 100, 200), (100, 12, 200, 200), (200, 0, 300, 200)])
+    image[:12, 100:200] = 60
+    return image
+
+
+@pytest.mark.parametrize("shift", [-5, 0, 7])
+def test_plain_rim_of_a_touching_picture_is_no_gutter(shift):
+    """It ends at the sides of the picture, where a gutter would go on."""
+    box = (100 + shift, max(0, shift), 200 + shift, 200)
+    assert snap_box(touching_with_a_rim(), box, 12) == (100, 0, 200, 200)
+
+
+def test_strip_that_goes_on_to_the_sides_is_a_gutter():
+    image = draw([(0, 0, 100, 90), (100, 0, 200, 90), (0, 102, 100, 200), (100, 102, 200, 200)])
+    assert snap_box(image, (98, 95, 198, 198), 12) == (100, 102, 200, 200)
 
 
 def test_box_takes_its_letter_in():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -323,6 +324,41 @@ def test_draft_of_a_crashed_program_is_found_again(tmp_path):
 def test_a_draft_in_which_nothing_was_done_is_not_offered_again(tmp_path):
     drafts.new_draft(tmp_path).close()
     assert drafts.left_drafts(tmp_path) == []
+
+
+def test_old_drafts_that_hold_nothing_are_deleted(tmp_path):
+    empty, opened, edited, fresh = (drafts.new_draft(tmp_path) for _ in range(4))
+    for project in (empty, edited, fresh):
+        project.close()
+    with Project.open(edited.folder) as project:
+        project.use_model("mine")
+    (tmp_path / "other").mkdir()
+    for folder in (empty.folder, opened.folder, edited.folder):
+        os.utime(folder, (0, 0))
+    assert drafts.clear_empty_drafts(tmp_path) == 1
+    assert not empty.folder.exists()
+    for folder in (opened.folder, edited.folder, fresh.folder, tmp_path / "other"):
+        assert folder.is_dir()
+    opened.close()
+    assert len(Project.open(opened.folder)) == 0
+
+
+@pytest.mark.parametrize("name", ["figures/000001.json", "images", "removed", "notes.txt"])
+def test_a_draft_with_anything_else_in_it_stays(tmp_path, name):
+    draft = drafts.new_draft(tmp_path)
+    draft.close()
+    (draft.folder / name).write_text("mine")
+    before = sorted(draft.folder.rglob("*"))
+    assert not drafts.clear_if_empty(draft.folder)
+    assert sorted(draft.folder.rglob("*")) == before
+
+
+def test_a_draft_whose_figure_was_taken_off_stays(tmp_path):
+    draft = drafts.new_draft(tmp_path)
+    keys = draft.add_images([(tmp_path / "figure.png", None)], {tmp_path / "figure.png": ""})
+    draft.remove(keys)
+    draft.close()
+    assert not drafts.clear_if_empty(draft.folder)
 
 
 def test_save_as_leaves_the_former_project_whole(tmp_path):

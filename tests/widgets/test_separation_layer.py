@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers.shapes._shapes_constants import Box as Handles
+from PIL import Image
 from qtpy.QtCore import Qt
 from separation_world import wait_until, write_figures
 
@@ -298,3 +300,35 @@ def test_layer_that_was_removed_is_made_again(tmp_path):
     session.show_figure(keys[0], (400, 300), None)
     assert len(view.layer.data) == 2
     session.project.close()
+
+
+def test_layer_that_a_person_deletes_comes_back_with_its_keys(world):
+    """The box store holds all that the layer shows."""
+    (key,) = world.store.add(Box(6, 6, 190, 140), name="draw")
+    world.layer.locked = False
+    world.viewer.layers.remove(world.layer)
+    wait_until(lambda: "panels" in world.viewer.layers)
+    world.assert_in_step()
+    assert world.viewer.layers.selection.active is world.layer
+    assert world.layer.locked
+    world.session.selection.replace([key])
+    world.press(Qt.Key.Key_Right)
+    assert world.store[key].x0 == 7
+    world.click(100, 70)
+    assert world.session.selected_keys() == [key]
+
+
+def test_words_follow_the_ground_under_them(world, tmp_path):
+    image = np.full((300, 400, 3), 255, np.uint8)
+    image[:, 200:] = 0
+    Image.fromarray(image).save(tmp_path / "half.png")
+    (key,) = world.session.project.add_images([(tmp_path / "half.png", None)])
+    world.widget.open_figure(key)
+    wait_until(lambda: world.session.current == key)
+    world.store.add(Box(0, 0, 200, 300, 0.9, "a"), Box(200, 0, 400, 300, 0.9, "b"))
+    world.settle(0.3)
+    assert list(world.layer.features["color"]) == ["#8f0052", "#ffe14d"]
+    seen = world.viewer.screenshot(canvas_only=True, flash=False)
+    yellow = (seen[..., 0] > 200) & (seen[..., 1] > 180) & (seen[..., 2] < 140)
+    assert yellow.sum() > 20  # the words are drawn in it
+    assert list(world.layer.features["panel"]) == ["a  0.90", "b  0.90"]

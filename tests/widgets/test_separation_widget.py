@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -26,6 +27,7 @@ from napari_medssl.io.boxes import Box
 from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._settings import Settings
+from napari_medssl.widgets.separation import SeparationWidget
 from napari_medssl.widgets.separation.separate_job import GivenFinder
 
 pytestmark = pytest.mark.gui
@@ -482,6 +484,30 @@ def test_search_and_state_filter_narrow_the_list(world):
     figures.order.setCurrentIndex(1)
     assert figures.filter.index(0, 0).data() == "fig01.png"
     figures.order.setCurrentIndex(0)
+
+
+def test_figures_of_one_name_show_their_folders(world, tmp_path):
+    for folder in ("run1", "run2"):
+        write_figures(tmp_path / folder, 1)
+    world.widget.files.add_paths([tmp_path / "run1" / "fig01.png", tmp_path / "run2" / "fig01.png"])
+    wait_until(lambda: len(world.session.project) == 5)
+    model = world.widget.figures.model
+    names = {model.index(row).data() for row in range(model.rowCount())}
+    assert {"fig01.png · figures", "fig01.png · run1", "fig01.png · run2", "fig02.png"} <= names
+    world.widget.figures.search.setText("run2")
+    world.settle()
+    assert world.widget.figures.filter.rowCount() == 1
+    world.widget.figures.search.clear()
+
+
+def test_closing_deletes_a_draft_in_which_nothing_was_done(qtbot, tmp_path):
+    viewer = ViewerModel()
+    widget = SeparationWidget(viewer, FixedSeparator, tmp_path)
+    qtbot.addWidget(widget)
+    draft = widget.session.project.folder
+    assert draft.is_dir()
+    widget.shut_down()
+    assert not draft.exists()
 
 
 def test_every_control_has_a_tooltip(world):

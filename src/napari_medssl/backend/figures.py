@@ -23,8 +23,9 @@ from napari_medssl.backend.models import (
     read_weights,
 )
 from napari_medssl.io.boxes import Box
-from napari_medssl.methods.simcfs.evidence import LineEvidence, snap_boxes
+from napari_medssl.methods.simcfs.evidence import LineEvidence
 from napari_medssl.methods.simcfs.resolve import Proposals, resolve
+from napari_medssl.methods.simcfs.snapping import snap_boxes
 
 if TYPE_CHECKING:
     from napari_medssl.methods.simcfs.network import PanelNetwork

@@ -50,6 +50,68 @@ def discard_draft(path: Path) -> None:
     shutil.rmtree(path)
 
 
+def clear_empty_drafts(folder: Path | None = None, *, min_age_s: float = 3600.0) -> int:
+    """Delete the drafts in which nothing was ever done; return how many.
+
+    Left are those that are open somewhere, those that changed less than `min_age_s` seconds ago
+    (another program may just be making one), and those with a file in them that a new draft has
+    not, whatever it is.
+    """
+    count = 0
+    for path in (folder or drafts_folder()).glob(f"*{SUFFIX}"):
+        try:
+            age_s = time.time() - path.stat().st_mtime
+        except OSError:
+            continue  # gone meanwhile
+        if age_s >= min_age_s:
+            count += clear_if_empty(path)
+    return count
+
+
+def clear_if_empty(path: Path) -> bool:
+    """Delete a closed draft if nothing was ever done in it; return whether it is gone.
+
+    It is taken apart file by file: a folder that is not empty after all is refused by the system.
+    """
+    if not _is_untouched(path):
+        return False
+    try:
+        lock = FolderLock(path / "lock")
+    except UserError:
+        return False  # open somewhere
+    try:
+        if not _is_untouched(path):
+            return False
+        (path / "figures").rmdir()
+        for name in ("journal.jsonl", "project.json"):
+            (path / name).unlink(missing_ok=True)
+    except OSError:
+        return False
+    finally:
+        lock.release()
+    try:
+        (path / "lock").unlink(missing_ok=True)
+        path.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _is_untouched(path: Path) -> bool:
+    """Whether a draft is as `new_draft` made it."""
+    try:
+        names = {entry.name for entry in path.iterdir()}
+        header = json.loads((path / "project.json").read_text("utf-8"))
+        return (
+            names <= {"project.json", "journal.jsonl", "figures", "lock"}
+            and not any((path / "figures").iterdir())
+            and ("journal.jsonl" not in names or not (path / "journal.jsonl").stat().st_size)
+            and not (header["sequence"] or header["figures"] or header["models"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _has_work(path: Path) -> bool:
     """Whether a draft holds a figure or a change; one that cannot be read may."""
     try:

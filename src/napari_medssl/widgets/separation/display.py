@@ -85,7 +85,7 @@ class FigureDisplay(QObject):
         image = read["image"]
         self._put_image(image)
         try:
-            self._session.show_figure(key, (image.shape[1], image.shape[0]), read["ink"])
+            self._session.show_figure(key, (image.shape[1], image.shape[0]), read["ink"], image)
         except UserError as error:
             self._show_nothing(key, error_text(error))
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer
 
+from napari_medssl.state.figure_names import folders_to_show
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets.separation.session import Session
 from napari_medssl.widgets.separation.thumbnails import Thumbnails
@@ -28,6 +29,7 @@ class FigureModel(QAbstractListModel):
         self._thumbnails = thumbnails
         self._keys: list[str] = []
         self._rows: dict[str, int] = {}
+        self._folders: dict[str, str] = {}
         self._is_by_benefit = True
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -50,6 +52,8 @@ class FigureModel(QAbstractListModel):
     def reload(self) -> None:
         """Read all figures anew."""
         self.beginResetModel()
+        infos = (self._session.project.info(key) for key in self._session.project)
+        self._folders = folders_to_show({info.key: (info.name, info.path) for info in infos})
         self._set_order()
         self.endResetModel()
 
@@ -81,6 +85,11 @@ class FigureModel(QAbstractListModel):
         """Return the key of the figure in a row."""
         return self._keys[row]
 
+    def name(self, key: str) -> str:
+        """Return a figure's name, with a folder if another figure has the same name."""
+        name, folder = self._session.project.info(key).name, self._folders.get(key)
+        return f"{name} · {folder}" if folder else name
+
     def touch(self, key: str) -> None:
         """Tell the views that a figure looks different."""
         if key in self._rows:
@@ -106,7 +115,7 @@ class FigureModel(QAbstractListModel):
         key = self._keys[index.row()]
         project = self._session.project
         if role == Qt.ItemDataRole.DisplayRole:
-            return project.info(key).name
+            return self.name(key)
         if role == Qt.ItemDataRole.DecorationRole:
             return self._thumbnails.get(key)
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -164,5 +173,5 @@ class FigureFilter(QSortFilterProxyModel):
         project = self._session.project
         if key not in project or (self._state is not None and project.state(key) != self._state):
             return False
-        name = project.info(key).name.casefold() if self._words else ""
+        name = self._model.name(key).casefold() if self._words else ""
         return all(word in name for word in self._words)

@@ -15,12 +15,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from napari_medssl.io.boxes import Box
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.history import Edit
 from napari_medssl.widgets.separation.session import Session
+from napari_medssl.widgets.separation.text_color import readable_color
 
 LAYER_NAME = "panels"
 SNAP_ON_SCREEN = 8.0
@@ -29,7 +31,8 @@ SMALLEST_ON_SCREEN = 8.0  # a click without a drag draws a box of about 5
 MOST_WITH_TEXT = 120
 TEXT_ON_SCREEN = np.array([22.0, -4.0])  # from the upper right corner, down and to the left
 _COLORS = {"person": "#0a84c1", "certain": "#1e9e4a", "doubtful": "#e8590c"}
-_TEXT_COLOR = "#ff2d95"  # seen on white, on black and on stains
+LETTER_ON_SCREEN = np.array([18.0, 9.0])  # height of words, width of one letter
+_NO_COLOR = "#8f0052"
 _MODES = {"pan_zoom", "select", "add_rectangle"}
 
 
@@ -73,7 +76,14 @@ class BoxLayer:
         napari viewer.
     session
         What to show; the filter, the selection and the snapping are its.
+
+    Attributes
+    ----------
+    made
+        Emitted with the layer when it is new: keys and tools have to be given to it.
     """
+
+    made = Signal(object)
 
     def __init__(self, viewer: Any, session: Session) -> None:
         self._viewer = viewer
@@ -81,6 +91,7 @@ class BoxLayer:
         self._store: BoxStore | None = None
         self._ids: list[int] = []
         self._crooked: set[int] = set()
+        self._colors: dict[int, str] = {}
         self._is_ours = False
         self.layer: Any = None
         self._later = QTimer()
@@ -88,6 +99,7 @@ class BoxLayer:
         self._later.setInterval(60)
         self._later.timeout.connect(self._place_text)
         viewer.scene.camera.events.zoom.connect(self._on_zoom)
+        viewer.layers.events.removed.connect(self._on_removed)
         session.current_changed.connect(self._on_current)
         session.threshold_changed.connect(self._on_threshold)
         session.selection.changed.connect(self._on_selection)
@@ -99,11 +111,11 @@ class BoxLayer:
             self.layer = self._viewer.add_shapes(
                 ndim=2,
                 name=LAYER_NAME,
-                features={"panel": np.array([], dtype=str)},
+                features={"panel": np.array([], dtype=str), "color": np.array([], dtype=str)},
                 text={
                     "string": "{panel}",
-                    "size": 10,
-                    "color": _TEXT_COLOR,
+                    "size": 11,
+                    "color": {"feature": "color", "fallback": _NO_COLOR},
                     "anchor": "upper_right",
                 },
                 edge_color=_COLORS["person"],
@@ -116,7 +128,19 @@ class BoxLayer:
             self.layer.events.data.connect(self._on_layer_data)
             self.layer.events.mode.connect(self._on_mode)
             self.layer.selected_data.events.items_changed.connect(self._on_layer_selection)
+            self.made.emit(self.layer)
         return self.layer
+
+    def _on_removed(self, event: Any) -> None:
+        if event.value is self.layer:
+            QTimer.singleShot(0, self._restore)
+
+    def _restore(self) -> None:
+        """Show the boxes again: without the layer the keys of the canvas would be dead."""
+        gone = self.layer is not None and self.layer not in self._viewer.layers
+        if gone and self._session.current is not None and not self._session.project.is_closed:
+            self.ensure_layer()
+            self._on_current()
 
     @property
     def pixels_on_screen(self) -> float:
@@ -134,6 +158,37 @@ class BoxLayer:
         """
         if self.layer is not None and self.layer in self._viewer.layers:
             self.layer.text.translation = TEXT_ON_SCREEN * self.pixels_on_screen
+            with self._ours():
+                self._write_words(self._ids)  # other pixels are under them now
+
+    def _write_words(self, fresh: Iterable[int]) -> None:
+        """Put the words in step with the store; choose the colours of the fresh ones."""
+        store = self._store
+        boxes = {key: store[key] for key in self._ids if store is not None and key in store}
+        if self.layer.text.visible:
+            self._colors.update(
+                {key: self._word_color(boxes[key]) for key in fresh if key in boxes}
+            )
+        self._colors = {key: self._colors.get(key, _NO_COLOR) for key in boxes}
+        words = [_text(boxes[key]) if key in boxes else "" for key in self._ids]
+        colors = [self._colors.get(key, _NO_COLOR) for key in self._ids]
+        self.layer.features = {
+            "panel": np.array(words, dtype=str),
+            "color": np.array(colors, dtype=str),
+        }
+
+    def _word_color(self, box: Box) -> str:
+        """Return the colour for the words of a box, by the pixels under them."""
+        image = self._session.image
+        words = _text(box)
+        if image is None or not words:
+            return _NO_COLOR
+        height, width = LETTER_ON_SCREEN * (1, len(words)) * self.pixels_on_screen
+        down, left = TEXT_ON_SCREEN * self.pixels_on_screen
+        x1, y1 = box.x1 + left, box.y0 + down
+        area = np.array([[y1 - height, y1], [x1 - width, x1]])
+        (top, bottom), (start, stop) = np.clip(area, 0, None).astype(int)
+        return readable_color(image[top : bottom + 1, start : stop + 1])
 
     # -- store to layer --------------------------------------------------------------------------
 
@@ -201,7 +256,7 @@ class BoxLayer:
             return
         boxes = [store[key] for key in chosen]
         self.layer.text.visible = len(self._ids) + len(chosen) <= MOST_WITH_TEXT
-        self.layer.feature_defaults = {"panel": _text(boxes[-1])}
+        self.layer.feature_defaults = {"panel": "", "color": _NO_COLOR}
         self.layer.add_rectangles(
             [box_to_vertices(box) for box in boxes],
             edge_color=[_COLORS[_kind(box)] for box in boxes],
@@ -211,11 +266,8 @@ class BoxLayer:
             z_index=[1 + int(1e6 / (1.0 + box.area**0.5)) for box in boxes],
         )
         self._ids += chosen
-        if len(chosen) > 1:
-            panels = self.layer.features["panel"].to_numpy(copy=True).astype(object)
-            panels[-len(chosen) :] = [_text(box) for box in boxes]
-            self.layer.features = {"panel": panels}
-        self.layer.feature_defaults = {"panel": ""}
+        self._write_words(chosen)
+        self.layer.feature_defaults = {"panel": "", "color": _NO_COLOR}
 
     def _edge_width(self) -> float:
         if self._store is None:

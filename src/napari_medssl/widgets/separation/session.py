@@ -57,6 +57,7 @@ class Session:
         self.store: BoxStore | None = None
         self.index: SpatialIndex | None = None
         self.ink: NDArray[np.bool_] | None = None
+        self.image: NDArray[np.uint8] | None = None
         self.project = project
         self.lineage = object()
         self.use(project)
@@ -91,7 +92,13 @@ class Session:
 
     # -- figures ---------------------------------------------------------------------------------
 
-    def show_figure(self, key: str, size: tuple[int, int], ink: NDArray[np.bool_] | None) -> None:
+    def show_figure(
+        self,
+        key: str,
+        size: tuple[int, int],
+        ink: NDArray[np.bool_] | None,
+        image: NDArray[np.uint8] | None = None,
+    ) -> None:
         """Put a figure in front.
 
         Parameters
@@ -102,10 +109,12 @@ class Session:
             Width and height of the image, as just read.
         ink
             Pixels off the canvas, shape (Y, X); None if snapping is not possible.
+        image
+            The image, shape (Y, X, 3), for what has to be seen on it.
         """
         store = self.project.store(key, size)
         self.leave_figure(silently=True)
-        self.current, self.store, self.ink = key, store, ink
+        self.current, self.store, self.ink, self.image = key, store, ink, image
         self.index = SpatialIndex(store)
         self.queue.begin()
         self.current_changed.emit()
@@ -125,7 +134,7 @@ class Session:
     def leave_figure(self, *, silently: bool = False) -> None:
         """Have no figure in front."""
         had_one = self.current is not None
-        self.current = self.store = self.index = self.ink = None
+        self.current = self.store = self.index = self.ink = self.image = None
         self.selection.clear(self)
         if had_one and not silently:
             self.current_changed.emit()

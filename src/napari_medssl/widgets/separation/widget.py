@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, Q
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.find_panels import FigureSeparator
+from napari_medssl.state.drafts import clear_empty_drafts, clear_if_empty
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
@@ -76,13 +77,14 @@ class SeparationWidget(QWidget):
         drafts: Path | None = None,
     ) -> None:
         super().__init__()
-        from napari_medssl.state.drafts import new_draft
+        from napari_medssl.state.drafts import drafts_folder, new_draft
 
         self._viewer = napari_viewer
         self._given = None if separator_factory is None else GivenFinder(separator_factory)
         self._must_separate = False
         self._is_closing = False
         self._device = ""
+        self._drafts = (drafts or drafts_folder()).expanduser().absolute()
         self.session = Session(new_draft(drafts))
         self.files = ProjectFiles(napari_viewer, self.session, self, drafts)
         self.view = BoxLayer(napari_viewer, self.session)
@@ -182,6 +184,7 @@ class SeparationWidget(QWidget):
         self.figures.chosen.connect(self.open_figure)
         self.files.told.connect(self._tell)
         self.files.added.connect(self._on_added)
+        self.view.made.connect(self._on_layer)
         self.display.shown.connect(self._on_shown)
         self.display.failed.connect(self._on_unreadable)
         self.detection.told.connect(self._tell)
@@ -199,7 +202,8 @@ class SeparationWidget(QWidget):
         self._saver.timeout.connect(self._show_saved)
         self._saver.start()
         # A dock may be destroyed without being closed; self is gone by then.
-        when_gone(self, _shut_down, self.session, self.files.background, self.thumbnails.background)
+        threads = (self.files.background, self.thumbnails.background)
+        when_gone(self, _shut_down, self.session, *threads)
         self._on_project()
         self._use_settings(read_settings())
         on_settings_changed(_unless_gone(self, SeparationWidget._use_settings))
@@ -214,15 +218,18 @@ class SeparationWidget(QWidget):
         self.display.open(key)
 
     def _on_shown(self) -> None:
-        layer = self.view.layer
         self.refuse("")
-        self._gutters.attach(layer)
         self._bind_keys()
         if self._must_separate:
             self._must_separate = False
             self.detection.separate_current()
         else:
             QTimer.singleShot(_PREPARE_MS, self.detection.prepare)
+
+    def _on_layer(self, layer: Any) -> None:
+        """Give the keys and the mouse tool to a layer that is new, or new after a deletion."""
+        self._gutters.attach(layer)
+        self.keys.bind(layer)
 
     def _bind_keys(self) -> None:
         for layer in (self.view.ensure_layer(), self.display.layer):
@@ -364,6 +371,8 @@ class SeparationWidget(QWidget):
     # -- window ----------------------------------------------------------------------------------
 
     def _offer_drafts(self) -> None:
+        clear = partial(clear_empty_drafts, self._drafts)
+        self.files.background.submit("clear", clear, _log_drafts, _log_drafts)
         left = self.files.left_behind()
         if left:
             menu = self.open_menu.addMenu(f"Drafts ({len(left)})")
@@ -416,6 +425,13 @@ class SeparationWidget(QWidget):
             wait_for(project.close)
         except UserError:  # asked about before, in `may_leave`
             _log.exception("the last changes were not saved")
+            return
+        if self.files.is_draft:
+            clear_if_empty(project.folder)
+
+
+def _log_drafts(outcome: object) -> None:
+    _log.debug("empty drafts deleted: %s", outcome)
 
 
 def _unless_gone(
