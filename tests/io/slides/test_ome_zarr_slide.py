@@ -107,6 +107,21 @@ def test_shards_are_read_in_tiles(tmp_path, pyramid):
         assert (slide.read_pixels(0, (60, 50), (80, 90)) == pyramid[0][50:140, 60:140]).all()
 
 
+def test_a_batch_is_its_reads_and_neighbours_are_read_together(tmp_path, pyramid):
+    write_store(str(tmp_path / "a.zarr"), pyramid)
+    with open_slide(tmp_path / "a.zarr") as slide:
+        corners = [(x, y) for y in (0, 64, 128) for x in (-64, 0, 64, 256)] + [(200, -30), (0, 0)]
+        batch = slide.read_many(0, corners, (64, 64))
+        for row, corner in zip(batch, corners, strict=True):
+            assert (row == slide.read_pixels(0, corner, (64, 64))).all()
+        assert slide.read_many(0, [], (64, 64)).shape == (0, 64, 64, 3)
+        reads = []
+        inside = slide._read_inside
+        slide._read_inside = lambda *window: (reads.append(window), inside(*window))[1]
+        slide.read_many(0, [(x, y) for y in (0, 64) for x in (0, 64, 128)], (64, 64))
+        assert reads == [(0, 0, 0, 192, 128)]
+
+
 def test_places_folder_zip_url_and_memory_hold_the_same_slide(tmp_path, pyramid):
     import fsspec
 

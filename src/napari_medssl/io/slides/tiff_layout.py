@@ -81,7 +81,8 @@ def read_tiled_pages(path: Path) -> tuple[TiledPage, ...]:
             f"Cannot open {path.name!r}: its TIFF directories are damaged ({one_line(error)})."
         ) from error
     for page in pages:
-        end = int((page.offsets + page.counts).max(initial=0))
+        known = min(len(page.offsets), len(page.counts))  # OpenSlide may not need all of them
+        end = int((page.offsets[:known] + page.counts[:known]).max(initial=0))
         if end > size:
             raise UserError(
                 f"Cannot open {path.name!r}: the file is cut off. It has {size} bytes, and its "
