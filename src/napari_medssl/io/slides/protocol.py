@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,6 @@ class SlideReadError(UserError):
         self.size = size
 
 
-@runtime_checkable
 class Slide(Protocol):
     """An opened slide. All reads may come from several threads at once.
 
