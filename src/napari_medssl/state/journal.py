@@ -1,75 +1,31 @@
 """Append-only journal: what was appended survives a kill of the process and a torn last line.
 
-Each line is `length checksum json`: the number of bytes of the JSON text, its CRC-32 in
-hexadecimal and the text. A line whose length or checksum is wrong is no record. A thread writes
-and syncs, so that the caller (a GUI) never waits for the disk.
+The lines are those of `io.journal_lines`. A thread writes and syncs, so that the caller (a GUI)
+never waits for the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
-import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from napari_medssl.io.files import write_whole
+from napari_medssl.io.journal_lines import (
+    Record,
+    Replay,
+    cut_torn_tail,
+    decode,
+    encode,
+    read_journal,
+)
 
-Record = dict[str, Any]
+__all__ = ["Journal", "Record", "Replay", "decode", "encode", "read_journal"]
+
 _RETRY_S = 1.0
-
-
-def encode(record: Record) -> bytes:
-    """Return the line of a record, its newline included."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    body = text.encode("utf-8")
-    return b"%d %08x %s\n" % (len(body), zlib.crc32(body), body)
-
-
-def decode(line: bytes) -> Record | None:
-    """Return the record of a line without its newline, None if the line is torn or damaged."""
-    parts = line.split(b" ", 2)
-    if len(parts) != 3:
-        return None
-    try:
-        if int(parts[0]) != len(parts[2]) or int(parts[1], 16) != zlib.crc32(parts[2]):
-            return None
-        record = json.loads(parts[2])
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What a journal file holds.
-
-    `records` are the good ones in order. `is_torn` says that the last line was cut off, as a kill
-    leaves it; `damaged` counts bad lines before the last, which no kill makes.
-    """
-
-    records: tuple[Record, ...] = ()
-    is_torn: bool = False
-    damaged: int = 0
-
-
-def read_journal(path: Path) -> Replay:
-    """Return the records of a journal file; none if there is no such file."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return Replay()
-    *lines, rest = data.split(b"\n")
-    decoded = [decode(line) for line in lines]
-    last_is_bad = bool(decoded) and decoded[-1] is None
-    records = tuple(record for record in decoded if record is not None)
-    damaged = decoded.count(None) - int(last_is_bad)
-    return Replay(records, bool(rest) or last_is_bad, damaged)
 
 
 class Journal:
@@ -101,7 +57,7 @@ class Journal:
         self._error: str | None = None
         self._is_closing = False
         self._is_writing = False
-        _cut_torn_tail(path)
+        cut_torn_tail(path)
         self._stream = path.open("ab", buffering=0)
         self._size = path.stat().st_size
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
@@ -209,16 +165,3 @@ class Journal:
             return str(error)
         self._size += len(data)
         return None
-
-
-def _cut_torn_tail(path: Path) -> None:
-    """Cut off a last line without newline: what follows would be glued to it."""
-    if not path.exists():
-        write_whole(path, b"")
-        return
-    with path.open("rb+") as stream:
-        data = stream.read()
-        keep = data.rfind(b"\n") + 1
-        if keep < len(data):
-            stream.truncate(keep)
-            os.fsync(stream.fileno())
