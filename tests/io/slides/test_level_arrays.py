@@ -1,10 +1,12 @@
 """Levels index like arrays and read no more than was asked; coarse levels are added."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.slides import ArraySlide
+from napari_medssl.io.slides import ArraySlide, open_slide
 from napari_medssl.io.slides.deep_slide import with_coarse_levels
 from napari_medssl.io.slides.halving import halve
 from napari_medssl.io.slides.level_arrays import SlideLevel, slide_levels
@@ -114,6 +116,17 @@ def test_coarse_levels_are_added_where_they_lack(make_tissue):
     slide.close()
     with pytest.raises(UserError, match="is closed"):
         slide.read_pixels(0, (0, 0), (5, 5))
+
+
+def test_a_slide_with_added_levels_goes_to_another_process(tmp_path, make_tissue):
+    from PIL import Image
+
+    Image.fromarray(make_tissue(100, 900)).save(tmp_path / "a.png")
+    slide = with_coarse_levels(open_slide(tmp_path / "a.png"), 300)
+    with pickle.loads(pickle.dumps(slide)) as again:
+        assert again.level_dimensions == slide.level_dimensions
+        found, due = (s.read_pixels(2, (0, 0), (225, 25)) for s in (again, slide))
+        assert (found == due).all()
 
 
 def test_each_stored_pixel_is_read_once_for_the_coarsest_level():

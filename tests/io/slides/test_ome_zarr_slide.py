@@ -3,6 +3,8 @@
 import json
 import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -280,6 +282,40 @@ def test_an_empty_shard_is_an_error_and_a_missing_one_is_background(tmp_path, py
             with pytest.raises(SlideReadError, match=r"chunk 's0/c/0/0/0' is empty"):
                 slide.read_pixels(0, (0, 0), size)
             assert (slide.read_pixels(0, (128, 0), size) == 255).all()
+
+
+def test_a_store_that_was_unplugged_is_no_empty_slide(tmp_path, pyramid):
+    write_store(str(tmp_path / "a.zarr"), pyramid)
+    with open_slide(tmp_path / "a.zarr") as slide:
+        slide.read_pixels(0, (0, 0), (9, 9))
+        (tmp_path / "a.zarr").rename(tmp_path / "unplugged")
+        with pytest.raises(SlideReadError, match="its folder is not there any more"):
+            slide.read_pixels(0, (0, 0), (9, 9))
+        (tmp_path / "unplugged").rename(tmp_path / "a.zarr")
+        assert (slide.read_pixels(0, (0, 0), (9, 9)) == pyramid[0][:9, :9]).all()
+
+
+def test_a_store_on_a_web_server_is_a_slide(tmp_path, pyramid):
+    write_store(str(tmp_path / "a.zarr"), pyramid)
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/a.zarr"
+    try:
+        with open_slide(url) as slide, open_slide(tmp_path / "a.zarr") as local:
+            assert (slide.name, slide.source) == ("a.zarr", url)
+            assert slide.mpp == (0.5, 0.5)
+            assert slide.fingerprint == local.fingerprint
+            assert (slide.read_pixels(0, (5, 6), (70, 80)) == pyramid[0][6:86, 5:75]).all()
+        with pytest.raises(UserError, match=r"Cannot open 'gone.zarr'"):
+            open_slide(url.replace("/a.zarr", "/gone.zarr"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("codec", ["zstd", "blosc", "gzip"])

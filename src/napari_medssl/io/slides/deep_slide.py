@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class DeepSlide(LevelSlide):
 
     def __init__(self, slide: Slide, longest: int) -> None:
         self._slide = slide
+        self._longest = longest
         self._tiles: ByteLru[tuple[int, int, int]] = ByteLru(_CACHE_BYTES)
         stored = zip(slide.level_dimensions, slide.level_downsamples, strict=True)
         levels = [
@@ -43,6 +45,9 @@ class DeepSlide(LevelSlide):
             size = (halved(last.width), halved(last.height))
             levels.append(Level(*size, last.downsample * 2, _TILE, _TILE))
         super().__init__(About(slide.name, slide.source, slide.mpp, slide.properties), levels)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return with_coarse_levels, (self._slide, self._longest)
 
     @property
     def associated_images(self) -> Mapping[str, Pixels]:

@@ -13,6 +13,7 @@ from napari_medssl._errors import UserError
 
 _MOST_BYTES = 16 * 2**20
 _HAMAMATSU_KEYS = re.compile(r"^(ImageFile|MacroImage|MapFile|OptimisationFile)", re.IGNORECASE)
+_NEEDED = re.compile(r"^(ImageFile|FILE_|INDEXFILE)", re.IGNORECASE)
 _MIRAX_KEYS = re.compile(r"^(FILE_[0-9]+|INDEXFILE)$", re.IGNORECASE)
 
 
@@ -44,7 +45,7 @@ def _check_names(slide: Path, index: Path, folder: Path, keys: re.Pattern[str]) 
                 f"Cannot open {slide.name!r}: {index.name} names {value!r} as {key}, which lies "
                 "outside its folder. The file is damaged or hostile."
             )
-        if not (folder / value).is_file():
+        if _NEEDED.match(key) and not (folder / value).is_file():
             raise UserError(
                 f"Cannot open {slide.name!r}: its part {value!r} is missing. "
                 f"Copy it into {folder.name!r}."

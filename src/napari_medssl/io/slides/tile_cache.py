@@ -44,7 +44,7 @@ class TileCache:
         Threads that decode; by default one for each core, at most 8.
     on_failure
         Called, in a thread of the pool, with the error of each tile that cannot be read. Such a
-        tile is grey in what `read` and `request` give.
+        tile is grey in what `read` and `request` give. May be set later too.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TileCache:
     ) -> None:
         self._tiles: ByteLru[TileKey] = ByteLru(limit_bytes)
         self._workers = workers or min(8, os.cpu_count() or 1)
-        self._on_failure = on_failure
+        self.on_failure = on_failure
         self._pool = ThreadPoolExecutor(self._workers, "tiles")
         # Again by its own thread: a future that is cancelled calls back at once.
         self._lock = threading.RLock()
@@ -216,8 +216,8 @@ class TileCache:
             return slide.read_pixels(level, corner, size)
         except SlideReadError as error:
             logger.warning("%s", error)
-            if self._on_failure is not None:
-                self._on_failure(slide, error)
+            if self.on_failure is not None:
+                self.on_failure(slide, error)
             return np.full((size[1], size[0], 3), _BAD_GREY, np.uint8)
 
     def _deliver(self, batch: dict[TileKey, list[TileRequest]], tiles: list[Pixels]) -> None:

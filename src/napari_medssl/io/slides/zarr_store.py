@@ -67,6 +67,9 @@ class CheckedStore(WrapperStore[Any]):
         self._check_key(key)
         value: Buffer | None = await self._store.get(key, prototype, byte_range)
         if value is None:
+            if self.root is not None and not os.path.isdir(self.root):
+                # zarr takes a missing chunk for background: an unplugged disk would look empty
+                raise StoreError("its folder is not there any more")
             return None
         name = PurePosixPath(key).name
         if name in _METADATA:
