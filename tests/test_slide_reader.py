@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_medssl._slide_reader import get_slide_reader, slide_layer
+from napari_medssl._slide_reader import get_slide_reader
 from napari_medssl.io.slides import ArraySlide
+from napari_medssl.io.slides.layer_data import slide_layer
 from napari_medssl.io.slides.tile_cache import TileCache, shared_cache
 
 pytestmark = pytest.mark.data

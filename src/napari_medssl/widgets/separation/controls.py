@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,65 +9,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QSlider,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_medssl.widgets._buttons import PushButton, ToolButton, row_of
 from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.session import Session
-
-
-class PushButton(QPushButton):
-    """A button that never takes the keyboard away from the canvas.
-
-    Parameters
-    ----------
-    text, tip
-        Words on it, words when the mouse rests on it.
-    on_click
-        Called without an argument.
-    """
-
-    def __init__(self, text: str, tip: str, on_click: Callable[[], object]) -> None:
-        super().__init__(text)
-        self.setToolTip(tip)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._on_click = on_click
-        self.clicked.connect(self._run)
-
-    def _run(self) -> None:
-        self._on_click()
-
-
-class ToolButton(QToolButton):
-    """A small button that never takes the keyboard; its parameters are those of `PushButton`."""
-
-    def __init__(self, text: str, tip: str, on_click: Callable[[], object]) -> None:
-        super().__init__()
-        self.setText(text)
-        self.setToolTip(tip)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._on_click = on_click
-        self.clicked.connect(self._run)
-
-    def _run(self) -> None:
-        self._on_click()
-
-
-def row_of(widgets: Iterable[QWidget]) -> QHBoxLayout:
-    """Return the widgets side by side."""
-    row = QHBoxLayout()
-    row.setSpacing(4)
-    for widget in widgets:
-        row.addWidget(widget)
-    return row
 
 
 class ScoreFilter(QWidget):

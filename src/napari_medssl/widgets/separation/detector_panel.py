@@ -10,7 +10,7 @@ from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_medssl.widgets.separation.controls import ToolButton, row_of
+from napari_medssl.widgets._buttons import ToolButton, row_of
 
 _TITLE = "Detector and learning"
 SHIPPED = "simcfs-figures"

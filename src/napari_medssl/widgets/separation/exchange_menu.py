@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
-from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, error_text
 from napari_medssl.state.project import Project
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._base import JobPanel
-from napari_medssl.widgets.separation.background import Background
+from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.separation.session import Session
 
 _AT_A_TIME = 20
 _ANNOTATIONS = "Annotations (*.json *.xml *.txt *.yaml *.yml);;All files (*)"
-
-
-class MenuEntry(QAction):
-    """An entry of a menu; `action` is called without an argument."""
-
-    def __init__(self, menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> None:
-        super().__init__(title, menu)
-        self.setToolTip(tip)
-        self._action = action
-        self.triggered.connect(self._run)
-
-    def _run(self) -> None:
-        self._action()
-
-
-def add_entry(menu: QMenu, title: str, tip: str, action: Callable[[], object]) -> MenuEntry:
-    """Add an action with a tooltip to a menu and return it."""
-    entry = MenuEntry(menu, title, tip, action)
-    menu.addAction(entry)
-    menu.setToolTipsVisible(True)
-    return entry
 
 
 class Exchange(QObject):

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_medssl.backend.jobs import duration_text
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._thumbnails import HEIGHT, WIDTH, Thumbnails
 from napari_medssl.widgets.separation.figure_model import (
     DETAIL_ROLE,
     KEY_ROLE,
@@ -31,7 +32,6 @@ from napari_medssl.widgets.separation.figure_model import (
     FigureModel,
 )
 from napari_medssl.widgets.separation.session import Session
-from napari_medssl.widgets.separation.thumbnails import HEIGHT, WIDTH, Thumbnails
 
 STATE_COLORS = {
     ReviewState.TO_DO.value: "#8a8f98",

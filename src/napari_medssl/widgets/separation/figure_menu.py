@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QMenu, QMessageBox
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.separation.detection import Detection
-from napari_medssl.widgets.separation.exchange_menu import add_entry
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.session import Session
 

@@ -8,8 +8,8 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, QSortFilterProxyModel, 
 
 from napari_medssl.state.figure_names import folders_to_show
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets.separation.session import Session
-from napari_medssl.widgets.separation.thumbnails import Thumbnails
 
 KEY_ROLE = int(Qt.ItemDataRole.UserRole)
 STATE_ROLE = KEY_ROLE + 1

@@ -24,9 +24,9 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, error_text
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets._buttons import PushButton
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets.separation.controls import PushButton
 from napari_medssl.widgets.separation.detector_panel import SHIPPED
 
 if TYPE_CHECKING:

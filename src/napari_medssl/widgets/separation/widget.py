@@ -12,34 +12,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.find_panels import FigureSeparator
 from napari_medssl.state.drafts import clear_empty_drafts, clear_if_empty
 from napari_medssl.state.queue import ReviewState
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import PushButton, ToolButton, add_entry, row_of
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
+from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._waiting import wait_for
+from napari_medssl.widgets._window_events import CloseGuard, TabKeys
 from napari_medssl.widgets.separation.actions import BoxActions
-from napari_medssl.widgets.separation.background import Background
-from napari_medssl.widgets.separation.closing import CloseGuard, TabKeys
 from napari_medssl.widgets.separation.commands import register_keys
 from napari_medssl.widgets.separation.controls import (
     EditControls,
-    PushButton,
     ReviewControls,
     ScoreFilter,
-    ToolButton,
-    row_of,
 )
 from napari_medssl.widgets.separation.detection import Detection
 from napari_medssl.widgets.separation.detector_panel import DetectorPanel
 from napari_medssl.widgets.separation.display import FigureDisplay
-from napari_medssl.widgets.separation.exchange_menu import add_entry
 from napari_medssl.widgets.separation.figure_list import FigureList
 from napari_medssl.widgets.separation.figure_menu import FigureMenu
 from napari_medssl.widgets.separation.gutter_tool import GutterTool
@@ -50,7 +50,7 @@ from napari_medssl.widgets.separation.panel_table import PanelTable
 from napari_medssl.widgets.separation.project_files import ProjectFiles
 from napari_medssl.widgets.separation.separate_job import GivenFinder, PanelFinder, TrainedFinder
 from napari_medssl.widgets.separation.session import Session
-from napari_medssl.widgets.separation.thumbnails import Thumbnails
+from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
 
 _PREPARE_MS = 300  # the figure is drawn first
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class SeparationWidget(QWidget):
         self.display = FigureDisplay(napari_viewer, self.session, self.view, self)
         self.detection = Detection(self.session, self._finder(), self)
         self.jobs = self.detection.jobs
-        self.thumbnails = Thumbnails(self._locate, self)
+        self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.keys = ShortcutRegistry()
         register_keys(self.keys, self)
         self._build()
@@ -210,8 +210,9 @@ class SeparationWidget(QWidget):
 
     # -- figures ---------------------------------------------------------------------------------
 
-    def _locate(self, key: str) -> tuple[Path, int | None]:
-        return self.session.project.path(key), self.session.project.info(key).page
+    def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], np.ndarray]:
+        project = self.session.project
+        return partial(cached_thumbnail, project.path(key), project.info(key).page, cache)
 
     def open_figure(self, key: str) -> None:
         """Read a figure in a thread and put it in front."""
