@@ -57,3 +57,21 @@ def world(window, tmp_path):
     """The widget in a shown viewer, with three figures in a fresh project."""
     window.begin(tmp_path / "figures")
     return window
+
+
+@pytest.fixture(scope="module")
+def slides_window(qapp, tmp_path_factory):
+    from slides_world import SlidesWorld
+
+    os.environ["NAPARI_CONFIG"] = ""
+    with own_application():
+        world = SlidesWorld(tmp_path_factory.mktemp("world"))
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def slides(slides_window, tmp_path):
+    """The widget "Slides" in a shown viewer, with two slides in a fresh library."""
+    slides_window.begin(tmp_path / "slides")
+    return slides_window

@@ -2,9 +2,10 @@
 
 import pytest
 from napari.settings import get_settings
+from qtpy.QtCore import Qt
 
 from napari_medssl.widgets import _settings
-from napari_medssl.widgets._async_slicing import offer_async
+from napari_medssl.widgets._async_slicing import REASON, AsyncOffer
 
 pytestmark = pytest.mark.gui
 
@@ -26,32 +27,28 @@ def preferences(monkeypatch):
 
 
 @pytest.mark.parametrize("answer", [True, False])
-def test_it_asks_once_and_does_as_told(preferences, answer):
-    asked = []
-
-    def ask(text):
-        asked.append(text)
-        return answer
-
-    assert offer_async(ask) is answer
+def test_it_asks_once_and_does_as_told(preferences, qtbot, answer):
+    offer = AsyncOffer()
+    qtbot.addWidget(offer)
+    offer.offer()
+    assert offer.isVisible()
+    assert "the window stands still" in REASON
+    button = offer.accept_button if answer else offer.decline_button
+    with qtbot.waitSignal(offer.answered) as told:
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert told.args == [answer]
     assert get_settings().experimental.async_ is answer
+    assert not offer.isVisible()
     get_settings().experimental.async_ = False
-    assert offer_async(ask) is False
-    assert len(asked) == 1
-    assert "the window stands still" in asked[0]
+    offer.offer()
+    assert not offer.isVisible()
     assert preferences.slides.offer_async is False
 
 
-def test_nobody_is_asked_where_it_is_on(preferences):
+def test_nobody_is_asked_where_it_is_on(preferences, qtbot):
     get_settings().experimental.async_ = True
-    assert offer_async(lambda _: pytest.fail("asked")) is True
+    offer = AsyncOffer()
+    qtbot.addWidget(offer)
+    offer.offer()
+    assert not offer.isVisible()
     assert preferences.slides.offer_async is True
-
-
-def test_a_dialog_that_dies_is_not_shown_again(preferences):
-    def die(_):
-        raise RuntimeError("window closed")
-
-    with pytest.raises(RuntimeError):
-        offer_async(die)
-    assert offer_async(lambda _: pytest.fail("asked again")) is False

@@ -12,6 +12,7 @@ from napari_medssl.io.boxes import Box
 from napari_medssl.widgets.separation import palette
 from napari_medssl.widgets.separation.commands import COMMANDS
 from napari_medssl.widgets.separation.palette import manifest_entries
+from napari_medssl.widgets.separation.separate_job import GivenFinder
 
 pytestmark = pytest.mark.gui
 
@@ -121,7 +122,7 @@ def test_no_command_raises(world, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Close)
     monkeypatch.setattr(world.widget.improve, "_work", lambda *_, **__: None)  # trains for minutes
-    world.widget.detection.use(FixedSeparator)
+    world.widget.detection.use(GivenFinder(FixedSeparator))
     for command in COMMANDS.values():
         if world.store is not None and not world.session.selection:
             world.session.selection.replace(world.store.add(Box(10, 10, 190, 140)))

@@ -33,6 +33,9 @@ _BAD_GREY = 160  # neither tissue nor glass: a hole that is seen
 _DEFAULT_BYTES = 512 * 2**20
 
 
+OnFailure = Callable[[Slide, SlideReadError], None]
+
+
 class TileCache:
     """Tiles of any number of slides; safe to use from several threads.
 
@@ -44,7 +47,7 @@ class TileCache:
         Threads that decode; by default one for each core, at most 8.
     on_failure
         Called, in a thread of the pool, with the error of each tile that cannot be read. Such a
-        tile is grey in what `read` and `request` give. May be set later too.
+        tile is grey in what `read` and `request` give. `listen` adds more.
     """
 
     def __init__(
@@ -52,11 +55,11 @@ class TileCache:
         limit_bytes: int = _DEFAULT_BYTES,
         *,
         workers: int | None = None,
-        on_failure: Callable[[Slide, SlideReadError], None] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> None:
         self._tiles: ByteLru[TileKey] = ByteLru(limit_bytes)
         self._workers = workers or min(8, os.cpu_count() or 1)
-        self.on_failure = on_failure
+        self._listeners = [on_failure] if on_failure is not None else []
         self._pool = ThreadPoolExecutor(self._workers, "tiles")
         # Again by its own thread: a future that is cancelled calls back at once.
         self._lock = threading.RLock()
@@ -71,6 +74,15 @@ class TileCache:
     def size_bytes(self) -> int:
         """Memory that decoded tiles take now."""
         return self._tiles.size_bytes
+
+    def listen(self, on_failure: OnFailure) -> None:
+        """Call `on_failure` too, in a thread of the pool, for each tile that cannot be read."""
+        self._listeners.append(on_failure)
+
+    def unlisten(self, on_failure: OnFailure) -> None:
+        """Call `on_failure` no more; it need not be known."""
+        with suppress(ValueError):
+            self._listeners.remove(on_failure)
 
     def read(
         self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
@@ -216,8 +228,8 @@ class TileCache:
             return slide.read_pixels(level, corner, size)
         except SlideReadError as error:
             logger.warning("%s", error)
-            if self.on_failure is not None:
-                self.on_failure(slide, error)
+            for tell in list(self._listeners):
+                tell(slide, error)
             return np.full((size[1], size[0], 3), _BAD_GREY, np.uint8)
 
     def _deliver(self, batch: dict[TileKey, list[TileRequest]], tiles: list[Pixels]) -> None:

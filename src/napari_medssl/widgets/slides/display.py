@@ -1,0 +1,199 @@
+"""Show the slide that was asked for last: one layer in microns, opened off the GUI thread."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+
+from napari_medssl.io.slides.protocol import Slide, SlideReadError
+from napari_medssl.io.slides.tile_cache import shared_cache
+from napari_medssl.state.slide_entry import SlideEntry, glance_at
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._base import LiveRequests
+from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets.slides.reading import OpenedSlide, open_for_view
+from napari_medssl.widgets.slides.session import SlidesSession
+
+_GLANCE_EVERY_MS = 3000
+_log = logging.getLogger(__name__)
+
+
+class _FailureMessenger(QObject):
+    """Tells of tiles that cannot be read, out of the threads that read them. Has no parent."""
+
+    failed = Signal(str, str)
+
+    def tell(self, slide: Slide, error: SlideReadError) -> None:
+        """Called in a thread of the tile cache."""
+        self.failed.emit(slide.source, str(error))
+
+
+class SlideDisplay(QObject):
+    """Put slides in front, one at a time; look after the file while it is shown.
+
+    Signals
+    -------
+    shown
+        A slide is in front.
+    failed
+        Why it could not be shown, or what happened to the file of the one in front.
+    """
+
+    shown = Signal()
+    failed = Signal(str)
+
+    def __init__(self, viewer: Any, session: SlidesSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._slide: Slide | None = None
+        self._layer: Any = None
+        self._is_opening = False
+        self._is_placing = False
+        self._reader = LiveRequests(self)
+        self._reader.ready.connect(self._show)
+        self._reader.failed.connect(self._on_failed)
+        self._background = Background("medssl-slide-files", self)
+        self._messenger = _FailureMessenger()
+        self._messenger.failed.connect(self._on_bad_tile, Qt.ConnectionType.QueuedConnection)
+        shared_cache().listen(self._messenger.tell)
+        when_gone(self, shared_cache().unlisten, self._messenger.tell)
+        self._glances = QTimer(self)
+        self._glances.setInterval(_GLANCE_EVERY_MS)
+        self._glances.timeout.connect(self._glance)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        session.library_changed.connect(self._on_library)
+        session.masked_changed.connect(self._name_layer)
+
+    @property
+    def is_opening(self) -> bool:
+        """True while a slide was asked for and is not shown yet."""
+        return self._is_opening
+
+    @property
+    def slide(self) -> Slide | None:
+        """The slide in front."""
+        return self._slide
+
+    def open(self, key: int) -> None:
+        """Open a slide in a thread, then show it; a request before this one is dropped."""
+        self._is_opening = True
+        self._reader.submit(open_for_view, key, self._session.entry(key))
+
+    def close(self) -> None:
+        """Stop the threads and close the slide."""
+        self._glances.stop()
+        self._reader.close()
+        self._background.close()
+        shared_cache().unlisten(self._messenger.tell)
+        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._let_go()
+
+    def _show(self, opened: OpenedSlide) -> None:
+        self._is_opening = False
+        if not self._session.has(opened.key):
+            opened.slide.close()
+            return
+        self._take_off()
+        entry = self._seen(opened)
+        self._slide = opened.slide
+        self._put_layer(opened, entry)
+        self._glances.start()
+        self.shown.emit()
+
+    def _seen(self, opened: OpenedSlide) -> SlideEntry:
+        """Note what opening told, for a slide that was not looked at yet."""
+        key, slide = opened.key, opened.slide
+        entry = self._session.entry(key)
+        if not entry.fingerprint:
+            entry = replace(
+                entry,
+                fingerprint=slide.fingerprint,
+                mpp=slide.mpp,
+                width=slide.dimensions[0],
+                height=slide.dimensions[1],
+            )
+            self._session.library.store.note({key: entry})
+        return entry
+
+    def _put_layer(self, opened: OpenedSlide, entry: SlideEntry) -> None:
+        levels, options, _ = opened.layer
+        options = dict(options, name=entry.title(is_masked=self._session.is_masked))
+        self._is_placing = True
+        layer = self._viewer.add_image(levels, **options)
+        self._is_placing = False
+        self._viewer.layers.move(self._viewer.layers.index(layer), 0)
+        self._viewer.canvas.overlays.scale_bar.visible = True
+        self._viewer.reset_view()
+        self._viewer.layers.selection.active = layer
+        self._layer = layer
+        self._session.show(opened.key, layer)
+
+    def _take_off(self) -> None:
+        layer, self._layer = self._layer, None
+        self._session.leave()
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the slide. It closes when the last read that is under way lets go of it."""
+        slide, self._slide = self._slide, None
+        self._glances.stop()
+        if slide is not None:
+            shared_cache().forget(slide)
+
+    def _on_failed(self, text: str) -> None:
+        self._is_opening = False
+        self.failed.emit(self._session.masked_text(text))
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if event.value is self._layer:
+            self._layer = None
+            self._session.leave()
+            self._let_go()
+
+    def _on_library(self) -> None:
+        self._reader.drop()
+        self._is_opening = False
+        self._take_off()
+
+    def _name_layer(self) -> None:
+        key, layer = self._session.current, self._session.layer
+        if key is not None and layer is not None:
+            layer.name = self._session.title(key)
+
+    # -- the file, while it is shown -------------------------------------------------------------
+
+    def _on_bad_tile(self, source: str, text: str) -> None:
+        if self._slide is not None and self._slide.source == source:
+            self.failed.emit(self._session.masked_text(text) + " Such places are shown grey.")
+
+    def _glance(self) -> None:
+        key = self._session.current
+        if key is None or not self._session.has(key):
+            return
+        entry = self._session.entry(key)
+        work = partial(glance_at, entry)
+        self._background.submit("glance", work, self._take_glance, self._on_no_glance)
+
+    def _on_no_glance(self, error: BaseException) -> None:
+        _log.warning("the file of the slide could not be looked at: %s", error)
+
+    def _take_glance(self, entry: SlideEntry) -> None:
+        key = self._session.current
+        if key is None or not self._session.has(key):
+            return
+        former = self._session.entry(key)
+        if entry.source != former.source or entry == former:
+            return
+        self._session.library.store.note({key: entry})
+        if not entry.is_readable:
+            self.failed.emit(
+                f"{self._session.title(key)}: {self._session.masked_text(entry.problem)} "
+                "What was read of it stays on the screen."
+            )

@@ -1,0 +1,293 @@
+"""What fills the list: the menus Open and Library, finding slides and looking at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Job, Progress
+from napari_medssl.backend.slide_lists import Care, Looks, find_in_folders, look_at_slides
+from napari_medssl.io.slides.opening import SLIDE_SUFFIXES
+from napari_medssl.state.slide_entry import SlideEntry, look_at
+from napari_medssl.state.slide_library import SUFFIX, is_library
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets.slides.library_choice import LibraryChoice
+from napari_medssl.widgets.slides.session import SlidesSession
+
+_PATTERNS = " ".join(
+    f"*{suffix}" for suffix in sorted({*SLIDE_SUFFIXES, ".tif", ".tiff"} - {".zarr"})
+)
+
+
+class LibraryFiles(QObject):
+    """Adds slides to the library and looks at them, off the GUI thread.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    added
+        Ids of slides that came in.
+    """
+
+    told = Signal(str, bool)
+    added = Signal(tuple)
+
+    def __init__(self, session: SlidesSession, parent: QWidget, folder: Path | None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._parent = parent
+        self.choice = LibraryChoice(session, parent, folder)
+        self.choice.told.connect(self.told)
+        self.choice.leaving.connect(self._on_leaving)
+        self.choice.chosen.connect(self.refresh)
+        self._waiting: list[tuple[tuple[int, ...], Care]] = []
+        self._is_told = False
+        self._must_follow: tuple[str, ...] = ()
+        self.background = Background("medssl-slides", self)
+        self.jobs = JobPanel(parent)
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.done.connect(self._on_done)
+        self.jobs.failed.connect(self._on_failed)
+        self.jobs.ended.connect(self._on_ended)
+
+    # -- menus -----------------------------------------------------------------------------------
+
+    def fill_open_menu(self, menu: QMenu) -> None:
+        """Add what brings slides in."""
+        add_entry(menu, "Slides ...", "Link slide files", self.ask_slides)
+        add_entry(
+            menu, "Folder ...", "Link all slides of a folder and those inside", self.ask_folder
+        )
+        add_entry(menu, "OME-Zarr store ...", "Link an OME-Zarr folder", self.ask_store)
+        add_entry(menu, "URL ...", "Link an OME-Zarr store on a server", self.ask_url)
+        menu.addSeparator()
+        add_entry(menu, "Library ...", f"Open a library (*{SUFFIX})", self.choice.ask_open)
+
+    def fill_library_menu(self, menu: QMenu) -> None:
+        """Add what concerns the library as a whole."""
+        add_entry(menu, "New ...", "Begin a library in a place of its own", self.choice.ask_new)
+        add_entry(menu, "Open ...", f"Open a library (*{SUFFIX})", self.choice.ask_open)
+        menu.addSeparator()
+        add_entry(
+            menu,
+            "Refresh",
+            "Look for new slides in the folders that were opened, and at files that changed",
+            self.refresh,
+        )
+        add_entry(
+            menu, "Verify all", "Open every slide and compare its content", partial(self.verify)
+        )
+        menu.addSeparator()
+        add_entry(menu, "Undo", "Take back the last adding or removing of slides", self.undo)
+        add_entry(menu, "Redo", "Do again what was taken back", self.redo)
+
+    # -- bringing in -----------------------------------------------------------------------------
+
+    def ask_slides(self) -> None:
+        """Ask for slide files."""
+        chosen, _ = QFileDialog.getOpenFileNames(
+            self._parent, "Link slides", "", f"Slides ({_PATTERNS});;All files (*)"
+        )
+        self.add_paths(Path(name) for name in chosen)
+
+    def ask_folder(self) -> None:
+        """Ask for a folder of slides."""
+        chosen = QFileDialog.getExistingDirectory(self._parent, "Link the slides of a folder")
+        if chosen:
+            self.add_folder(Path(chosen))
+
+    def ask_store(self) -> None:
+        """Ask for an OME-Zarr folder."""
+        chosen = QFileDialog.getExistingDirectory(self._parent, "Link an OME-Zarr store")
+        if chosen:
+            self.add_sources([chosen])
+
+    def ask_url(self) -> None:
+        """Ask for a URL."""
+        text, is_given = QInputDialog.getText(
+            self._parent, "Link a URL", "OME-Zarr store, such as https://.../slide.ome.zarr:"
+        )
+        if is_given and text.strip():
+            self.add_sources([text.strip()])
+
+    def add_paths(self, paths: Iterable[Path]) -> None:
+        """Add what was chosen or dropped: slides, folders, a library."""
+        sources, folders = [], []
+        for path in paths:
+            if path.is_dir() and is_library(path) and path.suffix == SUFFIX:
+                self.choice.open(path)
+            elif path.is_dir() and not path.name.lower().endswith((".zarr", ".partial")):
+                folders.append(path)
+            else:
+                sources.append(str(path.absolute()))
+        self.add_sources(sources)
+        for folder in folders:
+            self.add_folder(folder)
+
+    def add_sources(self, sources: Iterable[str]) -> tuple[int, ...]:
+        """Add slides by path or URL and look at them; return the ids of those that are new."""
+        listed = list(sources)
+        keys = self._session.library.add(listed)
+        if keys:
+            self.look(keys)
+            self.added.emit(keys)
+        elif listed:
+            known = self._session.library.sources()
+            self.told.emit("On the list already.", False)
+            self.added.emit(tuple(known[source] for source in listed if source in known))
+        return keys
+
+    def add_folder(self, folder: Path) -> None:
+        """Find the slides of a folder in a thread and add them."""
+        self._find((str(folder.absolute()),))
+
+    def refresh(self) -> None:
+        """Look for new slides in the folders that are followed, and at files that changed."""
+        followed = tuple(f for f in self._session.library.followed if Path(f).is_dir())
+        if followed:
+            self._find(followed)
+        self.look(self._session.entries(), "glance")
+
+    def _find(self, folders: tuple[str, ...]) -> None:
+        if self.jobs.is_busy:
+            self.told.emit("Slides are being looked for already. Wait, or cancel that.", True)
+            return
+        self._must_follow = folders
+        title = f"Looking for slides in {Path(folders[0]).name}"
+        self.jobs.start(find_in_folders, Looks(folders=folders), title=title)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def look(self, keys: Iterable[int], care: Care = "look") -> None:
+        """Look at slides in a thread; what was asked for before is done first."""
+        self._waiting.append((tuple(keys), care))
+        self._look_next()
+
+    def verify(self, keys: Iterable[int] | None = None) -> None:
+        """Open slides and compare their content with what it was; all without `keys`."""
+        self._is_told = True
+        self.look(self._session.entries() if keys is None else keys)
+
+    def accept(self, keys: Iterable[int]) -> None:
+        """Take slides as they are now, though their content has changed."""
+        self.look(keys, "accept")
+
+    def _look_next(self) -> None:
+        while self._waiting and not self.jobs.is_busy:
+            keys, care = self._waiting.pop(0)
+            entries = self._session.entries(keys)
+            if entries:
+                looks = Looks(entries=entries, care=care)
+                self.jobs.start(look_at_slides, looks, title="Looking at slides")
+
+    def _on_progress(self, progress: Progress) -> None:
+        found = {int(key): entry for key, entry in progress.values.items()}
+        if found and not self._session.library.is_closed:
+            self._session.library.store.note(self._still_meant(found))
+
+    def _still_meant(self, found: dict[int, SlideEntry]) -> dict[int, SlideEntry]:
+        """Leave out slides that lie somewhere else by now."""
+        known = self._session.entries(found)
+        return {k: entry for k, entry in found.items() if k in known and _same(known[k], entry)}
+
+    def _on_done(self, result: Any) -> None:
+        if isinstance(result, list):
+            self._on_found(result)
+        elif self._is_told:
+            self._is_told = False
+            words = f"{result} slides have a problem." if result != 1 else "1 slide has a problem."
+            self.told.emit("All slides are as they were." if not result else words, False)
+
+    def _on_found(self, found: list[str]) -> None:
+        library = self._session.library
+        try:
+            for folder in self._must_follow:
+                library.follow(Path(folder))
+        except UserError as error:
+            self.told.emit(str(error), True)
+        if not found:
+            self.told.emit("No slides were found there.", False)
+            return
+        before = len(library.store)
+        keys = library.add(found)
+        self.told.emit(f"{len(library.store) - before} slides added.", False)
+        if keys:
+            self._waiting.append((keys, "look"))
+            self.added.emit(keys)
+
+    def _on_failed(self, text: str) -> None:
+        self.told.emit(self._session.masked_text(text), True)
+
+    def _on_ended(self, job: Job) -> None:
+        if job.state == "cancelled":
+            self._waiting.clear()
+        self._look_next()
+
+    def _on_leaving(self) -> None:
+        """Another library comes: what was asked for the former one is of no use."""
+        self.jobs.cancel()
+        self._waiting.clear()
+
+    # -- the list --------------------------------------------------------------------------------
+
+    def remove(self, keys: list[int]) -> None:
+        """Take slides off the list; their files stay."""
+        self._session.library.remove(key for key in keys if self._session.has(key))
+        many = len(keys) > 1
+        self.told.emit(
+            f"{len(keys)} slide{'s' * many} taken off the list; the files stay where they are. "
+            "Library > Undo brings them back.",
+            False,
+        )
+
+    def undo(self) -> None:
+        """Take back the last adding, removing or relocating."""
+        edit = self._session.library.store.undo()
+        self.told.emit(f"Undone: {edit.name}" if edit else "Nothing to undo.", False)
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        edit = self._session.library.store.redo()
+        self.told.emit(f"Done again: {edit.name}" if edit else "Nothing to do again.", False)
+
+    def ask_relocate(self, key: int) -> None:
+        """Ask where a slide lies now."""
+        title = f"Where is {self._session.title(key)}?"
+        chosen, _ = QFileDialog.getOpenFileName(
+            self._parent, title, "", f"Slides ({_PATTERNS});;All files (*)"
+        )
+        if chosen:
+            self.relocate(key, chosen)
+
+    def relocate(self, key: int, source: str) -> None:
+        """Look for a slide at another place; refused if it is another slide."""
+        entry = SlideEntry(source)
+        self.background.submit(
+            "relocate", partial(look_at, entry), partial(self._relocated, key), self._on_error
+        )
+
+    def _relocated(self, key: int, entry: SlideEntry) -> None:
+        if not self._session.has(key):
+            return
+        try:
+            self._session.library.relocate(key, entry)
+        except UserError as error:
+            self.told.emit(self._session.masked_text(str(error)), True)
+            return
+        self.told.emit(f"{self._session.title(key)} was found again.", False)
+
+    def _on_error(self, error: BaseException) -> None:
+        self.told.emit(self._session.masked_text(str(error)), True)
+
+
+def _same(known: SlideEntry, seen: SlideEntry) -> bool:
+    return known.source == seen.source

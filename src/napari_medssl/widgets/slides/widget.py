@@ -1,0 +1,249 @@
+"""The dock widget "Slides": a library, the slide in front, its map and its regions."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QTabWidget, QVBoxLayout, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.disk_cache import DiskCache
+from napari_medssl.widgets._async_slicing import AsyncOffer
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import MenuEntry, row_of
+from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
+from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._window_events import CloseGuard
+from napari_medssl.widgets.slides.display import SlideDisplay
+from napari_medssl.widgets.slides.libraries import open_usual_library
+from napari_medssl.widgets.slides.library_files import LibraryFiles
+from napari_medssl.widgets.slides.library_list import LibraryList
+from napari_medssl.widgets.slides.reading import slide_thumbnail
+from napari_medssl.widgets.slides.session import SlidesSession
+from napari_medssl.widgets.slides.slide_menu import SlideMenu
+from napari_medssl.widgets.slides.view_panel import ViewPanel
+
+_log = logging.getLogger(__name__)
+
+
+class SlidesWidget(QWidget):
+    """Keep a library of whole-slide images, look at them and draw regions on them.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that shows the slides.
+    libraries
+        Folder for libraries without a place of their own; by default one in the user's data folder.
+    """
+
+    def __init__(self, napari_viewer: Any, libraries: Path | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._words = ""
+        self.session = SlidesSession(open_usual_library(libraries))
+        self.files = LibraryFiles(self.session, self, libraries)
+        self.thumbnails = Thumbnails(self._make_thumbnail, self)
+        self.display = SlideDisplay(napari_viewer, self.session, self)
+        self._build()
+        self._connect()
+        self._guard = CloseGuard(self, self._may_close)
+        self.setAcceptDrops(True)
+        self.files.look(self.session.entries(), "glance")
+
+    # -- building --------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.list = LibraryList(self.session, self.thumbnails, self)
+        self.view = ViewPanel(self._viewer, self.session, self.display, self)
+        self.offer = AsyncOffer()
+        self.menu = SlideMenu(self)
+        self.pages = QTabWidget()
+        self.pages.setDocumentMode(True)
+        self.pages.addTab(self.view, "View")
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setToolTip("What was done last")
+        self.error = QLabel()
+        self.error.setWordWrap(True)
+        self.error.setStyleSheet("color: #e5484d;")
+        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.error.hide()
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.addWidget(self.list)
+        parts.addWidget(self.pages)
+        parts.setStretchFactor(0, 3)
+        parts.setStretchFactor(1, 2)
+        parts.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(5)
+        layout.addLayout(self._build_header())
+        layout.addWidget(parts, 1)
+        for widget in (self.offer, self.files.jobs, self.error, self.status):
+            layout.addWidget(widget)
+        self.setMinimumWidth(340)
+
+    def _build_header(self) -> Any:
+        self.open_menu, self.library_menu = QMenu(self), QMenu(self)
+        self.files.fill_open_menu(self.open_menu)
+        self.files.fill_library_menu(self.library_menu)
+        self.mask_entry = MenuEntry(
+            self.library_menu,
+            "Hide names",
+            "Show short names that tell nothing of the patient, the same ones for good",
+            self._mask,
+        )
+        self.mask_entry.setCheckable(True)
+        self.library_menu.addSeparator()
+        self.library_menu.addAction(self.mask_entry)
+        buttons: list[QWidget] = []
+        for text, tip, menu in (
+            ("Open", "Link slides, a folder, a URL, or open a library", self.open_menu),
+            ("Library", "Libraries, refreshing, verifying, names", self.library_menu),
+        ):
+            button = QPushButton(text)
+            button.setToolTip(tip)
+            button.setMenu(menu)
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            buttons.append(button)
+        self.title = QLabel()
+        self.title.setToolTip("The library that is open")
+        row = row_of([*buttons, self.title])
+        row.setStretch(2, 1)
+        return row
+
+    def _connect(self) -> None:
+        self.list.opened.connect(self.open_slide)
+        self.files.told.connect(self.tell)
+        self.view.told.connect(self.tell)
+        self.display.failed.connect(self.refuse)
+        self.display.shown.connect(self._on_shown)
+        self.session.library_changed.connect(self._show_title)
+        self._saver = QTimer(self)
+        self._saver.setInterval(1000)
+        self._saver.timeout.connect(self._check_saved)
+        self._saver.start()
+        # A dock may be destroyed without being closed; self is gone by then.
+        threads = (self.files.background, self.thumbnails.background, self.view.background)
+        when_gone(self, _shut_down, self.session, *threads)
+        self._show_title()
+        self._use_settings(read_settings())
+        on_settings_changed(_unless_gone(self, SlidesWidget._use_settings))
+
+    def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], np.ndarray]:
+        if not self.session.has(int(key)):
+            raise UserError("The slide is not on the list any more.")
+        return partial(slide_thumbnail, self.session.entry(int(key)), cache)
+
+    def _use_settings(self, settings: Settings) -> None:
+        cache = settings.open_cache("slides")
+        self.thumbnails.use(settings.has_thumbnails, cache)
+        self.view.use_cache(cache)
+
+    # -- doing -----------------------------------------------------------------------------------
+
+    def open_slide(self, key: int) -> None:
+        """Show a slide of the list."""
+        if self.session.has(key):
+            self.refuse("")
+            self._say(f"Opening {self.session.title(key)} ...")
+            self.display.open(key)
+
+    def _on_shown(self) -> None:
+        self.refuse("")
+        self._say("")
+        self.offer.offer()
+
+    def _mask(self) -> None:
+        self.session.mask(self.mask_entry.isChecked())
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def tell(self, text: str, is_error: bool) -> None:
+        """Show a line: an error, or what was done."""
+        self.refuse(text if is_error else "")
+        if not is_error:
+            self._say(text)
+
+    def refuse(self, text: str) -> None:
+        """Show an error line; an empty text removes it."""
+        if text:
+            self._say("")
+        self.error.setText(text)
+        self.error.setVisible(bool(text))
+
+    def _say(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    def _check_saved(self) -> None:
+        reason = self.session.library.save_error
+        if reason is not None:
+            self.refuse(f"Changes cannot be saved: {reason}. They are kept in memory.")
+
+    def _show_title(self) -> None:
+        name = "My slides" if self.files.choice.is_usual else self.session.library.folder.stem
+        self.title.setText(f"<b>{name}</b>")
+
+    # -- window ----------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take files that are dragged in."""
+        if event is not None and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Link slides, folders and libraries that are dropped."""
+        if event is not None:
+            paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
+            self.files.add_paths(path for path in paths if path.exists())
+
+    def _may_close(self) -> bool:
+        self.shut_down()
+        return True
+
+    def shut_down(self) -> None:
+        """Stop all threads and close the library: the window is about to go."""
+        if self.session.library.is_closed:
+            return
+        self._saver.stop()
+        self.files.jobs.cancel()
+        self.view.close_down()
+        self.display.close()
+        _shut_down(self.session, self.files.background, self.thumbnails.background)
+
+
+def _unless_gone(
+    widget: SlidesWidget, call: Callable[[SlidesWidget, Settings], None]
+) -> Callable[[Settings], None]:
+    """Return a callback that does not keep the widget: napari's settings outlive it."""
+    known = weakref.ref(widget)
+
+    def tell(settings: Settings) -> None:
+        widget = known()
+        if widget is not None and not widget.session.library.is_closed:
+            call(widget, settings)
+
+    return tell
+
+
+def _shut_down(session: SlidesSession, *threads: Background) -> None:
+    for thread in threads:
+        thread.close()
+    if session.library.is_closed:
+        return
+    session.leave()
+    try:
+        session.library.close()
+    except UserError:
+        _log.exception("the last changes of the library were not saved")
