@@ -79,9 +79,13 @@ class TabKeys(QObject):
         self._is_wanted = is_wanted
         self._on_tab = on_tab
         self._watched: list[QObject] = []
+        self._window: QWidget | None = None
 
     def attach(self, window: QWidget) -> None:
-        """Look at the canvases of a window; those known already are passed over."""
+        """Look at the canvases of a window; one that is known is passed over."""
+        if window is self._window and self._watched:
+            return  # to ask Qt for all widgets of a window takes it 5 to 20 ms
+        self._window = window
         for child in window.findChildren(QWidget):
             if child.inherits("QOpenGLWidget") and child not in self._watched:
                 child.installEventFilter(self)
