@@ -15,7 +15,7 @@ from napari_medssl.io.annotations import read_boxes
 IMAGE = "we[i]rd [bold] \u56f3\nline " + "x" * 200 + ".png"
 VERBS = (
     "", "doctor", "models", "separate", "boxes", "harvest", "simulate", "simulate figures",
-    "train", "train figures", "evaluate", "evaluate figures", "improve", "improve figures",
+    "tiles", "train", "train figures", "evaluate", "evaluate figures", "improve", "improve figures",
     "improve use", "improve revert",
 )  # fmt: skip
 

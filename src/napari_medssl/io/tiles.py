@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,7 @@ from napari_medssl.io.slides.protocol import Slide, SlideReadError
 from napari_medssl.io.tile_sampling import Tiles, TileSampler
 
 Indices = NDArray[np.int64]
+Transform = Callable[[Tiles], Tiles]
 
 _BLOCK_BYTES = 32 * 2**20  # read for a block; the peak is about this for each block in flight
 
@@ -101,6 +102,9 @@ class TileReader:
     on_bad_tile
         "raise" a `TileReadError` that names the tile, or "skip" it: it is then in no batch, but in
         `failures`.
+    transform
+        Called in the threads with tiles (N, S, S, 3), such as `io.stain.Reinhard`; returns as many
+        of the same shape.
 
     Raises
     ------
@@ -119,6 +123,7 @@ class TileReader:
         workers: int | None = None,
         ahead: int = 4,
         on_bad_tile: Literal["raise", "skip"] = "raise",
+        transform: Transform | None = None,
     ) -> None:
         places = np.asarray(locations)
         places = places.reshape(-1, 2) if not places.size else places
@@ -136,6 +141,7 @@ class TileReader:
         self._workers = workers or min(8, os.cpu_count() or 1)
         self._ahead = max(ahead, self._workers)
         self._skips = on_bad_tile == "skip"
+        self._transform = transform
         self._blocks = _make_blocks(self._sampler, self.locations)
 
     def __len__(self) -> int:
@@ -181,9 +187,12 @@ class TileReader:
         if stop.is_set():
             return _Block(index[:0], self._empty())
         try:
-            return _Block(index, self._sampler.read(self._places(index)))
+            block = _Block(index, self._sampler.read(self._places(index)))
         except SlideReadError:
-            return self._read_singly(index, stop)
+            block = self._read_singly(index, stop)
+        if self._transform is None:
+            return block
+        return replace(block, pixels=self._transform(block.pixels))
 
     def _read_singly(self, index: Indices, stop: threading.Event) -> _Block:
         good, tiles, failures = [], [self._empty()], []

@@ -214,8 +214,11 @@ def _flood(seen: _Seen, banned: Mask) -> Mask:
     slope = np.hypot(ndimage.sobel(mean, 0), ndimage.sobel(mean, 1))
     open_field = ndimage.binary_dilation(marks == 0, np.ones((3, 3)))  # the rest is decided
     flooded = watershed(slope, marks, mask=open_field)
-    found = np.where(open_field, flooded, marks) == 2
-    return np.asarray(found & (mean > faint / 2))
+    found = (np.where(open_field, flooded, marks) == 2) & (mean > faint / 2)
+    # A halo beside its tissue has no edge between; drain what is smooth and open to the outside.
+    smooth = (ndimage.maximum_filter(texture, 3) < rough / 2) & (colour < _STRONG)
+    drained = ndimage.binary_propagation(~found, mask=~found | smooth)
+    return np.asarray(found & ~drained)
 
 
 def _least_texture(densities: Plane, grain: float) -> float:
