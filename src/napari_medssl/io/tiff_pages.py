@@ -14,7 +14,7 @@ from napari_medssl.io.pillow_pictures import read_with_pillow
 from napari_medssl.io.pixels import array_to_rgb, turn_upright
 from napari_medssl.io.tiff_header import TiffPage, choose_page
 
-_PLAIN = frozenset((1, 8, 32773, 32946))  # none, deflate, packbits: tifffile needs no codec package
+_WIDE = frozenset((1, 5, 8, 32773, 32946))  # none, LZW, deflate, packbits
 _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated opacity
 
 # tifffile logs what it dislikes; without a handler that would reach the terminal as bare lines.
@@ -25,7 +25,7 @@ def read_tiff(path: Path, page: int) -> NDArray[np.uint8]:
     """Return page `page` (from 1) of the TIFF file at `path` as uint8 RGB, shape (Y, X, 3)."""
     chosen = choose_page(path, page)
     wide = chosen.bits not in (1, 2, 4, 8)
-    if wide and chosen.compression in _PLAIN:
+    if wide and chosen.compression in _WIDE:
         return _read_wide(path, chosen)
     return read_with_pillow(path, "tiff", chosen.index)
 
