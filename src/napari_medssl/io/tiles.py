@@ -26,7 +26,8 @@ from napari_medssl.io.tile_sampling import Tiles, TileSampler
 Indices = NDArray[np.int64]
 Transform = Callable[[Tiles], Tiles]
 
-_BLOCK_BYTES = 32 * 2**20  # read for a block; the peak is about this for each block in flight
+_UPRIGHT = 4  # height of a block for its width
+_BLOCK_BYTES = 16 * 2**20  # read for a block; the peak is about this for each block in flight
 
 
 class TileReadError(SlideReadError):
@@ -251,10 +252,12 @@ def _make_blocks(sampler: TileSampler, locations: Indices) -> list[Indices]:
         return []
     window = sampler.window_pixels
     most = max(1, _BLOCK_BYTES // (3 * window * window))
-    # Squares of the level that hold about that many tiles side by side.
-    side = max(1, int(most**0.5)) * sampler.size
+    # Upright rectangles that hold about that many tiles side by side, from left to right: what two
+    # neighbours share is still in the slide's cache, what lies under two rows of them is not.
+    down = max(1, round((_UPRIGHT * most) ** 0.5))
+    across = max(1, most // down)
     middle = locations + sampler.size // 2
-    block = middle // side
+    block = middle // (np.array([across, down]) * sampler.size)
     order = np.lexsort((locations[:, 0], locations[:, 1], block[:, 0], block[:, 1]))
     change = np.any(np.diff(block[order], axis=0) != 0, axis=1)
     groups = np.split(order, np.flatnonzero(change) + 1)
