@@ -48,7 +48,7 @@ class TilesConfig:
     blur: bool = option(True, help="Measure the blur of each tile, for which all of them are read.")
     max_blur: float | None = option(
         None,
-        help="Leave out tiles of more blur; in focus is 0.3 to 1, plainly blurred more than 2.",
+        help="Leave out tiles of more blur; in focus is below 1, plainly blurred above 2.",
         min=0.0,
         unit="um",
     )

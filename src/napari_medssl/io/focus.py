@@ -40,7 +40,7 @@ def blur_um(tiles: Tiles, mpp: float) -> NDArray[np.float32]:
 
     Returns
     -------
-    Sigma in microns, shape (N,): 0.3 to 1 in focus, more than 2 is plainly blurred. NaN for empty
+    Sigma in microns, shape (N,): below 1 in focus, above 2 plainly blurred. NaN for empty
     tiles and for tiles of fewer than 32 pixels.
     """
     result = np.full(len(tiles), np.nan, np.float32)
