@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.pen_marks import opened, pen_marks
+from napari_medssl.io.local_filters import opened, texture
+from napari_medssl.io.pen_marks import pen_marks
 from napari_medssl.io.slides.protocol import Pixels
 
 Mask = NDArray[np.bool_]
@@ -144,8 +145,8 @@ def _against_glass(work: Planes, void: Mask, step: float) -> _Seen | None:
     """Return what the picture absorbs more than its glass, None if the ground is dark."""
     logs = np.log(np.maximum(work, 4.0))
     luma, highest = work.mean(axis=0), work.max(axis=0)
-    texture = _texture(logs.mean(axis=0))
-    quiet = (texture < _QUIET) & ~void
+    rough = texture(logs.mean(axis=0))
+    quiet = (rough < _QUIET) & ~void
     tint = (highest - work.min(axis=0)) / np.maximum(highest, 1)
     clear = opened(quiet & (luma > 100) & (tint < 0.2), max(3, round(_GLASS_UM / step)))
     if clear.sum() < max(16, _LEAST_GLASS * (~void).sum()):
@@ -162,7 +163,7 @@ def _against_glass(work: Planes, void: Mask, step: float) -> _Seen | None:
     return _Seen(
         density,
         tint=1.4826 * float(np.median(_spread(density)[clear])),
-        grain=float(np.median(texture[clear])),
+        grain=float(np.median(rough[clear])),
     )
 
 
@@ -198,17 +199,17 @@ def _flood(seen: _Seen, banned: Mask) -> Mask:
     density = ndimage.gaussian_filter(seen.density, (0, 0.7, 0.7))
     colour, mean = _spread(density), density.mean(axis=0)
     faint = max(_FAINT, 3 * seen.tint)
-    texture = _texture(seen.density.mean(axis=0))
+    roughness = texture(seen.density.mean(axis=0))
     # Grey is what absorbs all colours alike, however dark.
     grey = colour < 0.12 * mean
     # The window of the texture reaches over the edge: only its darker side is tissue.
     is_inner = mean >= ndimage.uniform_filter(mean, 5)
     candidate = (colour > 1.5 * faint) & ~grey & ~banned
-    rough = _least_texture(mean[candidate], seen.grain)
-    is_tissue = candidate & (((texture > rough) & is_inner) | (colour > _STRONG))
+    least = _least_texture(mean[candidate], seen.grain)
+    is_tissue = candidate & (((roughness > least) & is_inner) | (colour > _STRONG))
     if not is_tissue.any():
         return np.asarray(is_tissue)
-    is_glass = (colour < faint) & (texture < min(_QUIET, max(rough / 2, 2 * seen.grain)))
+    is_glass = (colour < faint) & (roughness < min(_QUIET, max(least / 2, 2 * seen.grain)))
     marks = np.zeros(colour.shape, np.int8)
     marks[is_glass | grey | banned], marks[is_tissue] = 1, 2
     slope = np.hypot(ndimage.sobel(mean, 0), ndimage.sobel(mean, 1))
@@ -216,7 +217,7 @@ def _flood(seen: _Seen, banned: Mask) -> Mask:
     flooded = watershed(slope, marks, mask=open_field)
     found = (np.where(open_field, flooded, marks) == 2) & (mean > faint / 2)
     # A halo beside its tissue has no edge between; drain what is smooth and open to the outside.
-    smooth = (ndimage.maximum_filter(texture, 3) < rough / 2) & (colour < _STRONG)
+    smooth = (ndimage.maximum_filter(roughness, 3) < least / 2) & (colour < _STRONG)
     drained = ndimage.binary_propagation(~found, mask=~found | smooth)
     return np.asarray(found & ~drained)
 
@@ -271,16 +272,6 @@ def _without_small(mask: Mask, least: float, *, keep_border: bool = False) -> Ma
             keep[edge] = True
     keep[0] = False
     return np.asarray(keep[labels])
-
-
-def _texture(plane: Plane) -> Plane:
-    """Return the standard deviation in windows of 3 x 3 pixels, shape (Y, X)."""
-    from scipy import ndimage
-
-    centred = plane - plane.mean()  # or the squares of a float32 lose the small differences
-    mean = ndimage.uniform_filter(centred, 3)
-    square = ndimage.uniform_filter(centred * centred, 3)
-    return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)))
 
 
 def _spread(planes: Planes) -> Plane:
