@@ -1,4 +1,4 @@
-"""`medssl slide`: what a slide is, and a small picture of it."""
+"""`medssl slide`: what a slide is, a small picture of it, and its conversion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_medssl.backend import slides as work
-from napari_medssl.cli import _console
+from napari_medssl.cli import _console, slide_convert
 from napari_medssl.cli._options import with_config
 
 _Slide = Annotated[
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     slide_app.command(
         "thumbnail", epilog="Example: medssl slide thumbnail biopsy.svs --out biopsy.png"
     )(thumbnail)
+    slide_convert.register(slide_app)
     app.add_typer(slide_app, name="slide")
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-import google_crc32c
 import numpy as np
-from numcodecs.zstd import Zstd
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.slide_store.plan import FILL, SHARD, Codec
@@ -68,8 +66,7 @@ def encode_shard(pixels: Pixels, codec: Codec, chunk: int) -> bytes:
             index[row, column] = offset, len(data)
             offset += len(data)
     table = index.tobytes()
-    checksum = google_crc32c.value(table).to_bytes(_CRC_BYTES, "little")
-    return b"".join((*parts, table, checksum))
+    return b"".join((*parts, table, _checksum(table)))
 
 
 def decode_shard(data: bytes, shape: tuple[int, int], codec: Codec, chunk: int) -> Pixels:
@@ -83,7 +80,7 @@ def decode_shard(data: bytes, shape: tuple[int, int], codec: Codec, chunk: int) 
     across = SHARD // chunk
     table_bytes = across * across * 16
     table, checksum = data[-table_bytes - _CRC_BYTES : -_CRC_BYTES], data[-_CRC_BYTES:]
-    if google_crc32c.value(table) != int.from_bytes(checksum, "little"):
+    if _checksum(table) != checksum:
         raise ValueError("the index of the shard is damaged")
     index = np.frombuffer(table, "<u8").reshape(across, across, 2)
     decompress = _decompressor(codec, chunk)
@@ -97,6 +94,12 @@ def decode_shard(data: bytes, shape: tuple[int, int], codec: Codec, chunk: int) 
             whole = decompress(data[offset : offset + length])
             target[:] = whole[: target.shape[0], : target.shape[1]]
     return pixels
+
+
+def _checksum(table: bytes) -> bytes:
+    import google_crc32c
+
+    return int(google_crc32c.value(table)).to_bytes(_CRC_BYTES, "little")
 
 
 def _whole(part: Pixels, chunk: int) -> Pixels:
@@ -113,6 +116,8 @@ def _compressor(codec: Codec) -> Callable[[Pixels], bytes]:
         import imagecodecs
 
         return lambda chunk: cast(bytes, imagecodecs.jpeg8_encode(chunk, level=JPEG_QUALITY))
+    from numcodecs.zstd import Zstd  # 40 ms that `medssl --help` need not wait
+
     zstd = Zstd(level=ZSTD_LEVEL, checksum=True)
     return lambda chunk: bytes(zstd.encode(chunk))
 
@@ -123,6 +128,8 @@ def _decompressor(codec: Codec, chunk: int) -> Callable[[bytes], Pixels]:
         import imagecodecs
 
         return lambda data: _shaped(imagecodecs.jpeg8_decode(data), shape)
+    from numcodecs.zstd import Zstd
+
     zstd = Zstd()
     return lambda data: _shaped(np.frombuffer(zstd.decode(data), np.uint8), shape)
 
