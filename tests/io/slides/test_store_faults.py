@@ -20,7 +20,7 @@ from napari_medssl.io.slide_store import (
     write_store,
     writer,
 )
-from napari_medssl.io.slides import ArraySlide, open_slide
+from napari_medssl.io.slides import ArraySlide, SlideReadError, open_slide
 
 
 def coarse(height, width, seed=0):
@@ -358,3 +358,18 @@ def test_stores_of_others_cannot_be_verified(tmp_path):
         verify_store(tmp_path / "none.ome.zarr")
     with pytest.raises(UserError, match=r"has no manifest\.json"):
         verify_store(tmp_path)
+
+
+def test_a_lost_shard_is_an_error_where_it_is_and_nowhere_else(finished):
+    (finished / "0" / "c" / "0" / "1" / "0").unlink()
+    with open_slide(finished) as slide:
+        assert slide.read_pixels(0, (0, 0), (500, 2048)).shape == (2048, 500, 3)
+        with pytest.raises(SlideReadError, match=r"its part '0/c/0/1/0' is missing or cut off"):
+            slide.read_pixels(0, (0, 0), (500, 2049))
+        assert slide.read_pixels(1, (0, 0), (1100, 1250)).min() < 255
+
+
+def test_a_manifest_of_another_program_does_not_stand_in_the_way(finished):
+    (finished / "manifest.json").write_text('{"format": "somebody else"}')
+    with open_slide(finished) as slide:
+        assert slide.dimensions == (2200, 2500)

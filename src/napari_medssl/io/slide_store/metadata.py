@@ -31,7 +31,7 @@ def store_documents(
 
     Label, macro, file names, dates and free text of the slide are left behind.
     """
-    documents = {"zarr.json": _json(_group(source, plan))}
+    documents = {"zarr.json": _json(_group(source, plan, settings))}
     for level, size in enumerate(plan.sizes):
         documents[f"{level}/zarr.json"] = _array(size, settings)
     profile = source.slide.read_icc_profile()
@@ -40,7 +40,7 @@ def store_documents(
     return documents
 
 
-def _group(source: SlideSource, plan: StorePlan) -> dict[str, Any]:
+def _group(source: SlideSource, plan: StorePlan, settings: StoreSettings) -> dict[str, Any]:
     about = {
         "fingerprint": source.slide.fingerprint,
         "properties": {
@@ -50,10 +50,14 @@ def _group(source: SlideSource, plan: StorePlan) -> dict[str, Any]:
         },
     }
     ome = {"version": "0.5", "multiscales": [_multiscale(source, plan)], "omero": _omero()}
+    made: dict[str, Any] = {"slide": about}
+    if settings.codec == "jpeg":
+        # Readers have to tell zarr about it before they open a level.
+        made["codec"] = "imagecodecs_jpeg"
     return {
         "zarr_format": 3,
         "node_type": "group",
-        "attributes": {"ome": ome, PROVENANCE: {"slide": about}},
+        "attributes": {"ome": ome, PROVENANCE: made},
     }
 
 
@@ -124,7 +128,9 @@ def _array(size: tuple[int, int], settings: StoreSettings) -> bytes:
 def _jpeg_codec() -> Any:
     from imagecodecs import zarr as codecs
 
-    codecs.register_codecs(("jpeg",))
+    from napari_medssl.io.slides.zarr_store import learn_jpeg
+
+    learn_jpeg()
     return codecs.Jpeg(level=JPEG_QUALITY)
 
 

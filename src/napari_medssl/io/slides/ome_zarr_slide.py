@@ -21,19 +21,27 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.pixels import Scaling, choose_scaling
 from napari_medssl.io.slides.fingerprint import fingerprint_of
 from napari_medssl.io.slides.level_slide import About, Level, LevelSlide, check_levels
+from napari_medssl.io.slides.lost_shards import LostShards
 from napari_medssl.io.slides.ome_metadata import OmeImage, first_image_path, read_ome_image
 from napari_medssl.io.slides.places import is_inside
 from napari_medssl.io.slides.protocol import Pixels, SlideReadError
 from napari_medssl.io.slides.zarr_store import (
+    JPEG,
     MAX_CHUNK_BYTES,
     CheckedStore,
+    StoreError,
+    learn_jpeg,
     open_store,
     without_secrets,
 )
 
 _CODECS = frozenset(
-    ("bytes", "transpose", "blosc", "gzip", "zlib", "zstd", "lz4", "crc32c", "sharding_indexed")
+    (
+        *("bytes", "transpose", "blosc", "gzip", "zlib", "zstd", "lz4", "crc32c"),
+        *("sharding_indexed", JPEG),
+    )
 )
+_TELL_SIZES = ("zstd", "blosc", "gzip", "zlib", "lz4", JPEG)
 _MOST_SAMPLE_PIXELS = 2**22
 _MOST_TOGETHER = 2**24  # pixels that are read together
 _MOST_SPARE = 1.34  # pixels read for each that is wanted
@@ -63,6 +71,8 @@ class OmeZarrSlide(LevelSlide):
             if inner:
                 attributes = _attributes(name, self._store, inner)
             image = read_ome_image(name, attributes)
+            if JPEG in str(attributes.get("medssl")):  # said by `io.slide_store.metadata`
+                learn_jpeg()
             self._arrays = [
                 _open_array(name, self._store, f"{inner}/{path}".lstrip("/"), image)
                 for path in image.paths
@@ -72,6 +82,8 @@ class OmeZarrSlide(LevelSlide):
             self._store.close()
             raise
         self._axes = image.axes
+        self._paths = image.paths
+        self._lost = LostShards(path_or_url) if not inner else None
         self._scaling: Scaling | None = None
         super().__init__(About(name=name, source=source, mpp=image.mpp), levels)
 
@@ -123,6 +135,9 @@ class OmeZarrSlide(LevelSlide):
         """Return the values as stored, shape (height, width, 1 or 3)."""
         windows = {"y": slice(y, y + height), "x": slice(x, x + width), "c": slice(0, 3)}
         try:
+            lost = self._lost and self._lost.under(self._paths[level], x, y, width, height)
+            if lost:
+                raise StoreError(f"its part {lost!r} is missing or cut off")
             found = np.asarray(self._arrays[level][tuple(windows.get(a, 0) for a in self._axes)])
         except Exception as error:  # codecs raise nearly every kind of error for damaged chunks
             if isinstance(error, UserError):
@@ -180,7 +195,7 @@ def _open_array(name: str, store: CheckedStore, path: str, image: OmeImage) -> A
         raise UserError(f"Cannot open {name!r}: its level {path!r} {why}.") from error
     _check_array(name, path, array, image)
     names = [codec for codec in _codec_names(array) if codec in _CODECS]
-    own.compressor = next((n for n in names if n in ("zstd", "blosc", "gzip", "zlib", "lz4")), "")
+    own.compressor = next((n for n in names if n in _TELL_SIZES), "")
     return array
 
 

@@ -13,6 +13,8 @@ import struct
 import zipfile
 import zlib
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +32,13 @@ MAX_METADATA_BYTES = 4 * 2**20
 MAX_CHUNK_BYTES = 2**28
 """Size of the largest decoded chunk: 9,000 x 9,000 RGB."""
 
+JPEG = "imagecodecs_jpeg"
+"""Name of the codec of JPEG chunks: that of imagecodecs, which zarr knows once it is told."""
+
 _METADATA = frozenset(("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"))
 _MOST_INFLATION = 200  # of zip members over a megabyte; zarr chunks are compressed already
 _HTTP_TIMEOUT_S = 30
+_MOST_JPEG_HEADER = 2**16
 _LEAST_SUSPECT_BYTES = MAX_CHUNK_BYTES // 1032  # deflate makes at most 1032 bytes of one
 
 
@@ -109,6 +115,15 @@ class CheckedStore(WrapperStore[Any]):
         size = _claimed_size(self.compressor, value, is_whole=is_whole)
         if size > MAX_CHUNK_BYTES:
             raise StoreError(f"its chunk {key!r} would inflate to {size} bytes")
+
+
+@cache
+def learn_jpeg() -> None:
+    """Tell zarr about JPEG chunks, if imagecodecs has the codec. Takes half a second once."""
+    with suppress(ImportError):
+        from imagecodecs import zarr as codecs
+
+        codecs.register_codecs(("jpeg",))
 
 
 def open_store(path_or_url: str | Path) -> CheckedStore:
@@ -195,6 +210,8 @@ def _claimed_size(compressor: str, value: Buffer, *, is_whole: bool) -> int:
     head = bytes(value[:32].to_bytes())
     if compressor == "zstd" and head.startswith(b"\x28\xb5\x2f\xfd"):
         return _zstd_size(head)
+    if compressor == JPEG and head.startswith(b"\xff\xd8"):
+        return _jpeg_size(value)
     if not is_whole:
         return 0  # part of a shard, maybe of its index
     if compressor == "blosc" and len(head) >= 16:
@@ -214,6 +231,18 @@ def _zstd_size(head: bytes) -> int:
     start = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
     size = int.from_bytes(head[start : start + width], "little")
     return size + 256 if width == 2 else size
+
+
+def _jpeg_size(value: Buffer) -> int:
+    """Return the size of a JPEG picture by its frame header (ITU T.81, B.2.2), 0 if none is met."""
+    data, place = value[:_MOST_JPEG_HEADER].to_bytes(), 2
+    while place + 10 <= len(data) and data[place] == 0xFF:
+        kind, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            return int(height) * int(width) * data[place + 9]
+        place += 2 + length
+    return MAX_CHUNK_BYTES + 1 if place < len(data) else 0
 
 
 def _inflated_size(data: bytes) -> int:
