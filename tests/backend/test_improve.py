@@ -13,6 +13,7 @@ from PIL import Image
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import improve as improving
+from napari_medssl.backend.calibrate_score import ScoreCalibration
 from napari_medssl.backend.corrections import read_corrections
 from napari_medssl.backend.figures import ARCHITECTURE, Separator
 from napari_medssl.backend.improve import ImproveConfig, can_resume, improve
@@ -293,6 +294,38 @@ def test_dense_figures_come_larger_in_batches_of_their_own():
     assert sides.count((2, 3, 96, 96)) == 2  # one figure of four is dense: one batch of four
     assert sides.count((4, 3, 64, 64)) == 6
     assert {tuner(figures, dense_size=0).batch(k)[0].shape[-1] for k in range(8)} == {64}
+
+
+class Finder:
+    """Stands for a detector: finds panels of given scores, each where a true one is."""
+
+    def __init__(self, scores: list[float], default_score: float) -> None:
+        self.scores, self.default_score = scores, default_score
+
+    def separate(self, image: np.ndarray) -> list[Box]:
+        places = [Box(20 * k, 0, 20 * k + 10, 10, score=s) for k, s in enumerate(self.scores)]
+        return [box for box in places if (box.score or 0) >= self.default_score]
+
+
+@pytest.mark.parametrize(
+    ("scores", "former", "chosen"),
+    [
+        ([0.9, 0.8, 0.22], 0.4, 0.2),  # three panels are true: the third needs a lower score
+        ([0.9, 0.8, 0.7], 0.4, 0.4),  # nothing to gain: the former score stays
+        ([0.9, 0.8, 0.7, 0.52], 0.4, 0.55),  # the fourth is none
+        ([0.9, 0.8, 0.7], 0.43, 0.43),
+    ],
+)
+def test_the_least_score_is_the_nearest_of_the_best(scores, former, chosen):
+    corners = [[20 * k, 0, 20 * k + 10, 10] for k in range(3)]
+    figure = SimulatedFigure(
+        np.zeros((20, 100, 3), np.uint8), np.array(corners, np.float32), ("", "", "")
+    )
+    finder = Finder(scores, former)
+    calibration = ScoreCalibration(finder)
+    calibration.look(figure)
+    assert calibration.best() == chosen
+    assert finder.default_score == former
 
 
 def test_many_small_panels_make_a_figure_dense():

@@ -12,7 +12,7 @@ import numpy as np
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations import read_boxes
 from napari_medssl.io.boxes import Box, ImageBoxes
-from napari_medssl.io.images import ImageRef
+from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.state.figure import Figure
 from napari_medssl.state.project_files import Loaded, load_project
 from napari_medssl.state.queue import ReviewState
@@ -149,3 +149,15 @@ def _corrected(
     kept = tuple(boxes)
     corners = np.array([(b.x0, b.y0, b.x1, b.y1) for b in kept], np.float32).reshape(-1, 4)
     return CorrectedFigure(ref, corners, size, is_lettered or any(b.label for b in kept))
+
+
+def read_corrected(figure: CorrectedFigure) -> np.ndarray:
+    """Return the image of a figure; UserError if it is not what its boxes were made on."""
+    image = read_image(figure.ref)
+    size = (image.shape[1], image.shape[0])
+    if figure.size not in ((0, 0), size):
+        raise UserError(
+            f"the image is {size[0]} x {size[1]} px now but was {figure.size[0]} x "
+            f"{figure.size[1]} px when its boxes were made"
+        )
+    return image

@@ -11,17 +11,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_medssl._errors import UserError
 from napari_medssl.backend import improve_check as checking
+from napari_medssl.backend.calibrate_score import ScoreCalibration
 from napari_medssl.backend.checkpoints import save_checkpoint
-from napari_medssl.backend.corrections import CorrectedFigure, Corrections, read_corrections
+from napari_medssl.backend.corrections import (
+    CorrectedFigure,
+    Corrections,
+    read_corrected,
+    read_corrections,
+)
 from napari_medssl.backend.figure_pool import SimulateConfig, load_pool, make_simulator
 from napari_medssl.backend.figure_steps import halved, load_to_resume, stop_line
 from napari_medssl.backend.figures import SeparateConfig, Separator
 from napari_medssl.backend.folders import user_models_folder
-from napari_medssl.backend.improve_check import Comparison, ImproveReport, scored
+from napari_medssl.backend.improve_check import Comparison, ImproveReport, rows_of, scored
 from napari_medssl.backend.improve_config import (
     ImproveConfig,
     can_resume,
@@ -34,7 +38,6 @@ from napari_medssl.backend.improve_config import (
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import DataSource, ModelCard, Recipe, load_card, write_model
 from napari_medssl.backend.tune_figures import Example, Tuner, shrunk
-from napari_medssl.io.images import read_image
 from napari_medssl.methods.simcfs.metrics import ScoredFigure
 from napari_medssl.methods.simcfs.pool import Pool, made_textures
 
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImproveConfig", "ImproveReport", "can_resume", "improve"]
 
-_CHECK_SEED = 9_100_000_000  # far from those of replayed figures, the same in every run
+# Far from the seeds of replayed figures, the same in every run.
+_CHECK_SEED, _CALIBRATION_SEED = 9_100_000_000, 9_200_000_000
 
 
 def improve(
@@ -96,7 +100,7 @@ class _Improvement:
         skipped = list(given.skipped)
         for figure in given.figures:
             try:
-                image = _read(figure)
+                image = read_corrected(figure)
             except UserError as error:
                 skipped.append((figure.ref.name, str(error)))
                 continue
@@ -112,7 +116,8 @@ class _Improvement:
         count = len(self.figures)
         rounds = [count - len(part) for part in self.held_out] + [count]
         training = sum(config.steps_for(figures) for figures in rounds)
-        return training + config.replayed + 3 * config.checked + 2 * len(self.looked_at)
+        looks = config.checked * (4 + len(rounds)) + 2 * len(self.looked_at)
+        return training + config.replayed + looks
 
     def run(self) -> ImproveReport:
         """Train, compare, write the model and return the report."""
@@ -122,13 +127,14 @@ class _Improvement:
             shrunk(figure.image, figure.boxes, dense_size=self.tuning.dense_size)
             for figure in self._simulate(simulator, first, self.config.replayed)
         ]
+        self.unseen = list(self._simulate(simulator, _CALIBRATION_SEED, self.config.checked))
         before = [self._look(self.base, i) for i in self.looked_at]
         for number, part in enumerate(self.held_out):
             if any(str(i) not in self.found for i in part):
                 rest = [k for k in range(len(self.figures)) if k not in part]
                 tuner = self._train(number, rest, replay)
-                self._note(tuner, part)
-        final = self._train(len(self.held_out), range(len(self.figures)), replay)
+                self._note(self._separator(tuner), part)
+        final = self._separator(self._train(len(self.held_out), range(len(self.figures)), replay))
         if not self.held_out:
             self._note(final, self.looked_at)
         after = [self.found[str(i)] for i in self.looked_at]
@@ -184,16 +190,22 @@ class _Improvement:
     # -- looking ---------------------------------------------------------------------------------
 
     def _separator(self, tuner: Tuner) -> Separator:
-        return Separator.of(tuner.average, self.base.default_score, self.base.device)
+        """Return a detector with the trained weights and a least score that suits them."""
+        separator = Separator.of(tuner.average, self.base.default_score, self.base.device)
+        calibration = ScoreCalibration(separator)
+        for figure in self.unseen:
+            calibration.look(figure)
+            self._tick("choosing the least score")
+        separator.default_score = calibration.best()
+        return separator
 
     def _look(self, separator: Separator, number: int) -> list[list[float]]:
         """Return what a model finds in a figure."""
-        rows = _rows(separator, _read(self.figures[number]))
+        rows = rows_of(separator, read_corrected(self.figures[number]))
         self._tick("comparing")
         return rows
 
-    def _note(self, tuner: Tuner, numbers: Iterable[int]) -> None:
-        separator = self._separator(tuner)
+    def _note(self, separator: Separator, numbers: Iterable[int]) -> None:
         self.found |= {str(i): self._look(separator, i) for i in numbers}
 
     def _simulator(self) -> Simulator:
@@ -211,13 +223,12 @@ class _Improvement:
             yield simulator.figure(seed)
             self._tick("simulating figures")
 
-    def _compare_simulated(self, simulator: Simulator, final: Tuner) -> Comparison:
-        improved = self._separator(final)
+    def _compare_simulated(self, simulator: Simulator, improved: Separator) -> Comparison:
         before: list[ScoredFigure] = []
         after: list[ScoredFigure] = []
         for figure in self._simulate(simulator, _CHECK_SEED, self.config.checked):
             for separator, found in ((self.base, before), (improved, after)):
-                found.append(scored(figure.boxes, _rows(separator, figure.image)))
+                found.append(scored(figure.boxes, rows_of(separator, figure.image)))
                 self._tick("comparing on simulated figures")
         return checking.compare("simulated figures", before, after)
 
@@ -225,7 +236,7 @@ class _Improvement:
 
     def _finish(
         self,
-        final: Tuner,
+        final: Separator,
         before: list[ScoredFigure],
         after: list[ScoredFigure],
         simulated: Comparison,
@@ -256,8 +267,9 @@ class _Improvement:
             ),
             is_better=is_better,
             advice=advice,
+            score=final.default_score,
         )
-        write_model(self.place, halved(final.average), self._card(report))
+        write_model(self.place, halved(final.network), self._card(report))
         self.checkpoint.unlink(missing_ok=True)
         return report
 
@@ -276,24 +288,8 @@ class _Improvement:
                 hardware=self.base.device,
             ),
             data=(*self.card.data, DataSource(source, "not stated")),
-            metrics={"score_threshold": self.base.default_score, **checking.metrics(report)},
+            metrics={"score_threshold": report.score, **checking.metrics(report)},
             licence=f"not stated; made from {self.card.name!r} ({self.card.licence})",
             version="1",
             description=f"{self.card.name}, fine-tuned on {count} corrected figures.",
         )
-
-
-def _read(figure: CorrectedFigure) -> np.ndarray:
-    """Return the image of a figure; UserError if it is not what its boxes were made on."""
-    image = read_image(figure.ref)
-    size = (image.shape[1], image.shape[0])
-    if figure.size not in ((0, 0), size):
-        raise UserError(
-            f"the image is {size[0]} x {size[1]} px now but was {figure.size[0]} x "
-            f"{figure.size[1]} px when its boxes were made"
-        )
-    return image
-
-
-def _rows(separator: Separator, image: np.ndarray) -> list[list[float]]:
-    return [[b.x0, b.y0, b.x1, b.y1, b.score or 0.0] for b in separator.separate(image)]

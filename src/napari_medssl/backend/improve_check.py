@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_medssl.methods.simcfs.metrics import ScoredFigure, count_matches
+
+if TYPE_CHECKING:
+    from napari_medssl.backend.figures import Separator
 
 LEAST_TO_CHECK = 4  # with fewer figures none can be spared to check on
 _MOST_FORGOTTEN = 0.02
@@ -56,6 +59,8 @@ class ImproveReport:
         Before and after on the figures at hand and on a fixed set of simulated ones.
     figures
         Before and after of each figure.
+    score
+        Least score of a box of the new model, chosen anew.
     is_better, advice
         Whether to use the new model, and why, in a sentence or two.
     """
@@ -71,6 +76,7 @@ class ImproveReport:
     figures: tuple[FigureComparison, ...]
     is_better: bool
     advice: str
+    score: float
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
@@ -98,6 +104,11 @@ def choose_held_out(count: int, checks: int, seed: int) -> tuple[tuple[int, ...]
         return (tuple(sorted(order[: max(1, count // 4)].tolist())),)
     parts = np.array_split(order, min(checks, count))
     return tuple(tuple(sorted(part.tolist())) for part in parts)
+
+
+def rows_of(separator: Separator, image: np.ndarray) -> list[list[float]]:
+    """Return what a detector finds in an image, rows of corners and score."""
+    return [[b.x0, b.y0, b.x1, b.y1, b.score or 0.0] for b in separator.separate(image)]
 
 
 def scored(truth: np.ndarray, found: Sequence[Sequence[float]]) -> ScoredFigure:

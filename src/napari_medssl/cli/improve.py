@@ -125,4 +125,5 @@ def _print_report(report: ImproveReport) -> None:
     for number, names in enumerate(report.held_out, start=1):
         shown = ", ".join(_console.escape_name(name) for name in names)
         _console.say(f"Held out in check {number}: {shown}")
+    _console.say(f"Least score of a box in the new model: {report.score:.2f}.")
     _console.say(report.advice)
