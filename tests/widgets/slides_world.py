@@ -30,7 +30,7 @@ def tissue(height: int, width: int, seed: int = 0) -> np.ndarray:
         cy, cx = rng.uniform(0.2, 0.8, 2) * (height, width)
         inside = (y - cy) ** 2 + (x - cx) ** 2 < (min(height, width) / 7) ** 2
         pixels[inside] = (200, 110, 160)
-    return np.clip(pixels + rng.normal(0, 8, pixels.shape), 0, 255).astype(np.uint8)
+    return np.clip(pixels + rng.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8)
 
 
 def write_slide(path: Path, height: int = 1500, width: int = 2000, seed: int = 0) -> Path:

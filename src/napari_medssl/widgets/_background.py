@@ -78,6 +78,12 @@ class Background(QObject):
         self._latest.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def finish(self) -> None:
+        """Wait for all that was submitted and take no more; nothing is delivered any more."""
+        self._is_closed = True
+        self._latest.clear()
+        self._pool.shutdown(wait=True)
+
     def _deliver(self, ticket: tuple[str, int], outcome: tuple[bool, Any]) -> None:
         slot, number = ticket
         if self._is_closed or self._latest.get(slot) != number:

@@ -41,6 +41,9 @@ class SlideMenu(QObject):
         entries = widget.session.entries(keys)
         if len(keys) == 1:
             add_entry(menu, "Open", "Show it", partial(widget.open_slide, keys[0]))
+            beside = "Show it in a view of its own, its camera linked with the main one"
+            add_entry(menu, "Open beside", beside, partial(widget.open_beside, keys[0]))
+            menu.addSeparator()
         add_entry(
             menu,
             f"Verify {what}",

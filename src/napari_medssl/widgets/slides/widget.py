@@ -23,11 +23,13 @@ from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
+from napari_medssl.widgets.slides.beside import SideBySide
 from napari_medssl.widgets.slides.display import SlideDisplay
 from napari_medssl.widgets.slides.libraries import open_usual_library
 from napari_medssl.widgets.slides.library_files import LibraryFiles
 from napari_medssl.widgets.slides.library_list import LibraryList
 from napari_medssl.widgets.slides.reading import slide_thumbnail
+from napari_medssl.widgets.slides.region_panel import RegionPanel
 from napari_medssl.widgets.slides.session import SlidesSession
 from napari_medssl.widgets.slides.slide_menu import SlideMenu
 from napari_medssl.widgets.slides.view_panel import ViewPanel
@@ -54,6 +56,7 @@ class SlidesWidget(QWidget):
         self.files = LibraryFiles(self.session, self, libraries)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.display = SlideDisplay(napari_viewer, self.session, self)
+        self.beside = SideBySide(napari_viewer, self.session, self)
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self._may_close)
@@ -65,11 +68,13 @@ class SlidesWidget(QWidget):
     def _build(self) -> None:
         self.list = LibraryList(self.session, self.thumbnails, self)
         self.view = ViewPanel(self._viewer, self.session, self.display, self)
+        self.regions = RegionPanel(self._viewer, self.session, self.display, self)
         self.offer = AsyncOffer()
         self.menu = SlideMenu(self)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
         self.pages.addTab(self.view, "View")
+        self.pages.addTab(self.regions, "Regions")
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setToolTip("What was done last")
@@ -126,7 +131,10 @@ class SlidesWidget(QWidget):
         self.list.opened.connect(self.open_slide)
         self.files.told.connect(self.tell)
         self.view.told.connect(self.tell)
+        self.regions.told.connect(self.tell)
         self.display.failed.connect(self.refuse)
+        self.beside.failed.connect(self.refuse)
+        self.beside.shown.connect(self._on_beside)
         self.display.shown.connect(self._on_shown)
         self.session.library_changed.connect(self._show_title)
         self._saver = QTimer(self)
@@ -159,6 +167,16 @@ class SlidesWidget(QWidget):
             self._say(f"Opening {self.session.title(key)} ...")
             self.display.open(key)
 
+    def open_beside(self, key: int) -> None:
+        """Show a slide of the list in a view of its own beside the one in front."""
+        if self.session.has(key):
+            self.refuse("")
+            self._say(f"Opening {self.session.title(key)} ...")
+            self.beside.open(key)
+
+    def _on_beside(self) -> None:
+        self._say("Both views move together; unlink, align and link again to match the slides.")
+
     def _on_shown(self) -> None:
         self.refuse("")
         self._say("")
@@ -187,7 +205,7 @@ class SlidesWidget(QWidget):
         self.status.setVisible(bool(text))
 
     def _check_saved(self) -> None:
-        reason = self.session.library.save_error
+        reason = self.session.library.save_error or self.regions.files.save_error
         if reason is not None:
             self.refuse(f"Changes cannot be saved: {reason}. They are kept in memory.")
 
@@ -219,8 +237,16 @@ class SlidesWidget(QWidget):
         self._saver.stop()
         self.files.jobs.cancel()
         self.view.close_down()
+        self.beside.close()
+        self._close_regions()
         self.display.close()
         _shut_down(self.session, self.files.background, self.thumbnails.background)
+
+    def _close_regions(self) -> None:
+        try:
+            self.regions.close_down()
+        except UserError:
+            _log.exception("the last regions were not saved")
 
 
 def _unless_gone(
