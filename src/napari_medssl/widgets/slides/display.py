@@ -66,7 +66,9 @@ class SlideDisplay(QObject):
         self._glances.setInterval(_GLANCE_EVERY_MS)
         self._glances.timeout.connect(self._glance)
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
         session.library_changed.connect(self._on_library)
+        session.slides_changed.connect(self._on_slides)
         session.masked_changed.connect(self._name_layer)
 
     @property
@@ -91,6 +93,7 @@ class SlideDisplay(QObject):
         self._background.close()
         shared_cache().unlisten(self._messenger.tell)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self._let_go()
 
     def _show(self, opened: OpenedSlide) -> None:
@@ -99,15 +102,14 @@ class SlideDisplay(QObject):
             opened.slide.close()
             return
         self._take_off()
-        entry = self._seen(opened)
-        self._slide = opened.slide
+        entry = self._seen(opened.key, opened.slide)
+        self._slide = opened.layer[0][0].slide
         self._put_layer(opened, entry)
         self._glances.start()
         self.shown.emit()
 
-    def _seen(self, opened: OpenedSlide) -> SlideEntry:
+    def _seen(self, key: int, slide: Slide) -> SlideEntry:
         """Note what opening told, for a slide that was not looked at yet."""
-        key, slide = opened.key, opened.slide
         entry = self._session.entry(key)
         if not entry.fingerprint:
             entry = replace(
@@ -157,10 +159,33 @@ class SlideDisplay(QObject):
             self._session.leave()
             self._let_go()
 
+    def _on_layer_inserted(self, event: Any) -> None:
+        """Take over a slide that was opened by napari's menu or dropped on the canvas."""
+        about = event.value.metadata.get("medssl", {})
+        is_slide = isinstance(about, dict) and about.get("kind") == "slide" and about.get("source")
+        if not is_slide or self._is_placing or self._layer is not None:
+            return
+        library = self._session.library
+        source = str(about["source"])
+        library.add([source])
+        key = library.sources()[source]
+        self._layer = event.value
+        self._slide = event.value.data[0].slide
+        self._seen(key, self._slide)
+        self._viewer.canvas.overlays.scale_bar.visible = True
+        self._glances.start()
+        self._session.show(key, self._layer)
+        self._name_layer()
+        self.shown.emit()
+
     def _on_library(self) -> None:
         self._reader.drop()
         self._is_opening = False
         self._take_off()
+
+    def _on_slides(self) -> None:
+        if self._layer is not None and not self._session.has(self._session.current):
+            self._take_off()
 
     def _name_layer(self) -> None:
         key, layer = self._session.current, self._session.layer

@@ -50,6 +50,12 @@ class SlideMenu(QObject):
             "Open and compare with what was there when it was added",
             partial(files.verify, keys),
         )
+        add_entry(
+            menu,
+            "Convert ...",
+            "Write an OME-Zarr store of it; not needed to view it",
+            partial(widget.convert, keys),
+        )
         changed = [key for key, entry in entries.items() if entry.problem == CHANGED]
         if changed:
             add_entry(
@@ -64,6 +70,12 @@ class SlideMenu(QObject):
                 "Find again ...",
                 "Say where the file lies now, if it was moved or renamed",
                 partial(files.ask_relocate, keys[0]),
+            )
+            add_entry(
+                menu,
+                "Label and macro ...",
+                "Show them once, after a warning: they may name a patient",
+                partial(widget.private.ask, keys[0]),
             )
         menu.addSeparator()
         add_entry(

@@ -24,10 +24,12 @@ from napari_medssl.widgets._settings import Settings, on_settings_changed, read_
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.slides.beside import SideBySide
+from napari_medssl.widgets.slides.convert_panel import ConvertPanel
 from napari_medssl.widgets.slides.display import SlideDisplay
 from napari_medssl.widgets.slides.libraries import open_usual_library
 from napari_medssl.widgets.slides.library_files import LibraryFiles
 from napari_medssl.widgets.slides.library_list import LibraryList
+from napari_medssl.widgets.slides.private_images import PrivateImages
 from napari_medssl.widgets.slides.reading import slide_thumbnail
 from napari_medssl.widgets.slides.region_panel import RegionPanel
 from napari_medssl.widgets.slides.session import SlidesSession
@@ -69,12 +71,15 @@ class SlidesWidget(QWidget):
         self.list = LibraryList(self.session, self.thumbnails, self)
         self.view = ViewPanel(self._viewer, self.session, self.display, self)
         self.regions = RegionPanel(self._viewer, self.session, self.display, self)
+        self.converting = ConvertPanel(self.session, self.list.selected_keys, self)
+        self.private = PrivateImages(self.session, self)
         self.offer = AsyncOffer()
         self.menu = SlideMenu(self)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
         self.pages.addTab(self.view, "View")
         self.pages.addTab(self.regions, "Regions")
+        self.pages.addTab(self.converting, "Convert")
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setToolTip("What was done last")
@@ -132,6 +137,8 @@ class SlidesWidget(QWidget):
         self.files.told.connect(self.tell)
         self.view.told.connect(self.tell)
         self.regions.told.connect(self.tell)
+        self.converting.told.connect(self.tell)
+        self.private.told.connect(self.tell)
         self.display.failed.connect(self.refuse)
         self.beside.failed.connect(self.refuse)
         self.beside.shown.connect(self._on_beside)
@@ -166,6 +173,12 @@ class SlidesWidget(QWidget):
             self.refuse("")
             self._say(f"Opening {self.session.title(key)} ...")
             self.display.open(key)
+
+    def convert(self, keys: list[int]) -> None:
+        """Show the page that converts slides; the button there starts it."""
+        self.pages.setCurrentWidget(self.converting)
+        if keys:
+            self.list.mark(keys[0])
 
     def open_beside(self, key: int) -> None:
         """Show a slide of the list in a view of its own beside the one in front."""
@@ -236,6 +249,8 @@ class SlidesWidget(QWidget):
             return
         self._saver.stop()
         self.files.jobs.cancel()
+        self.converting.jobs.cancel()
+        self.private.background.close()
         self.view.close_down()
         self.beside.close()
         self._close_regions()
