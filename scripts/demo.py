@@ -1,9 +1,9 @@
-"""Open napari with the plugin on the sample figures, separate them, and take screenshots.
+"""Open napari with the plugin on sample figures and slides and take screenshots of it at work.
 
     python scripts/demo.py --out demo-output
 
 Needs a display; `make demo` and `make docs-images` give it a virtual one where there is none. The
-exit code is 1 when no panel was found.
+exit code is 1 when no panel was found or no slide could be opened.
 """
 
 from __future__ import annotations
@@ -120,10 +120,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder to write to")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as drafts:
-        panels = run(out, Path(drafts))
-    print(f"{panels} panels found in {len(SAMPLES)} figures")
-    return 0 if panels else 1
+    from demo_slides import run as run_slides  # it uses what is above
+
+    with tempfile.TemporaryDirectory() as folder:
+        panels = run(out, Path(folder))
+        slides = run_slides(out, Path(folder))
+    print(f"{panels} panels found in {len(SAMPLES)} figures, {slides} slides opened")
+    return 0 if panels and slides else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python scripts/docs_images.py --out docs/images
 
 Needs a display; `make docs-images` gives it a virtual one where there is none. The figures are put
-together here from the sample pictures, so nothing is downloaded.
+together here from the sample pictures, the slides made up, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import demo_slides
 import napari
 from demo import settle, take, wait_until
 from PIL import Image
@@ -130,6 +131,7 @@ def main() -> int:
         widget.shut_down()
         viewer.close()
         QApplication.processEvents()
+        demo_slides.run(out, Path(folder))
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Write the commands of the widget into the manifest, from the table in the package.
+"""Write the commands of the widgets into the manifest, from the tables in the package.
 
     python scripts/palette_manifest.py
 
-Run it after a change of `widgets/separation/commands.py`; a test compares the two.
+Run it after a change of `commands.py` of a widget; a test compares the two.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from napari_medssl.io.files import write_whole
-from napari_medssl.widgets.separation.palette import manifest_entries
+from napari_medssl.widgets.separation import palette as separation
+from napari_medssl.widgets.slides import palette as slides
 
 MANIFEST = Path(__file__).resolve().parents[1] / "src" / "napari_medssl" / "napari.yaml"
 BEGIN = "    # Actions of the widget: made by scripts/palette_manifest.py, not by hand.\n"
@@ -22,7 +23,7 @@ END = "    # End of the actions.\n"
 def rendered() -> str:
     """Return the entries as YAML, each title quoted: some hold a colon."""
     lines = []
-    for entry in manifest_entries():
+    for entry in (*separation.PALETTE.manifest_entries(), *slides.PALETTE.manifest_entries()):
         lines += [
             f"    - id: {entry['id']}\n",
             f"      title: {json.dumps(entry['title'])}\n",

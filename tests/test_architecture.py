@@ -98,15 +98,19 @@ def test_every_command_of_the_manifest_belongs_to_something():
     Actions are the exception: what a person can do in a widget. Each is in the table of its widget,
     from which its keys come too.
     """
-    from napari_medssl.widgets.separation import commands, palette
+    from napari_medssl.widgets.separation import palette as separation
+    from napari_medssl.widgets.slides import palette as slides
 
     contributions = manifest().contributions
+    palettes = (separation, slides)
     actions = {
         command.id
         for command in contributions.commands
-        if command.python_name.partition(":")[0] == palette.__name__
+        if command.python_name.partition(":")[0] in {palette.__name__ for palette in palettes}
     }
-    assert actions == {f"napari-medssl.{name}" for name in commands.COMMANDS}
+    entries = [entry for palette in palettes for entry in palette.PALETTE.manifest_entries()]
+    assert actions == {entry["id"] for entry in entries}
+    assert len(entries) == len(actions)
     used = {
         item.command
         for kind in ("readers", "writers", "sample_data", "widgets")

@@ -23,3 +23,18 @@ def test_the_panels_of_the_touching_figure_leave_no_gutter():
     pixels = _sample_data.touching_figure()[0][0]
     blank_rows = (pixels == pixels[:, :1]).all(axis=(1, 2))
     assert not blank_rows[300:340].any()
+
+
+def test_the_slide_is_the_same_each_time_and_in_microns(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSSL_CACHE", str(tmp_path))
+    ((levels, options, kind),) = _sample_data.slide()
+    assert (kind, options["rgb"], options["multiscale"]) == ("image", True, True)
+    assert levels[0].shape == (4096, 5120, 3)
+    assert options["scale"] == pytest.approx((0.5, 0.5))
+    corner = levels[0][:200, :200]
+    assert corner.mean() > 235  # glass
+    assert levels[0][2000:2100, 2500:2600].std() > 8  # tissue
+    (path,) = (tmp_path / "samples").glob("*.tif")
+    first = path.read_bytes()
+    _sample_data.write_slide(path)
+    assert path.read_bytes() == first

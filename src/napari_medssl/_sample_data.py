@@ -1,10 +1,12 @@
-"""Sample figures, made when they are opened: no download.
+"""Sample figures and a sample slide, made when they are opened: no download.
 
-The pictures are those that scikit-image carries (free to use); the plots are drawn here.
+The pictures are those that scikit-image carries (free to use); the plots are drawn here, and the
+slide has the texture of one of the pictures in outlines drawn at random.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +41,97 @@ def touching_figure() -> list[LayerData]:
         canvas.paste(_picture(name, (320, 320)), at)
         _letter(canvas, "ABCDEF"[n], (at[0] + 8, at[1] + 6), ink="white", ground="black")
     return [_layer(canvas, "touching figure")]
+
+
+def slide() -> list[LayerData]:
+    """Return a slide as one multiscale layer in microns; its file is kept in the cache folder."""
+    from napari_medssl.backend.folders import cache_folder
+    from napari_medssl.io.slides import open_slide
+    from napari_medssl.io.slides.layer_data import slide_layer
+
+    path = cache_folder() / "samples" / "sample slide.tif"
+    if not path.is_file():
+        write_slide(path)
+    return [slide_layer(open_slide(path))]
+
+
+def write_slide(path: Path, *, width: int = 5120, height: int = 4096, seed: int = 5) -> None:
+    """Write a made-up slide as a tiled JPEG pyramid with 0.5 microns per pixel.
+
+    Parameters
+    ----------
+    path
+        The TIFF file; its folder is made.
+    width, height
+        Size of level 0.
+    seed
+        Another one gives another outline.
+    """
+    import tifffile
+
+    from napari_medssl.io.files import make_folder, replace_whole
+    from napari_medssl.io.slides.halving import halve
+
+    pixels = _tissue(width, height, np.random.default_rng(seed))
+    make_folder(path.parent)
+    with replace_whole(path) as temporary, tifffile.TiffWriter(temporary) as writer:
+        for level in range(4):
+            writer.write(
+                pixels,
+                tile=(256, 256),
+                subfiletype=1 if level else 0,
+                compression="jpeg",
+                compressionargs={"level": 85},
+                photometric="rgb",
+                resolution=(20_000 / 2**level, 20_000 / 2**level),
+                resolutionunit="CENTIMETER",
+                metadata=None,
+            )
+            pixels = halve(pixels)
+
+
+def _tissue(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Return glass with pieces of tissue on it, uint8, shape (Y, X, 3)."""
+    from scipy.ndimage import gaussian_filter, zoom
+    from skimage import data
+
+    stained = _quilt(_eosin_for_brown(np.asarray(data.immunohistochemistry())), width, height, rng)
+    step = 32
+    small = (height // step + 1, width // step + 1)
+    y, x = np.mgrid[: small[0], : small[1]]
+    far = np.hypot((y / small[0] - 0.5) * 2.1, (x / small[1] - 0.5) * 2.1)
+    bumps = gaussian_filter(rng.normal(size=small), 9)
+    inside = np.clip((0.72 - far + bumps / bumps.std() * 0.16) * 14, 0, 1).astype(np.float32)
+    cover = zoom(inside, step, order=1)[:height, :width, None]
+    glass = np.array([244, 243, 246], np.float32)
+    pixels = glass + (stained - glass) * cover
+    pixels += rng.normal(0, 1.5, (height, width, 1)).astype(np.float32)
+    return np.asarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _eosin_for_brown(picture: np.ndarray) -> np.ndarray:
+    """Return a section of immunohistochemistry as if stained with H&E, float32, 0 to 255."""
+    from skimage.color import hed2rgb, rgb2hed
+
+    blue, _, brown = np.moveaxis(rgb2hed(picture), 2, 0)
+    stains = np.stack([blue + 0.25 * brown, 0.45 * brown + 0.1 * blue, np.zeros_like(blue)], axis=2)
+    return np.asarray(hed2rgb(stains) * 255, np.float32)
+
+
+def _quilt(picture: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Return an area covered with pieces of a picture, turned and mirrored at random."""
+    side, step, rim = 384, 256, 64
+    ramp = np.clip(np.minimum(np.arange(side), np.arange(side)[::-1]) / rim, 0, 1)
+    soft = np.minimum.outer(ramp, ramp).astype(np.float32)[..., None]
+    area = np.tile(picture.mean(axis=(0, 1)), (height + side, width + side, 1))
+    for y in range(0, height, step):
+        for x in range(0, width, step):
+            top, left = rng.integers(0, picture.shape[0] - side, 2)
+            piece = np.rot90(picture[top : top + side, left : left + side], int(rng.integers(4)))
+            piece = piece[::-1] if rng.random() < 0.5 else piece
+            part = area[y : y + side, x : x + side]
+            part += (piece - part) * soft
+    return np.asarray(area[side // 4 : side // 4 + height, side // 4 : side // 4 + width])
 
 
 def _layer(canvas: Image.Image, name: str) -> LayerData:

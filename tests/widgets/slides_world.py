@@ -46,7 +46,7 @@ def write_slide(path: Path, height: int = 1500, width: int = 2000, seed: int = 0
                 description=text,
                 metadata=None,
                 compression="jpeg",
-                photometric="ycbcr",
+                photometric="rgb",
             )
             pixels = halve(pixels)
     return path

@@ -9,27 +9,26 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QMessageBox
 from separation_world import FixedSeparator, wait_until
 
 from napari_medssl.io.boxes import Box
+from napari_medssl.widgets._palette import PLUGIN
 from napari_medssl.widgets.separation import palette
 from napari_medssl.widgets.separation.commands import COMMANDS
-from napari_medssl.widgets.separation.palette import manifest_entries
 from napari_medssl.widgets.separation.separate_job import GivenFinder
+from napari_medssl.widgets.slides import palette as slides_palette
 
 pytestmark = pytest.mark.gui
 
 
-def actions_of_the_manifest():
+@pytest.mark.parametrize("module", [palette, slides_palette], ids=["separation", "slides"])
+def test_the_manifest_holds_the_commands_of_the_table(module):
     from npe2 import PluginManifest
 
     commands = PluginManifest.from_distribution("napari-medssl").contributions.commands
-    return [c for c in commands if c.python_name.startswith(palette.__name__ + ":")]
-
-
-def test_the_manifest_holds_the_commands_of_the_table():
     found = [
         {"id": c.id, "title": c.title, "python_name": c.python_name}
-        for c in actions_of_the_manifest()
+        for c in commands
+        if c.python_name.startswith(module.__name__ + ":")
     ]
-    assert found == manifest_entries(), "run scripts/palette_manifest.py"
+    assert found == module.PALETTE.manifest_entries(), "run scripts/palette_manifest.py"
 
 
 def test_every_key_comes_from_the_table(world):
@@ -61,7 +60,7 @@ class Palette:
 
         _initialize_plugins()
         self.world = world
-        assert f"{palette.PLUGIN}.accept" in get_app_model().commands
+        assert f"{PLUGIN}.accept" in get_app_model().commands
 
     def run(self, words):
         world = self.world

@@ -64,10 +64,10 @@ def test_the_start_command_shows_the_whole_sample_beside_the_widget(make_napari_
 
 def test_a_command_of_the_palette_opens_the_widget(viewer_of_drafts):
     viewer = viewer_of_drafts
-    palette.run("undo")
-    widget = palette.find_widget(viewer)
+    palette.PALETTE.run("undo")
+    widget = palette.PALETTE.find_widget(viewer)
     assert "No figure is open" in widget.error.text()
-    assert palette.find_widget(viewer) is widget
+    assert palette.PALETTE.find_widget(viewer) is widget
     widget.shut_down()
-    palette.run("undo")
+    palette.PALETTE.run("undo")
     assert "was closed" in notification_manager.records[-1].message

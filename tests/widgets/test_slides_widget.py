@@ -45,7 +45,7 @@ def test_enter_opens_another_slide_in_its_place(slides):
 def test_rows_say_what_is_known(slides):
     index = slides.widget.list.model.index(0)
     assert index.data() == "slide0.svs"
-    assert index.data(DETAIL_ROLE).startswith("0.5 µm/px · 2000 × 1500 · ")
+    assert index.data(DETAIL_ROLE).startswith("0.5 µm/px · 2000×1500 · ")
     wait_until(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None)
     assert slides.widget.list.count.text() == "2 slides"
 
@@ -188,7 +188,10 @@ def test_the_map_shows_and_moves_the_view(slides):
     assert small.frame().width() == pytest.approx(width / reach, abs=2)
 
 
-def test_the_async_question_comes_with_the_first_slide(slides):
+def test_the_async_question_comes_with_the_first_slide(slides, monkeypatch):
+    from napari_medssl.widgets import _settings
+
+    monkeypatch.setattr(_settings, "_groups", lambda: None)  # nobody was asked yet
     slides.show(0)
     offer = slides.widget.offer
     assert offer.isVisible()
@@ -280,3 +283,31 @@ def test_pixels_of_the_window_are_those_of_the_slide(slides):
         for dx in (-1, 0, 1)
     ]
     assert min(errors) < 2.0
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def test_no_command_raises(slides, monkeypatch):
+    """Each command of the palette does something or says why not."""
+    from qtpy.QtWidgets import QColorDialog, QFileDialog, QInputDialog, QMessageBox
+
+    from napari_medssl.widgets.slides.commands import COMMANDS
+
+    for name in ("getOpenFileNames", "getOpenFileName", "getSaveFileName"):
+        monkeypatch.setattr(QFileDialog, name, lambda *_, **__: ([], ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, **__: "")
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("", False))
+    monkeypatch.setattr(QColorDialog, "getColor", lambda *_: None)
+    cancel = QMessageBox.StandardButton.Cancel
+    monkeypatch.setattr(QMessageBox, "warning", lambda *_: cancel)
+    for has_slide in (False, True):
+        if has_slide:
+            slides.show(0)
+            wait_until(lambda: slides.widget.regions.session.store is not None)
+        for command in COMMANDS.values():
+            command.run(slides.widget)
+            slides.settle(0.02)
+    slides.widget.beside.close_all()
+    slides.wait_looked()
+    wait_until(lambda: not slides.widget.regions.tissue.jobs.is_busy)

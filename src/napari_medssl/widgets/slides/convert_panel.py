@@ -211,5 +211,5 @@ class ConvertPanel(QWidget):
         )
 
     def _show_where(self) -> None:
-        place = "beside each slide" if self._folder is None else str(self._folder)
+        place = "beside each slide" if self._folder is None else f"to {self._folder}"
         self.where.setText(f"Stores are written {place}.")

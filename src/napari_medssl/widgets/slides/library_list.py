@@ -76,7 +76,10 @@ class SlideDelegate(QStyledItemDelegate):
             painter.setPen(QColor(_PROBLEM))
             rest = line.adjusted(0, 0, 0, line.height())
             flags = Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
-            painter.drawText(rest, int(flags), problem)
+            # Two lines, less what breaking between words costs.
+            room = 2 * line.width() - 60
+            shown = option.fontMetrics.elidedText(problem, Qt.TextElideMode.ElideRight, room)
+            painter.drawText(rest, int(flags), shown)
             painter.restore()
             return
         painter.setOpacity(0.75)

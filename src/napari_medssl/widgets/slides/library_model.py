@@ -24,7 +24,7 @@ def details(entry: SlideEntry) -> str:
     """Return resolution and size in words."""
     if not entry.width:
         return "" if entry.is_known else "not looked at yet"
-    parts = [f"{entry.width} × {entry.height}"]
+    parts = [f"{entry.width}×{entry.height}"]
     if entry.mpp is not None:
         parts.insert(0, f"{entry.mpp[0]:.3g} µm/px")
     if entry.size_bytes:

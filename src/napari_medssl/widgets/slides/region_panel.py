@@ -13,7 +13,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.state.history import Edit
 from napari_medssl.state.regions import Item
 from napari_medssl.widgets._buttons import PushButton, ToolButton, row_of
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._shortcuts import ShortcutRegistry
 from napari_medssl.widgets.slides.class_list import ClassList
 from napari_medssl.widgets.slides.display import SlideDisplay
 from napari_medssl.widgets.slides.region_files import RegionFiles
@@ -27,7 +27,7 @@ _TOOLS = (
     ("Rect", "add_rectangle", "Draw a rectangle (R)"),
     ("Polygon", "add_polygon", "Click the corners of a polygon, double-click to end (P)"),
     ("Freehand", "add_polygon_lasso", "Draw an outline with the mouse (Shift+P)"),
-    ("Points", "direct", "Move single points of an outline (D)"),
+    ("Edit", "direct", "Move single points of an outline (D)"),
 )
 
 
@@ -51,7 +51,6 @@ class RegionPanel(QWidget):
         self.files = RegionFiles(slides, self.session, self)
         self.files.told.connect(self.told)
         self.keys = ShortcutRegistry()
-        self._register_keys()
         self.layer = RegionLayer(viewer, slides, self.session, self.keys, self)
         self.layer.refused.connect(self._on_refused)
         self.tissue = TissueTool(viewer, slides, display, self.session, self)
@@ -96,7 +95,7 @@ class RegionPanel(QWidget):
         narrow = (self.delete, self.merge, self.cut, self.load, self.store, self.find, self.outline)
         for button in (*self.tools, *narrow):  # the page is no reason to take room from the canvas
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            button.setMinimumWidth(58)
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(button.text()) + 20)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
@@ -106,16 +105,6 @@ class RegionPanel(QWidget):
         layout.addLayout(row_of([self.load, self.store, self.find, self.outline]))
         layout.addWidget(self.tissue.jobs)
         layout.addWidget(self.words)
-
-    def _register_keys(self) -> None:
-        for keys, title, action in (
-            ("Control-Z", "Undo", self.run_undo),
-            ("Control-Shift-Z", "Redo", self.run_redo),
-            ("Delete", "Delete the selected regions", self.run_delete),
-            ("Backspace", "Delete the selected regions", self.run_delete),
-            ("M", "Merge the selected regions", self.run_merge),
-        ):
-            self.keys.add(Shortcut(keys, title, "Regions", action))
 
     def close_down(self) -> None:
         """Save the regions and stop the thread; UserError if they could not be saved."""

@@ -1,4 +1,7 @@
-"""The dock widget "Slides": a library, the slide in front, its map and its regions."""
+"""The dock widget "Slides": a library, the slide in front, its map and its regions.
+
+More than 300 lines: the one place where all parts are put together; each part has its own file.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from napari_medssl.widgets._settings import Settings, on_settings_changed, read_
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.slides.beside import SideBySide
+from napari_medssl.widgets.slides.commands import register_keys
 from napari_medssl.widgets.slides.convert_panel import ConvertPanel
 from napari_medssl.widgets.slides.display import SlideDisplay
 from napari_medssl.widgets.slides.libraries import open_usual_library
@@ -71,6 +75,7 @@ class SlidesWidget(QWidget):
         self.list = LibraryList(self.session, self.thumbnails, self)
         self.view = ViewPanel(self._viewer, self.session, self.display, self)
         self.regions = RegionPanel(self._viewer, self.session, self.display, self)
+        register_keys(self.regions.keys, self)
         self.converting = ConvertPanel(self.session, self.list.selected_keys, self)
         self.private = PrivateImages(self.session, self)
         self.offer = AsyncOffer()
@@ -179,6 +184,22 @@ class SlidesWidget(QWidget):
         self.pages.setCurrentWidget(self.converting)
         if keys:
             self.list.mark(keys[0])
+
+    def marked(self) -> list[int]:
+        """Return the slides marked in the list, or the one in front if none is."""
+        front = [] if self.session.current is None else [self.session.current]
+        return self.list.selected_keys() or front
+
+    def take_off(self) -> None:
+        """Take the slides marked in the list off it; their files stay."""
+        keys = self.list.selected_keys()
+        if keys:
+            self.files.remove(keys)
+
+    def focus_go_to(self) -> None:
+        """Let a person type a place."""
+        self.pages.setCurrentWidget(self.view)
+        self.view.go_to.setFocus()
 
     def open_beside(self, key: int) -> None:
         """Show a slide of the list in a view of its own beside the one in front."""
