@@ -13,7 +13,7 @@ import time
 import numpy as np
 from bench_figures import device_name, write_section
 
-from napari_medssl._slide_reader import slide_layer
+from napari_medssl.io.slides.layer_data import slide_layer
 from napari_medssl.io.slides.level_slide import About, Level, LevelSlide
 from napari_medssl.io.slides.tile_cache import TileCache
 

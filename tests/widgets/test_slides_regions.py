@@ -311,3 +311,23 @@ def test_undo_waits_for_a_shape_that_is_being_drawn(regions):
     regions.panel.run_undo()
     regions.slides.settle(0.2)
     regions.assert_in_step()
+
+
+@pytest.mark.data("interop/qupath/*json", "interop/qupath/*.zip")
+def test_files_of_qupath_are_drawn_and_exported_again(regions, data_file, tmp_path):
+    widget = regions.slides.widget
+    regions.panel.files.read(data_file)
+    wait_until(lambda: f"regions of {data_file.name} imported" in said(widget), 60)
+    count = len(regions.rois())
+    if count <= 300:
+        regions.assert_in_step()
+    out = tmp_path / "out.geojson"
+    regions.panel.files.write(out)
+    wait_until(lambda: f"{count} regions written" in widget.status.text(), 60)
+    assert len(read_geojson(out).features) == count
+    regions.panel.run_undo()
+    assert regions.rois() == []
+
+
+def said(widget):
+    return widget.status.text() + widget.error.text()

@@ -311,3 +311,20 @@ def test_no_command_raises(slides, monkeypatch):
     slides.widget.beside.close_all()
     slides.wait_looked()
     wait_until(lambda: not slides.widget.regions.tissue.jobs.is_busy)
+
+
+def test_closing_the_dock_lets_go_of_the_library(slides, tmp_path):
+    from napari_medssl.state.slide_library import SlideLibrary
+    from napari_medssl.widgets.slides import SlidesWidget
+
+    first = SlidesWidget(slides.viewer, tmp_path / "libraries")
+    slides.viewer.window.add_dock_widget(first, name="Slides again", area="right")
+    slides.settle()
+    second = SlidesWidget(slides.viewer, tmp_path / "libraries")
+    assert first.title.text() == "<b>My slides</b>"
+    assert second.title.text() == "<b>My slides 2</b>"
+    second.shut_down()
+    folder = first.session.library.folder
+    slides.viewer.window.remove_dock_widget(first)
+    wait_until(lambda: first.session.library.is_closed)
+    SlideLibrary.open(folder).close()

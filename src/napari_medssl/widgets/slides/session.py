@@ -79,7 +79,7 @@ class SlidesSession:
 
     def masked_text(self, text: str) -> str:
         """Return a message with the names of slides as they are to be shown."""
-        if not self.is_masked:
+        if not self.is_masked or not text:
             return text
         for entry in self.entries().values():
             for name in (entry.source, entry.name):

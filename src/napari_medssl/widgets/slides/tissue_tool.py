@@ -39,6 +39,13 @@ def _find(slide: Slide, *, on_progress: OnProgress, should_stop: ShouldStop) -> 
     return _Found(slide, found)
 
 
+def _colormap() -> Any:
+    """Return the colour of tissue; a dictionary of colours would cost napari a second."""
+    from napari.utils.colormaps import CyclicLabelColormap
+
+    return CyclicLabelColormap(colors=np.array([(0, 0, 0, 0), _COLOR]))
+
+
 class TissueTool(QObject):
     """Makes the mask in a thread; it is an ordinary Labels layer, to be corrected with the brush.
 
@@ -112,7 +119,7 @@ class TissueTool(QObject):
             translate=shift,
             units=shown.units,
             opacity=0.3,
-            colormap={1: _COLOR, None: (0, 0, 0, 0)},
+            colormap=_colormap(),
             metadata={"medssl": {"kind": "tissue", "downsample": tissue.downsample}},
         )
         layers = self._viewer.layers
