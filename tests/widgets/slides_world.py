@@ -76,7 +76,7 @@ class SlidesWorld(World):
 
     def wait_looked(self) -> None:
         files = self.widget.files
-        wait_until(lambda: not files.jobs.is_busy and not files._waiting)
+        wait_until(lambda: not files.jobs.is_busy and not files._waiting and not files._folders)
         self.settle()
 
     def show(self, number: int = 0) -> int:

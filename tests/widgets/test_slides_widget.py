@@ -328,3 +328,14 @@ def test_closing_the_dock_lets_go_of_the_library(slides, tmp_path):
     slides.viewer.window.remove_dock_widget(first)
     wait_until(lambda: first.session.library.is_closed)
     SlideLibrary.open(folder).close()
+
+
+def test_folders_are_searched_one_after_the_other(slides, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_slide(tmp_path / name / f"{name}.svs", 300, 300, len(name))
+        slides.widget.files.add_folder(tmp_path / name)
+    wait_until(lambda: len(slides.library.store) == 4)
+    slides.wait_looked()
+    assert slides.widget.error.isHidden()
+    assert all(entry.fingerprint for entry in slides.session.entries().values())

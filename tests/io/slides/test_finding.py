@@ -46,3 +46,7 @@ def test_looking_stops_when_asked(folder):
 def test_no_folder_is_told(tmp_path):
     with pytest.raises(UserError, match="There is no folder"):
         names(tmp_path / "none")
+
+
+def test_a_dicom_series_is_one_slide(data_dir):
+    assert len(names(data_dir / "interop" / "dicom_wsi")) == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.slides.opening import is_slide
+from napari_medssl.io.slides.opening import is_slide, open_slide
 
 _NOT_LOOKED_INTO = (".regions", ".slides", ".partial")
 
@@ -19,7 +19,8 @@ def find_slides(
 ) -> Iterator[str]:
     """Yield the paths of the slides in a folder and those inside, in order of their names.
 
-    Hidden files are passed over, and so are folders that cannot be read. A zarr store is one slide.
+    Hidden files are passed over, and so are folders that cannot be read. A zarr store is one slide,
+    and so is a DICOM series, of which the first file is given.
 
     Raises
     ------
@@ -36,19 +37,36 @@ def find_slides(
     if not is_folder:
         raise UserError(f"There is no folder {str(place)!r}.")
     for parent, folders, files in os.walk(place):
+        series: set[str] = set()
         stores = [name for name in folders if _is_store(Path(parent, name))]
         folders[:] = sorted(name for name in folders if _is_looked_into(name, stores))
         for name in sorted([*stores, *files]):
             if should_stop():
                 return
             path = os.path.join(parent, name)
-            if not name.startswith(".") and is_slide(path):
-                yield path
+            if name.startswith(".") or not is_slide(path):
+                continue
+            if path.lower().endswith(".dcm") and _is_known_series(path, series):
+                continue
+            yield path
 
 
 def _is_looked_into(name: str, stores: list[str]) -> bool:
     hidden = name.startswith(".") or name.lower().endswith(_NOT_LOOKED_INTO)
     return not hidden and name not in stores
+
+
+def _is_known_series(path: str, known: set[str]) -> bool:
+    """Tell whether another file of the same series was found before; note the series."""
+    try:
+        with open_slide(path) as slide:
+            uid = slide.read_private_properties().get("dicom.SeriesInstanceUID", path)
+    except UserError:
+        return False
+    if uid in known:
+        return True
+    known.add(uid)
+    return False
 
 
 def _is_store(path: Path) -> bool:

@@ -49,7 +49,9 @@ class LibraryFiles(QObject):
         self.choice.told.connect(self.told)
         self.choice.leaving.connect(self._on_leaving)
         self.choice.chosen.connect(self.refresh)
-        self._waiting: list[tuple[tuple[int, ...], Care]] = []
+        self._folders: list[tuple[str, ...]] = []  # to look for slides in
+        self._waiting: list[tuple[tuple[int, ...], Care]] = []  # slides to look at
+        self._is_leaving = False
         self._is_told = False
         self._must_follow: tuple[str, ...] = ()
         self.background = Background("medssl-slides", self)
@@ -158,19 +160,15 @@ class LibraryFiles(QObject):
         self.look(self._session.entries(), "glance")
 
     def _find(self, folders: tuple[str, ...]) -> None:
-        if self.jobs.is_busy:
-            self.told.emit("Slides are being looked for already. Wait, or cancel that.", True)
-            return
-        self._must_follow = folders
-        title = f"Looking for slides in {Path(folders[0]).name}"
-        self.jobs.start(find_in_folders, Looks(folders=folders), title=title)
+        self._folders.append(folders)
+        self._begin_next()
 
     # -- looking ---------------------------------------------------------------------------------
 
     def look(self, keys: Iterable[int], care: Care = "look") -> None:
         """Look at slides in a thread; what was asked for before is done first."""
         self._waiting.append((tuple(keys), care))
-        self._look_next()
+        self._begin_next()
 
     def verify(self, keys: Iterable[int] | None = None) -> None:
         """Open slides and compare their content with what it was; all without `keys`."""
@@ -181,7 +179,12 @@ class LibraryFiles(QObject):
         """Take slides as they are now, though their content has changed."""
         self.look(keys, "accept")
 
-    def _look_next(self) -> None:
+    def _begin_next(self) -> None:
+        """Begin what was asked for first; finding slides goes before looking at them."""
+        if self._folders and not self.jobs.is_busy:
+            self._must_follow = self._folders.pop(0)
+            title = f"Looking for slides in {Path(self._must_follow[0]).name}"
+            self.jobs.start(find_in_folders, Looks(folders=self._must_follow), title=title)
         while self._waiting and not self.jobs.is_busy:
             keys, care = self._waiting.pop(0)
             entries = self._session.entries(keys)
@@ -197,7 +200,9 @@ class LibraryFiles(QObject):
     def _still_meant(self, found: dict[int, SlideEntry]) -> dict[int, SlideEntry]:
         """Leave out slides that lie somewhere else by now."""
         known = self._session.entries(found)
-        return {k: entry for k, entry in found.items() if k in known and _same(known[k], entry)}
+        return {
+            k: seen for k, seen in found.items() if k in known and known[k].source == seen.source
+        }
 
     def _on_done(self, result: Any) -> None:
         if isinstance(result, list):
@@ -228,13 +233,19 @@ class LibraryFiles(QObject):
         self.told.emit(self._session.masked_text(text), True)
 
     def _on_ended(self, job: Job) -> None:
-        if job.state == "cancelled":
-            self._waiting.clear()
-        self._look_next()
+        if job.state == "cancelled" and not self._is_leaving:
+            self._forget_waiting()
+        self._is_leaving = False
+        self._begin_next()
 
     def _on_leaving(self) -> None:
         """Another library comes: what was asked for the former one is of no use."""
+        self._forget_waiting()
+        self._is_leaving = self.jobs.is_busy
         self.jobs.cancel()
+
+    def _forget_waiting(self) -> None:
+        self._folders.clear()
         self._waiting.clear()
 
     # -- the list --------------------------------------------------------------------------------
@@ -287,7 +298,3 @@ class LibraryFiles(QObject):
 
     def _on_error(self, error: BaseException) -> None:
         self.told.emit(self._session.masked_text(str(error)), True)
-
-
-def _same(known: SlideEntry, seen: SlideEntry) -> bool:
-    return known.source == seen.source
