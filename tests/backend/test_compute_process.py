@@ -263,3 +263,10 @@ def test_the_script_of_a_person_is_not_run_again_in_the_child(tmp_path):
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout == "script runs\n"
+
+
+def test_an_answer_that_cannot_be_read_is_told_and_the_next_call_goes_on(process):
+    first = process.call("compute_work:echo")["pid"]
+    with pytest.raises(UserError, match="was ended, because an answer of it cannot be read"):
+        process.call("compute_work:unreadable")
+    assert process.call("compute_work:echo")["pid"] != first

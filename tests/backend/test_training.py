@@ -45,6 +45,27 @@ def test_the_childs_user_error_comes_back_word_for_word():
         run_in_child(work.refuse, None)
 
 
+def test_a_script_that_trains_is_not_run_again_in_the_child(tmp_path):
+    script, runs = tmp_path / "script.py", tmp_path / "runs"
+    script.write_text(
+        "import training_work\n"
+        "from napari_medssl.backend.training import run_in_child\n"
+        f"print('run', file=open({str(runs)!r}, 'a'))\n"
+        "print(run_in_child(training_work.echo, 5)['config'], __file__)\n"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["5", str(script)], done.stderr
+    assert runs.read_text() == "run\n"
+
+
 def test_a_fault_in_the_child_comes_back_with_its_traceback():
     with pytest.raises(TrainingError, match="KeyError") as error:
         run_in_child(work.crash, None)

@@ -28,7 +28,13 @@ class PlainSession:
     figure_changed = Signal(str)
 
     def __init__(self, project: Project) -> None:
+        self.use(project)
+
+    def use(self, project: Project, *, is_copy: bool = False) -> None:
         self.project = project
+        if not is_copy:
+            self.lineage = object()
+        self.project_changed.emit()
 
 
 def report(**changes) -> ImproveReport:
@@ -156,11 +162,35 @@ def test_another_project_brings_its_own_model(qtbot, make):
     panel.model_changed.connect(heard.append)
     panel.improve_button.click()
     finish(qtbot, panel)
-    panel._session.project = other
-    panel._session.project_changed.emit()
+    panel._session.use(other)
     assert heard == ["theirs"]
     assert not panel.table.isVisible()
     assert panel.revert_button.isEnabled()
+
+
+def test_saving_under_another_name_keeps_the_training_and_what_came_of_it(qtbot, make, tmp_path):
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(config, *, on_progress, should_stop):
+        started.set()
+        go_on.wait(20)
+        if should_stop():
+            raise Cancelled
+        return report()
+
+    panel = make(work)
+    panel.improve_button.click()
+    qtbot.waitUntil(started.is_set)
+    copy = panel._session.project.save_as(tmp_path / "copy.medssl")
+    panel._session.use(copy, is_copy=True)
+    go_on.set()
+    finish(qtbot, panel)
+    assert panel.use_button.isEnabled()
+    other = panel._session.project.save_as(tmp_path / "copy again.medssl")
+    panel._session.use(other, is_copy=True)
+    panel.use_button.click()
+    assert other.model == "mine"
+    other.close()
 
 
 def test_a_model_that_is_in_use_is_not_chosen_again(make):

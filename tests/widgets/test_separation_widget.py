@@ -35,7 +35,8 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 def use_separator(world, factory):
-    world.widget.detection.use(GivenFinder(factory))
+    world.widget._given = GivenFinder(factory)
+    world.widget.detection.use(world.widget._given)
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +154,107 @@ def test_separate_all_fills_figures_without_boxes_only(world):
     counts = [len(world.session.project.boxes(key)) for key in world.session.project]
     assert counts == [1, 5, 5]
     assert world.widget.separate_all_button.isEnabled()
+
+
+class Gate(FixedSeparator):
+    """Finds panels as soon as it is let."""
+
+    def __init__(self):
+        self.started, self.go_on = threading.Event(), threading.Event()
+
+    def separate(self, image, *, score=None):
+        self.started.set()
+        self.go_on.wait(20)
+        return super().separate(image, score=score)
+
+
+@pytest.fixture
+def gate(world):
+    gate = Gate()
+    use_separator(world, lambda: gate)
+    yield gate
+    gate.go_on.set()
+
+
+def test_separate_all_spares_what_a_person_did_meanwhile(world, gate):
+    session = world.session
+    first, second, third = session.project.keys()
+    world.widget.separate_all()
+    wait_until(gate.started.is_set)
+    (mine,) = world.store.add(Box(5, 5, 50, 50))
+    session.set_states([second], ReviewState.DONE)
+    gate.go_on.set()
+    wait_until(lambda: not world.widget.jobs.is_busy)
+    assert [len(session.project.boxes(key)) for key in (first, second, third)] == [1, 0, 5]
+    assert tuple(world.store) == (mine,)
+    assert "2 that you changed meanwhile were left as they are" in world.widget.status.text()
+
+
+def test_a_figure_accepted_before_its_panels_are_found_stays_as_it_was_seen(world, gate):
+    session = world.session
+    first = session.current
+    world.press(Qt.Key.Key_D)
+    wait_until(gate.started.is_set)
+    world.press(Qt.Key.Key_Return)
+    gate.go_on.set()
+    wait_until(lambda: session.current != first)
+    world.settle(0.3)
+    assert session.project.state(first) == ReviewState.DONE
+    assert session.project.boxes(first) == ()
+
+
+def test_panels_found_for_a_project_that_was_left_do_not_come_into_the_next(world, gate, tmp_path):
+    session, former = world.session, world.session.project
+    world.press(Qt.Key.Key_D)
+    wait_until(gate.started.is_set)
+    with session.store.edit("drag"):  # held back while the mouse is down ...
+        gate.go_on.set()
+        world.settle(0.4)
+        assert len(session.store) == 0
+    session.use(world.widget.files.make_draft())  # ... and that ends in another project
+    former.close()
+    world.open(*write_figures(tmp_path / "others", 2))
+    world.settle(0.4)
+    assert [len(session.project.boxes(key)) for key in session.project] == [0, 0]
+
+
+def test_save_as_keeps_what_was_asked_for_and_the_score_chosen(world, gate, tmp_path):
+    session = world.session
+    gate.go_on.set()
+    world.press(Qt.Key.Key_D)
+    wait_until(lambda: len(world.store))
+    session.set_threshold(0.8)
+    gate.go_on.clear()
+    gate.started.clear()
+    world.press(Qt.Key.Key_D)
+    wait_until(gate.started.is_set)
+    assert world.widget.files.save_as(tmp_path / "job")
+    gate.go_on.set()
+    wait_until(lambda: "panels found" in world.widget.status.text())
+    assert session.threshold == 0.8
+    assert session.project.folder.stem == "job"
+
+
+def test_separating_more_while_figures_are_separated_is_refused(world, gate):
+    world.widget.separate_all()
+    wait_until(gate.started.is_set)
+    world.widget.detection.separate_many(world.session.project.keys())
+    assert "being separated already" in world.widget.error.text()
+
+
+def test_closing_while_figures_are_separated_takes_no_more(qtbot, tmp_path):
+    gate, viewer = Gate(), ViewerModel()
+    widget = SeparationWidget(viewer, lambda: gate, tmp_path / "drafts")
+    qtbot.addWidget(widget)
+    project = widget.session.project
+    project.add_images([(path, None) for path in write_figures(tmp_path / "figures", 3)])
+    widget.separate_all()
+    qtbot.waitUntil(gate.started.is_set)
+    widget.detection.close()  # as in `shut_down`, where the window is drawn while files are written
+    gate.go_on.set()
+    qtbot.waitUntil(lambda: not widget.jobs.is_busy)
+    assert [len(project.boxes(key)) for key in project] == [0, 0, 0]
+    widget.shut_down()
 
 
 def test_cancel_stops_within_one_figure(world):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import itertools
+import logging
 import pickle
 import queue
 import subprocess
@@ -30,6 +31,7 @@ from napari_medssl.backend.jobs import (
     never,
 )
 
+_log = logging.getLogger(__name__)
 _POLL_S = 0.05
 _GRACE_S = 30.0  # for a call that was asked to stop, before the process is killed
 _GRACE_AT_EXIT_S = 3.0
@@ -114,7 +116,7 @@ class ComputeProcess:
                     asked_at = time.monotonic()
                     child.send("stop", number)
                 if asked_at is not None and time.monotonic() - asked_at > self._grace_s:
-                    child.kill()
+                    child.kill("another call in it did not stop when it was asked to")
                     raise Cancelled(f"{function!r} did not stop and its process was killed.")
                 try:
                     kind, value = answers.get(timeout=_POLL_S)
@@ -172,6 +174,7 @@ class _Child:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._calls: dict[int, queue.SimpleQueue[Answer]] = {}
+        self._end = ""
         self._reader = threading.Thread(target=self._read, name="medssl compute", daemon=True)
         self._reader.start()
 
@@ -182,7 +185,7 @@ class _Child:
             number = next(self._numbers)
             self._calls[number] = answers
             if not self.is_alive:  # it died since the caller looked
-                answers.put(("died", self._process.returncode))
+                answers.put(("died", self._end))
         self.send("call", number, function, packed)
         return number, answers
 
@@ -200,8 +203,11 @@ class _Child:
         except (OSError, ValueError):
             return
 
-    def kill(self) -> None:
-        """End the process at once."""
+    def kill(self, reason: str) -> None:
+        """End the process at once; `reason` is told to those whose calls are under way."""
+        self._end = self._end or (
+            f"The compute process was ended, because {reason}. Try again, it starts anew."
+        )
         self._process.kill()
 
     def close(self, timeout_s: float) -> None:
@@ -219,20 +225,36 @@ class _Child:
         self._reader.join(timeout_s)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
         try:
             while True:
-                kind, number, value = read_message(self._process.stdout)  # type: ignore[arg-type]
-                with self._lock:
-                    answers = self._calls.get(number)
-                if answers is not None:
-                    answers.put((kind, value))
+                self._take_answer()
         except (EOFError, OSError):
-            code = self._process.wait()
+            pass
+        except Exception:  # nothing after it can be understood; nobody may wait for ever
+            _log.exception("an answer of the compute process cannot be read")
+            self.kill("an answer of it cannot be read")
+        code = self._process.wait()
         with self._lock:
+            self._end = self._end or _death(code)
             self.is_alive = False
             for answers in self._calls.values():
-                answers.put(("died", code))
+                answers.put(("died", self._end))
+
+    def _take_answer(self) -> None:
+        assert self._process.stdout is not None
+        kind, number, value = read_message(self._process.stdout)  # type: ignore[arg-type]
+        with self._lock:
+            answers = self._calls.get(number)
+        if answers is not None:
+            answers.put((kind, value))
+
+
+def _death(code: int) -> str:
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return (
+        f"The compute process ended by itself ({how}); most often memory ran out. "
+        "Try again, it starts anew; if it ends again, close other programs or choose the CPU."
+    )
 
 
 def _outcome(kind: str, value: Any) -> Any:
@@ -241,17 +263,11 @@ def _outcome(kind: str, value: Any) -> Any:
         return value
     if kind == "cancelled":
         raise Cancelled
-    if kind == "user error":
-        raise UserError(value)
     if kind == "os error":
         raise OSError(value)
     if kind == "fault":
         raise ComputeError(*value)
-    how = f"signal {-value}" if value is not None and value < 0 else f"exit code {value}"
-    raise UserError(
-        f"The compute process ended by itself ({how}); most often memory ran out. "
-        "Try again, it starts anew; if it ends again, close other programs or choose the CPU."
-    )
+    raise UserError(value)  # also if the process died
 
 
 _shared = ComputeProcess()

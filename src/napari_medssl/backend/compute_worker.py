@@ -85,8 +85,8 @@ class Worker:
                 if kind == "call":
                     stop = self._stops[number] = threading.Event()
                     self._pool.submit(self._call, number, stop, *rest)
-                elif number in self._stops:
-                    self._stops[number].set()
+                elif (asked := self._stops.get(number)) is not None:  # it may end just now
+                    asked.set()
         except EOFError:
             self._leave()
 

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -52,6 +53,7 @@ class TrainingError(RuntimeError):
         self.add_note(f"In the training process:\n{child_traceback}")
 
 
+_starting = threading.Lock()
 _children: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
@@ -96,7 +98,7 @@ def run_in_child(
     # No daemon: training may start loader processes of its own. `_end_children` stops it at exit.
     child = context.Process(target=_serve, args=(theirs, task), name="medssl-training")
     child.daemon = False
-    with _signals_held():
+    with _signals_held(), _script_left_out(work):
         child.start()
     theirs.close()
     _children.add(child)
@@ -216,6 +218,28 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _script_left_out(work: Work) -> Iterator[None]:
+    """Keep multiprocessing from running the person's script a second time in the child.
+
+    It does so for the sake of functions defined there, but a script that opens a viewer would open
+    another, and train not at all. So it is told that there is no script.
+    """
+    main = sys.modules["__main__"]
+    if getattr(work, "__module__", "") == "__main__":
+        yield
+        return
+    with _starting:
+        names = ("__spec__", "__file__")
+        kept: dict[str, Any] = {name: vars(main)[name] for name in names if name in vars(main)}
+        main.__spec__ = None
+        vars(main).pop("__file__", None)
+        try:
+            yield
+        finally:
+            vars(main).update(kept)
 
 
 def _answer_signals(stop: threading.Event) -> None:

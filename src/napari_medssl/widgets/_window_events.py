@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QThread, QTimer
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QDockWidget, QWidget
 
+_LOOK_MS = 200
+
 
 class CloseGuard(QObject):
-    """Call `may_close` before the window or the dock around a widget closes.
+    """Ask before the window or the dock around a widget closes, and act once it has closed.
+
+    napari asks a question of its own after ours, and another widget may say no as well. So the
+    answer yes to us does not mean that the window closes: it has when it is hidden.
 
     Parameters
     ----------
@@ -22,13 +27,24 @@ class CloseGuard(QObject):
         The widget that is guarded.
     may_close
         Returns False to stay open.
+    on_closed
+        Called when the window or the dock has closed, or the widget was taken out of its dock,
+        which is what the cross on the dock does, without a question.
     """
 
-    def __init__(self, widget: QWidget, may_close: Callable[[], bool]) -> None:
+    def __init__(
+        self, widget: QWidget, may_close: Callable[[], bool], on_closed: Callable[[], None]
+    ) -> None:
         super().__init__(widget)
         self._widget = widget
         self._may_close = may_close
+        self._on_closed = on_closed
         self._watched: list[QObject] = []
+        self._is_asking = self._was_allowed = False
+        self._level = 0
+        self._look = QTimer(self)
+        self._look.setInterval(_LOOK_MS)
+        self._look.timeout.connect(self._forget_refused)
         widget.installEventFilter(self)
 
     def _watch(self) -> None:
@@ -46,17 +62,60 @@ class CloseGuard(QObject):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Stop a close event that the person took back."""
-        if event is None:
+        if event is None or watched is None:
             return False
         kind = event.type()
         if watched is self._widget:
             if kind in (QEvent.Type.Show, QEvent.Type.ParentChange):
                 self._watch()
+            if kind == QEvent.Type.ParentChange and self._watched:
+                QTimer.singleShot(0, self._end_if_taken_out)
             return False
-        if kind == QEvent.Type.Close and not self._may_close():
+        if kind == QEvent.Type.Close:
+            return self._on_close(watched, event)
+        if kind == QEvent.Type.Hide and self._was_allowed and not event.spontaneous():
+            self._end()
+        return False
+
+    def _on_close(self, thing: QObject, event: QEvent) -> bool:
+        if self._is_asking:  # asked again before it was answered
             event.ignore()
             return True
+        self._is_asking = True
+        try:
+            may_close = self._may_close()
+        finally:
+            self._is_asking = False
+        if not may_close:
+            event.ignore()
+            return True
+        if isinstance(thing, QWidget) and thing.isWindow() and thing.isVisible():
+            self._was_allowed, self._level = True, _loop_level()
+            self._look.start()
+        else:
+            self._end()  # a dock, which nobody else asks about, or a window that is not shown
         return False
+
+    def _forget_refused(self) -> None:
+        """Forget that we agreed once the closing is over: its questions run deeper loops."""
+        if _loop_level() <= self._level:
+            self._look.stop()
+            self._was_allowed = False
+
+    def _end_if_taken_out(self) -> None:
+        if self._widget.parentWidget() is None and not self._widget.isVisible():
+            self._end()
+
+    def _end(self) -> None:
+        self._look.stop()
+        self._was_allowed = False
+        self._on_closed()
+
+
+def _loop_level() -> int:
+    """Return how many event loops run one in the other."""
+    thread = QThread.currentThread()
+    return 0 if thread is None else thread.loopLevel()
 
 
 class TabKeys(QObject):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -11,6 +12,7 @@ from qtpy.QtWidgets import QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.find_panels import Found
 from napari_medssl.backend.jobs import Job, Progress, error_text
+from napari_medssl.io.boxes import Box
 from napari_medssl.io.images import ImageRef
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._base import JobPanel, LiveRequests
@@ -20,6 +22,15 @@ from napari_medssl.widgets.separation.separate_job import (
     prepare_finder,
 )
 from napari_medssl.widgets.separation.session import Session
+
+
+@dataclass
+class _Request:
+    """What was asked for, and how the figures were then: what a person did since counts more."""
+
+    lineage: object = None
+    before: dict[str, tuple[tuple[Box, ...], ReviewState]] = field(default_factory=dict)
+    changed: int = 0
 
 
 class Detection(QObject):
@@ -41,9 +52,11 @@ class Detection(QObject):
         self._prepared: Job | None = None
         self._is_closed = False
         self._has_threshold = False
-        self._job_lineage: object = None
+        self._lineage: object = session.lineage
+        self._of_job, self._of_one = _Request(), _Request()
+        self._proposed: dict[str, tuple[Box, ...]] = {}
         self._requests = LiveRequests(self)
-        self._requests.ready.connect(self._take_found)
+        self._requests.ready.connect(self._take_one)
         self._requests.failed.connect(self._refuse)
         self.jobs.progressed.connect(self._on_job_progress)
         self.jobs.done.connect(self._on_job_done)
@@ -59,6 +72,8 @@ class Detection(QObject):
 
     def use(self, finder: PanelFinder) -> None:
         """Find panels with another detector from now on; its own threshold comes with it."""
+        if finder == self._finder:
+            return
         self._finder = finder
         self._prepared = None
         self._has_threshold = False
@@ -70,8 +85,17 @@ class Detection(QObject):
             self._prepared.start()
 
     def _on_project(self) -> None:
+        if self._session.lineage is self._lineage:
+            return  # the same figures at another place
+        self._lineage = self._session.lineage
+        self._proposed.clear()
         self._has_threshold = False
         self._requests.drop()
+
+    def _request(self, keys: Iterable[str]) -> _Request:
+        project = self._session.project
+        before = {key: (project.boxes(key), project.state(key)) for key in keys}
+        return _Request(self._session.lineage, before)
 
     def _locate(self, key: str) -> ImageRef:
         project = self._session.project
@@ -92,6 +116,7 @@ class Detection(QObject):
             self._refuse(error_text(error))
             return
         self.told.emit("Finding panels ...", False)
+        self._of_one = self._request([key])
         self._requests.submit(self._finder.find, key, ref)
 
     def separate_all(self) -> None:
@@ -106,6 +131,7 @@ class Detection(QObject):
     def separate_many(self, keys: Iterable[str]) -> None:
         """Find the panels of some figures, in a job; what runs already goes on."""
         if self.jobs.is_busy:
+            self._refuse("Figures are being separated already. Wait for the end, or cancel it.")
             return
         items, missing = [], ""
         for key in keys:
@@ -120,7 +146,7 @@ class Detection(QObject):
         if not items:
             self.told.emit("No figure is left to separate.", False)
             return
-        self._job_lineage = self._session.lineage
+        self._of_job = self._request(key for key, _, _ in items)
         job = SeparateMany(tuple(items), self._finder)
         self.jobs.start(
             SeparateMany.run, job, title=f"Separating {len(items)} figure{'s' * (len(items) > 1)}"
@@ -128,33 +154,57 @@ class Detection(QObject):
 
     def _on_job_progress(self, progress: Progress) -> None:
         found = progress.values.get("found")
-        if found is not None and self._session.lineage is self._job_lineage:
-            self._take_found(found)
+        if found is not None:
+            self._take_found(self._of_job, found)
 
     def _on_job_done(self, failed: list[Found]) -> None:
         if failed:
             more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
             self._refuse(f"{failed[0].error}{more}")
-        else:
-            self.told.emit("Done: the panels are found.", False)
-
-    def _take_found(self, found: Found) -> None:
-        """Put a detector's boxes into the project; never over those that a person is dragging."""
-        project = self._session.project
-        if found.error or found.key not in project:
             return
+        changed = self._of_job.changed
+        left = f" {changed} that you changed meanwhile were left as they are." if changed else ""
+        self.told.emit(f"Done: the panels are found.{left}", False)
+
+    def _take_one(self, found: Found) -> None:
+        self._take_found(self._of_one, found)
+
+    def _take_found(self, request: _Request, found: Found) -> None:
+        """Put a detector's boxes into the project; never over what a person did meanwhile."""
+        project = self._session.project
+        is_ours = not self._is_closed and self._session.lineage is request.lineage
+        if not is_ours or found.error or found.key not in project:
+            return
+        store = self._session.store
+        if found.key == self._session.current and store is not None and store.is_editing:
+            QTimer.singleShot(200, partial(self._take_found, request, found))
+            return
+        if self._is_changed(request, found.key):
+            request.changed += 1
+            if found.key == self._session.current:
+                self.told.emit(
+                    "You changed this figure meanwhile: it is left as it is. D separates it.", False
+                )
+            return
+        self._propose(found)
+
+    def _is_changed(self, request: _Request, key: str) -> bool:
+        """Whether a person did anything to a figure since the request."""
+        boxes, state = request.before[key]
+        now = self._session.project.boxes(key)
+        is_as_known = now == boxes or now == self._proposed.get(key)
+        return not is_as_known or self._session.project.state(key) != state
+
+    def _propose(self, found: Found) -> None:
         if not self._has_threshold:
             self._has_threshold = True
             self._session.set_threshold(round(found.threshold, 2))
-        store = self._session.store
-        if found.key == self._session.current and store is not None and store.is_editing:
-            QTimer.singleShot(200, partial(self._take_found, found))
-            return
         try:
             self._session.propose(found.key, found.size, found.boxes)
         except UserError as error:
             self._refuse(error_text(error))
             return
+        self._proposed[found.key] = self._session.project.boxes(found.key)
         if found.key == self._session.current:
             count = len(self._session.shown_keys())
             self.told.emit(f"{count} panel{'' if count == 1 else 's'} found.", False)

@@ -82,7 +82,8 @@ class ImprovePanel(QGroupBox):
         self._session, self._work = session, work
         self._report: ImproveReport | None = None
         self._project: Any = None
-        self._learns_from: Any = None
+        self._lineage: object = session.lineage
+        self._learns_from: object = None
         self._build()
         for signal in (session.figures_changed, session.figure_changed):
             signal.connect(self._show)
@@ -143,7 +144,7 @@ class ImprovePanel(QGroupBox):
         if not wait_for(partial(project.flush, _FLUSH_S)):
             self.jobs.show_error("Your last changes are not on disk yet. Try again in a moment.")
             return
-        self._report, self._learns_from = None, project
+        self._report, self._learns_from = None, self._session.lineage
         chosen = read_settings()
         config = ImproveConfig(
             project=project.folder, device=chosen.device, batch=chosen.batch_size
@@ -176,9 +177,14 @@ class ImprovePanel(QGroupBox):
     # -- what is shown ---------------------------------------------------------------------------
 
     def _on_project(self) -> None:
-        """Another project is open: what is learnt from the former one is of no use here."""
-        self.jobs.cancel()
-        self._report = None
+        """Another project is open: what is learnt from the former one is of no use here.
+
+        A copy under another name has the same figures: the training goes on and its end counts.
+        """
+        if self._session.lineage is not self._lineage:
+            self._lineage = self._session.lineage
+            self.jobs.cancel()
+            self._report = None
         if self._project is not None:
             self._project.model_changed.disconnect(self._on_model)
         self._project = self._session.project
@@ -190,7 +196,7 @@ class ImprovePanel(QGroupBox):
         self._show()
 
     def _take_report(self, report: ImproveReport) -> None:
-        if self._session.project is self._learns_from:
+        if self._session.lineage is self._learns_from:
             self._report = report
 
     def _show(self, *_: Any) -> None:

@@ -82,7 +82,6 @@ class SeparationWidget(QWidget):
         self._viewer = napari_viewer
         self._given = None if separator_factory is None else GivenFinder(separator_factory)
         self._must_separate = False
-        self._is_closing = False
         self._device = ""
         self._drafts = (drafts or drafts_folder()).expanduser().absolute()
         self.session = Session(new_draft(drafts))
@@ -98,7 +97,7 @@ class SeparationWidget(QWidget):
         register_keys(self.keys, self)
         self._build()
         self._connect()
-        self._guard = CloseGuard(self, self._may_close)
+        self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)
         self._tab_keys = TabKeys(self, self._is_layer_active, self._on_tab)
         self._relay = KeyRelay(self, self.keys, [self.figures.view, self.table])
         self.setAcceptDrops(True)
@@ -393,21 +392,8 @@ class SeparationWidget(QWidget):
             paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
             self.files.add_paths(path for path in paths if path.exists())
 
-    def _may_close(self) -> bool:
-        if self._is_closing:  # asked again while the files are written
-            return False
-        self._is_closing = True
-        try:
-            if not self.files.may_leave():
-                return False
-            self._tell("Saving ...", False)
-            self.shut_down()
-        finally:
-            self._is_closing = False
-        return True
-
     def shut_down(self) -> None:
-        """Stop all threads and close the project: the window is about to go."""
+        """Stop all threads and close the project: the window or the dock has closed."""
         self._saver.stop()
         self.detection.close()
         self.improve.close_jobs()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
@@ -56,7 +56,6 @@ class SlidesWidget(QWidget):
 
     def __init__(self, napari_viewer: Any, libraries: Path | None = None) -> None:
         super().__init__()
-        self._was_docked = False
         self._viewer = napari_viewer
         self._words = ""
         self.session = SlidesSession(open_usual_library(libraries))
@@ -66,7 +65,7 @@ class SlidesWidget(QWidget):
         self.beside = SideBySide(napari_viewer, self.session, self)
         self._build()
         self._connect()
-        self._guard = CloseGuard(self, self._may_close)
+        self._guard = CloseGuard(self, lambda: True, self.shut_down)
         self.setAcceptDrops(True)
         self.files.look(self.session.entries(), "glance")
 
@@ -262,19 +261,6 @@ class SlidesWidget(QWidget):
         if event is not None:
             paths = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
             self.files.add_paths(path for path in paths if path.exists())
-
-    def event(self, event: QEvent | None) -> bool:
-        """Let go of the library when napari takes the widget out of its dock: it was closed."""
-        if event is not None and event.type() == QEvent.Type.ParentChange:
-            if self.parentWidget() is not None:
-                self._was_docked = True
-            elif self._was_docked:
-                QTimer.singleShot(0, self.shut_down)
-        return bool(super().event(event))
-
-    def _may_close(self) -> bool:
-        self.shut_down()
-        return True
 
     def shut_down(self) -> None:
         """Stop all threads and close the library: the window is about to go."""
