@@ -31,6 +31,7 @@ _VERBS = (
     "regions",
     "harvest",
     "tiles",
+    "embed",
     "simulate",
     "train",
     "evaluate",

@@ -1,0 +1,1 @@
+"""Self-supervised similarity learning for digital pathology: an encoder of tiles."""
