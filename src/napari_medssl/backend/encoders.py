@@ -151,7 +151,7 @@ class HistogramEncoder:
         bins = tiles.reshape(len(tiles), self.info.pixels**2, 3).astype(np.int64) * _BINS // 256
         place = (bins[..., 0] * _BINS + bins[..., 1]) * _BINS + bins[..., 2]
         counts = [np.bincount(row, minlength=_BINS**3) for row in place]
-        return unit_length(np.sqrt(np.array(counts, np.float32).reshape(len(tiles), -1)))
+        return unit_length(np.sqrt(np.array(counts, np.float32).reshape(len(tiles), _BINS**3)))
 
 
 def _imagenet(device: str) -> Encoder:

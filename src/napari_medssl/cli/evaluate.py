@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from napari_medssl.backend import evaluate_figures as work
+from napari_medssl.backend import evaluate_retrieval as retrieval
 from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_data_stays, check_output
@@ -26,6 +28,10 @@ def register(app: typer.Typer) -> None:
     verbs.command(
         "figures", epilog="Example: medssl evaluate figures --data figures --out report.json"
     )(evaluate_figures)
+    verbs.command(
+        "retrieval",
+        epilog="Example: medssl evaluate retrieval --data tiles --encoder imagenet --out r.json",
+    )(evaluate_retrieval)
     app.add_typer(verbs)
 
 
@@ -92,3 +98,74 @@ def _cells(group: work.GroupScores) -> list[str]:
     )
     texts = ["-" if share is None else f"{share:.3f}" for share in shares]
     return [name, str(group.figures), str(group.boxes), *texts, str(group.split_singles)]
+
+
+@with_config(retrieval.EvaluateRetrievalConfig)
+def evaluate_retrieval(
+    config: retrieval.EvaluateRetrievalConfig,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the whole report here as JSON.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Score tile retrieval: each tile asks for tiles of its class on other slides.
+
+    mAP@10, hits and precision at 1, 5 and 10 (macro by class), the same with the queries in another
+    stain, and global ADDR; beside them what a random order scores.
+    """
+    from napari_medssl.backend.labelled_tiles import TABLE
+    from napari_medssl.io.files import check_writable, write_whole
+
+    if out is not None:
+        check_output(out, "--out", [config.data / TABLE])
+        check_data_stays(out, "--out", config.data)
+        check_writable(out)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Embedding") as on_progress,
+    ):
+        report = retrieval.evaluate_retrieval(
+            config, on_progress=on_progress, should_stop=should_stop
+        )
+        if out is not None:  # in here, where Ctrl+C does not cut it off
+            write_whole(out, report.to_json())
+    _print_retrieval(report)
+    _console.finish(len(report.encoders), report.failures)
+
+
+def _print_retrieval(report: retrieval.RetrievalReport) -> None:
+    from rich.table import Table
+
+    table = Table(title="Tile retrieval across slides", title_justify="left")
+    table.add_column("encoder", no_wrap=True)
+    table.add_column("set", no_wrap=True)
+    for head in ("mAP@10", "stained", "P@1", "P@5", "P@10", "hit@5", "hit@10", "ADDR"):
+        table.add_column(head, justify="right")
+    for scores in report.encoders:
+        name = f"{scores.encoder['name']} {scores.encoder['dim']}"
+        for one in scores.sets:
+            table.add_row(*_retrieval_cells(name, one.name, one.by_class, one.jittered, one.addr))
+        table.add_row(
+            *_retrieval_cells(name, "mean of sets", scores.mean, scores.mean_jittered, None)
+        )
+        table.add_section()
+    chance = report.encoders[0]
+    for one in chance.sets:
+        table.add_row(*_retrieval_cells("chance", one.name, one.chance, {}, 1.0))
+    table.add_row(*_retrieval_cells("chance", "mean of sets", chance.mean_chance, {}, None))
+    _console.say_table(table)
+    _console.say(
+        "Macro means over classes; stained: mAP@10 with the queries in another stain; ADDR: "
+        f"{report.addr_normalisation}."
+    )
+
+
+def _retrieval_cells(
+    encoder: str,
+    name: str,
+    scores: Mapping[str, float | None],
+    stained: Mapping[str, float | None],
+    addr: float | None,
+) -> list[str]:
+    places = ("precision_1", "precision_5", "precision_10", "hit_5", "hit_10")
+    values = [scores["map_10"], stained.get("map_10"), *(scores[place] for place in places), addr]
+    return [encoder, name, *("-" if value is None else f"{value:.3f}" for value in values)]

@@ -1,0 +1,253 @@
+"""Score tile retrieval across slides, for several encoders on the same labelled tiles.
+
+What is counted is defined in `methods.siamese.retrieval`. Scores of a set are macro means over its
+classes (and over its slides); the mean over sets weighs each set alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.encoders import Embeddings, Encoder, make_encoder
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.labelled_tiles import LabelledTiles, read_labelled_tiles
+from napari_medssl.backend.stain_jitter import jitter_in_lab
+from napari_medssl.backend.tile_pictures import read_tile
+from napari_medssl.methods.siamese.retrieval import (
+    QueryScores,
+    global_addr,
+    macro_mean,
+    score_queries,
+)
+
+_BATCH = 32
+NORMALISATION = "embeddings of unit length; near = same slide, far = other slides of the set"
+
+
+@dataclass(frozen=True)
+class EvaluateRetrievalConfig:
+    """Score the retrieval of tiles across slides."""
+
+    data: Path = option(help="Folder of labelled tiles: tiles.csv, or a subfolder for each class.")
+    encoder: tuple[str, ...] = option(
+        ("imagenet", "histogram"), help="Name or file of an encoder; may be given several times."
+    )
+    sets: tuple[str, ...] = option((), help="Only these sets of tiles.csv.")
+    jitter: bool = option(True, help="Also ask with the queries in another stain.")
+    seed: int = option(0, help="Seed of the stains.", min=0, advanced=True)
+    device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
+
+
+@dataclass(frozen=True, slots=True)
+class SetScores:
+    """Scores of one encoder on one set; NaN is None.
+
+    Attributes
+    ----------
+    name, tiles, classes, slides
+        Of the set, and how many it has.
+    queries
+        How many could be counted: those with a fellow of their class on another slide.
+    by_class, by_slide
+        Macro means of the scores by name, such as "map_10" and "precision_1".
+    chance
+        What a random order scores, macro by class.
+    jittered
+        As `by_class`, the queries in another stain; empty where that was not asked for.
+    addr
+        Global ADDR.
+    """
+
+    name: str
+    tiles: int
+    classes: int
+    slides: int
+    queries: int
+    by_class: Mapping[str, float | None]
+    by_slide: Mapping[str, float | None]
+    chance: Mapping[str, float | None]
+    jittered: Mapping[str, float | None]
+    addr: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderScores:
+    """Scores of one encoder: each set, and the means over sets."""
+
+    encoder: Mapping[str, Any]
+    sets: tuple[SetScores, ...]
+    mean: Mapping[str, float | None]
+    mean_chance: Mapping[str, float | None]
+    mean_jittered: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalReport:
+    """All that `medssl evaluate retrieval` prints and writes."""
+
+    data: str
+    addr_normalisation: str
+    encoders: tuple[EncoderScores, ...]
+    failures: tuple[tuple[str, str], ...] = ()
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def evaluate_retrieval(
+    config: EvaluateRetrievalConfig,
+    *,
+    encoders: tuple[Encoder, ...] = (),
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> RetrievalReport:
+    """Embed every tile with every encoder, and score each tile as a query.
+
+    Tiles that cannot be read are listed in `failures` and left out. `encoders` replaces those that
+    `config.encoder` names.
+
+    Raises
+    ------
+    UserError
+        If there are no tiles or encoders, or no set of that name.
+    Cancelled
+        If it was asked to stop; a part of the scores would be of other galleries.
+    """
+    check(config)
+    chosen = _chosen_sets(config)
+    used = encoders or tuple(make_encoder(name, config.device) for name in config.encoder)
+    if not used:
+        raise UserError("No encoder is given. Name one with --encoder.")
+    total = len(used) * sum(len(tiles.refs) for tiles in chosen)
+    failures: dict[str, str] = {}
+    scores, done = [], 0
+    for encoder in used:
+        found = []
+        for tiles in chosen:
+            run = _Embedding(encoder, tiles, config, failures)
+            for count in run:
+                on_progress(Progress(done + count, total, f"embedding {tiles.name}"))
+                if should_stop():
+                    raise Cancelled(
+                        f"Stopped after {done + count} of {total} tiles; no score is written, "
+                        "since it would be of a part."
+                    )
+            done += len(tiles.refs)
+            found.append(run.score())
+        scores.append(_encoder_scores(encoder, tuple(found)))
+    return RetrievalReport(
+        str(config.data), NORMALISATION, tuple(scores), tuple(sorted(failures.items()))
+    )
+
+
+def _chosen_sets(config: EvaluateRetrievalConfig) -> tuple[LabelledTiles, ...]:
+    every = read_labelled_tiles(config.data)
+    known = [tiles.name for tiles in every]
+    unknown = [name for name in config.sets if name not in known]
+    if unknown:
+        raise UserError(
+            f"{str(config.data)!r} has no set {unknown[0]!r}. Choose from {', '.join(known)}."
+        )
+    return tuple(tiles for tiles in every if not config.sets or tiles.name in config.sets)
+
+
+class _Embedding:
+    """Embeds a set in batches, as it is and in another stain."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tiles: LabelledTiles,
+        config: EvaluateRetrievalConfig,
+        failures: dict[str, str],
+    ) -> None:
+        self._encoder, self._tiles, self._config = encoder, tiles, config
+        self._failures = failures
+        self._kept: list[int] = []
+        self._parts: list[Embeddings] = []
+        self._asked: list[Embeddings] = []
+
+    def __iter__(self) -> Any:
+        """Embed a batch at a time; give how many tiles are done."""
+        refs = self._tiles.refs
+        for start in range(0, len(refs), _BATCH):
+            pictures, asked = [], []
+            for place in range(start, min(start + _BATCH, len(refs))):
+                try:
+                    tile = read_tile(refs[place], self._encoder.info.pixels)
+                except UserError as error:
+                    self._failures[refs[place].name] = str(error)
+                    continue
+                self._kept.append(place)
+                pictures.append(tile)
+                if self._config.jitter:
+                    # A seed of its own for each tile: leaving one out changes no other.
+                    asked.append(jitter_in_lab(tile, self._config.seed + place))
+            if pictures:
+                self._parts.append(self._encoder.embed(np.stack(pictures)))
+            if asked:
+                self._asked.append(self._encoder.embed(np.stack(asked)))
+            yield min(start + _BATCH, len(refs))
+
+    def score(self) -> SetScores:
+        """Return the scores of what was embedded."""
+        tiles, kept = self._tiles, np.array(self._kept, np.int64)
+        if not len(kept):
+            raise UserError(f"No tile of the set {tiles.name!r} can be read.")
+        classes, slides = tiles.class_numbers()[kept], tiles.slide_numbers()[kept]
+        embeddings = np.concatenate(self._parts)
+        plain = score_queries(embeddings, classes, slides)
+        jittered: dict[str, float | None] = {}
+        if self._asked:
+            asked = np.concatenate(self._asked)
+            again = score_queries(embeddings, classes, slides, queries=asked)
+            jittered = _macro(again.values, classes)
+        return SetScores(
+            name=tiles.name,
+            tiles=len(kept),
+            classes=len(np.unique(classes)),
+            slides=len(np.unique(slides)),
+            queries=_counted(plain),
+            by_class=_macro(plain.values, classes),
+            by_slide=_macro(plain.values, slides),
+            chance=_macro(plain.chance, classes),
+            jittered=jittered,
+            addr=_number(global_addr(embeddings, slides)),
+        )
+
+
+def _counted(scores: QueryScores) -> int:
+    return int((~np.isnan(scores.values["map_10"])).sum())
+
+
+def _macro(
+    values: Mapping[str, NDArray[np.float64]], groups: NDArray[np.int64]
+) -> dict[str, float | None]:
+    return {name: _number(macro_mean(each, groups)) for name, each in values.items()}
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _encoder_scores(encoder: Encoder, sets: tuple[SetScores, ...]) -> EncoderScores:
+    def mean(part: str) -> dict[str, float | None]:
+        parts: list[Mapping[str, float | None]] = [getattr(scores, part) for scores in sets]
+        names = dict.fromkeys(name for each in parts for name in each)
+        found = {name: [v for each in parts if (v := each.get(name)) is not None] for name in names}
+        return {name: _number(float(np.mean(v))) if v else None for name, v in found.items()}
+
+    return EncoderScores(
+        asdict(encoder.info), sets, mean("by_class"), mean("chance"), mean("jittered")
+    )
