@@ -331,3 +331,19 @@ def test_files_of_qupath_are_drawn_and_exported_again(regions, data_file, tmp_pa
 
 def said(widget):
     return widget.status.text() + widget.error.text()
+
+
+def test_keys_choose_the_tools(regions):
+    regions.store.draw(rectangle(100, 100, 200, 200))
+    regions.slides.settle(0.2)
+    regions.tool("Select")
+    for key, keys, mode in (
+        (Qt.Key.Key_R, NO_KEYS, "add_rectangle"),
+        (Qt.Key.Key_E, NO_KEYS, "add_ellipse"),
+        (Qt.Key.Key_P, NO_KEYS, "add_polygon"),
+        (Qt.Key.Key_P, SHIFT, "add_polygon_lasso"),
+        (Qt.Key.Key_D, NO_KEYS, "direct"),
+        (Qt.Key.Key_S, NO_KEYS, "select"),
+    ):
+        regions.slides.press(key, keys)
+        assert regions.layer.mode == mode

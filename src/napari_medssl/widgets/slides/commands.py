@@ -95,18 +95,20 @@ def _library() -> Iterator[Command]:
         ("go_to", "Go to a place", lambda w: w.focus_go_to()),
     ):
         yield Command(f"slides_{name}", title, "Slides", run)
+    yield Command("slides_keys", "Show these keys", "Slides", lambda w: w.show_keys(), ("F1",))
 
 
 def _regions() -> Iterator[Command]:
-    for mode, words in (
-        ("select", "Select regions"),
-        ("add_rectangle", "Draw a rectangle"),
-        ("add_polygon", "Draw a polygon"),
-        ("add_polygon_lasso", "Draw freehand"),
-        ("direct", "Move points of a region"),
+    for mode, key, words in (
+        ("select", "S", "Select and move regions"),
+        ("add_rectangle", "R", "Draw a rectangle"),
+        ("add_ellipse", "E", "Draw an ellipse"),
+        ("add_polygon", "P", "Draw a polygon; double-click ends it"),
+        ("add_polygon_lasso", "Shift-P", "Draw freehand"),
+        ("direct", "D", "Move points of a region"),
     ):
         run = _on_regions(partial(_set_mode, mode))
-        yield Command(f"regions_{mode}", words, "Regions", run)
+        yield Command(f"regions_{mode}", words, "Regions", run, (key,))
     for name, keys, title, action in (
         ("undo", ("Control-Z",), "Undo", lambda panel: panel.run_undo()),
         ("redo", ("Control-Shift-Z",), "Redo", lambda panel: panel.run_redo()),

@@ -21,9 +21,10 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.widgets._async_slicing import AsyncOffer
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import MenuEntry, row_of
+from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
+from napari_medssl.widgets._shortcuts import CheatSheet
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.slides.beside import SideBySide
@@ -135,6 +136,7 @@ class SlidesWidget(QWidget):
         self.title.setToolTip("The library that is open")
         row = row_of([*buttons, self.title])
         row.setStretch(2, 1)
+        row.addWidget(ToolButton("?", "Show all keys (F1)", self.show_keys))
         return row
 
     def _connect(self) -> None:
@@ -200,6 +202,10 @@ class SlidesWidget(QWidget):
         """Let a person type a place."""
         self.pages.setCurrentWidget(self.view)
         self.view.go_to.setFocus()
+
+    def show_keys(self) -> None:
+        """Show the cheat sheet: the keys act while the layer of regions is selected."""
+        CheatSheet(self.regions.keys, self).show()
 
     def open_beside(self, key: int) -> None:
         """Show a slide of the list in a view of its own beside the one in front."""
