@@ -46,11 +46,39 @@ def _panel_loss(network: nn.Module, device: str) -> Tensor:
     return detection_loss(network, *_figures(device), LossWeights(side_unit="panel"))[0]
 
 
+def _tiles(device: str) -> Tensor:
+    """Return two pairs of tiles: near ones alike, far ones not."""
+    generator = torch.Generator().manual_seed(5)
+    kinds = torch.randint(0, 256, (2, 3, 64, 64), generator=generator)
+    return torch.stack([kinds[0], kinds[0], kinds[0], kinds[1]]).to(device)
+
+
+def _siamese_network() -> nn.Module:
+    from napari_medssl.methods.siamese.network import NetworkConfig, SiameseNetwork
+
+    torch.manual_seed(0)
+    return SiameseNetwork(NetworkConfig(dim=16))
+
+
+def _siamese_loss(network: nn.Module, device: str) -> Tensor:
+    from napari_medssl.methods.siamese.losses import contrastive_loss
+
+    embeddings = network(_tiles(device))
+    is_far = torch.tensor([False, True], device=device)
+    return contrastive_loss(embeddings[[0, 2]], embeddings[[1, 3]], is_far)
+
+
 NETWORKS = (
     Network(
         name="simcfs panel detector",
         build=_panel_network,
         forward=lambda network, device: network(_figures(device)[0]),
         loss=_panel_loss,
+    ),
+    Network(
+        name="siamese tile encoder",
+        build=_siamese_network,
+        forward=lambda network, device: (network(_tiles(device)),),
+        loss=_siamese_loss,
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
 from napari_medssl.backend.train_figures import TrainFiguresConfig
 from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
@@ -20,6 +21,9 @@ def register(app: typer.Typer) -> None:
     verbs.command(
         "figures", epilog="Example: medssl train figures --pool images --out mine.safetensors"
     )(train_figures)
+    verbs.command(
+        "siamese", epilog="Example: medssl train siamese --slides slides --out mine.safetensors"
+    )(train_siamese)
     app.add_typer(verbs)
 
 
@@ -45,3 +49,25 @@ def train_figures(config: TrainFiguresConfig) -> None:
             work.train_figures, config, on_progress=on_progress, should_stop=should_stop
         )
     _console.note(f"Model {card.name!r} written to {config.out}")
+
+
+@with_config(TrainSiameseConfig)
+def train_siamese(config: TrainSiameseConfig) -> None:
+    """Train an encoder of tiles on pairs that are near or far on their slides.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_siamese as work
+    from napari_medssl.backend.training import run_in_child
+
+    check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        card = run_in_child(
+            work.train_siamese, config, on_progress=on_progress, should_stop=should_stop
+        )
+    for line in card.recipe.config["remarks"]:
+        _console.warn(line)
+    _console.note(f"Encoder {card.name!r} written to {config.out}")

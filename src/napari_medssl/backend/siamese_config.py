@@ -1,0 +1,81 @@
+"""What a training of the tile encoder is asked to do, and what of it cannot be done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.figure_steps import check_device, check_model_place, load_to_resume
+from napari_medssl.backend.siamese_tiles import data_sources, list_sources
+
+
+@dataclass(frozen=True)
+class TrainSiameseConfig:
+    """Train a tile encoder on pairs of tiles that are near or far on their slides."""
+
+    slides: Path = option(
+        help="A slide, a folder of slides, a folder with tiles.csv, or a .txt list of these."
+    )
+    out: Path = option(help="The trained encoder, NAME.safetensors.")
+    steps: int = option(2000, help="Optimizer steps.", min=1)
+    batch: int = option(32, help="Pairs in a step.", min=2)
+    near: float = option(2.0, help="Tiles up to here are near.", min=0.001, unit="mm")
+    far: float = option(10.0, help="Tiles beyond are far.", min=0.001, unit="mm")
+    margin: float = option(1.0, help="Distance from which far pairs cost nothing.", min=0.01, max=2)
+    loss: str = option(
+        "squared", help="Printed form of the contrastive loss.", choices=("squared", "plain")
+    )
+    start: str = option(
+        "imagenet", help="Weights the trunk starts from.", choices=("imagenet", "scratch")
+    )
+    learning_rate: float = option(0.0005, help="Peak learning rate of the head.", min=0)
+    trunk_rate: float = option(0.0, help="Peak learning rate of the trunk; 0 freezes it.", min=0)
+    dim: int = option(128, help="Dimensions of an embedding.", min=2, max=4096)
+    mpp: float = option(0.5, help="Resolution of the tiles.", min=0.05, max=100, unit="um/px")
+    size: int = option(224, help="Side of a tile.", min=64, max=1024, unit="px")
+    tiles_per_slide: int = option(500, help="Most tiles of a slide; memory holds all.", min=2)
+    sets: tuple[str, ...] = option((), help="Only these sets of folders with tiles.csv.")
+    slide_mpp: float | None = option(
+        None, help="Microns per pixel of slides that do not say it.", min=0.005, unit="um/px"
+    )
+    stain: str = option("none", help="Stain to bring slides to first.", choices=("none", "he"))
+    device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
+    amp: bool = option(True, help="Mixed precision (bfloat16).", advanced=True)
+    seed: int = option(1, help="Seed of pairs and changes.", min=0, advanced=True)
+    checkpoint_every: int = option(100, help="Steps between checkpoints.", min=1, advanced=True)
+    resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")
+
+
+def check_trainable(config: TrainSiameseConfig) -> None:
+    """Raise UserError now for what a run would refuse after its process has started."""
+    check(config)
+    if config.out.suffix != ".safetensors":
+        raise UserError(f"--out {str(config.out)!r} must end in .safetensors.")
+    if not config.near < config.far:
+        raise UserError(f"--near {config.near:g} mm is due to be less than --far {config.far:g}.")
+    if config.start == "scratch" and not config.trunk_rate:
+        raise UserError("--start scratch needs a --trunk-rate, such as 0.001: it starts at random.")
+    check_device(config.device)
+    list_sources(config.slides)
+    data_sources(config.slides)
+    check_model_place(config.out)
+    if config.resume:
+        load_to_resume(checkpoint_of(config), comparable(config))
+
+
+def checkpoint_of(config: TrainSiameseConfig) -> Path:
+    """Return where the checkpoint of a run lies: beside its model."""
+    return config.out.with_suffix(".checkpoint.safetensors")
+
+
+def comparable(config: TrainSiameseConfig) -> dict[str, Any]:
+    """Return what two runs must share for one to go on with the other's checkpoint."""
+    values = asdict(config)
+    for name in ("out", "resume", "device", "checkpoint_every"):
+        values.pop(name)
+    values["sets"] = list(values["sets"])  # as JSON gives it back
+    # Cards are published: no folders of this machine.
+    return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}

@@ -1,0 +1,148 @@
+"""Training the tile encoder: what it learns from, resuming, and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.encoders import make_encoder
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.models import load_card
+from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
+from napari_medssl.backend.siamese_tiles import TileRequest, list_sources, load_tiles
+from napari_medssl.backend.train_siamese import train_siamese
+from napari_medssl.cli import main
+
+
+def picture(seed, side=256):
+    rng = np.random.default_rng(seed)
+    grain = np.repeat(np.repeat(rng.random((side // 8, side // 8)), 8, 0), 8, 1)
+    return (240 * np.exp(-grain[..., None] * (0.3, 1.0, 0.4))).astype(np.uint8)
+
+
+@pytest.fixture
+def slides(tmp_path):
+    """Two slides of 2 mm with tiles of half a millimetre, in a list."""
+    for number in range(2):
+        Image.fromarray(picture(number)).save(tmp_path / f"s{number}.png")
+    (tmp_path / "slides.txt").write_text("# tissue\ns0.png\n\ns1.png\n")
+    return tmp_path / "slides.txt"
+
+
+def config_of(slides, out, **changes):
+    settings = {"steps": 4, "batch": 4, "dim": 8, "mpp": 8.0, "size": 64, "slide_mpp": 8.0}
+    settings |= {"near": 0.6, "far": 1.2, "device": "cpu", "checkpoint_every": 2}
+    return TrainSiameseConfig(slides=slides, out=out, **(settings | changes))
+
+
+def test_tiles_of_slides_know_their_places(slides):
+    request = TileRequest(64, 8.0, 10, "", 8.0, seed=1)
+    tiles = load_tiles(list_sources(slides), request)
+    assert tiles.pixels.shape == (20, 64, 64, 3)
+    assert np.bincount(tiles.slides).tolist() == [10, 10]
+    step = 64 * 8 / 1000
+    assert np.allclose(tiles.places_mm / step % 1, 0.5)
+
+
+def test_a_labelled_folder_gives_tiles_without_places(tmp_path, slides):
+    (tmp_path / "t").mkdir()
+    rows = ["image,class,slide_id"]
+    for number in range(3):
+        Image.fromarray(picture(number, 80)).save(tmp_path / "t" / f"{number}.png")
+        rows.append(f"{number}.png,a,slide{number // 2}")
+    (tmp_path / "t" / "tiles.csv").write_text("\n".join(rows))
+    (tmp_path / "both.txt").write_text("t\ns0.png\n")
+    tiles = load_tiles(list_sources(tmp_path / "both.txt"), TileRequest(64, 8.0, 4, "he", 8.0, 1))
+    assert tiles.slides.tolist() == [0, 0, 1, 2, 2, 2, 2]
+    other = TileRequest(64, 8.0, 4, "", 8.0, 1, sets=("other",))
+    assert len(load_tiles(list_sources(tmp_path / "both.txt"), other).pixels) == 4
+    assert np.isnan(tiles.places_mm).all(axis=1).tolist() == [True] * 3 + [False] * 4
+
+
+def test_an_encoder_is_trained_written_and_used(slides, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    seen = []
+    card = train_siamese(config_of(slides, out, trunk_rate=1e-4), on_progress=seen.append)
+    assert card == load_card(out)
+    assert (card.task, card.metrics["tiles"]) == ("encoder", 32)
+    assert all(np.isfinite(p.values["loss"]) for p in seen if p.values)
+    assert not list(tmp_path.glob("*.checkpoint.*"))
+    encoder = make_encoder(str(out), "cpu")
+    came = encoder.embed(picture(3, 64)[None])
+    assert came.shape == (1, 8)
+    assert np.linalg.norm(came) == pytest.approx(1, abs=1e-5)
+    assert str(tmp_path) not in out.with_suffix(".json").read_text()
+
+
+@pytest.mark.parametrize("trunk_rate", [0.0, 1e-4])
+def test_a_resumed_run_equals_an_unbroken_one(slides, tmp_path, trunk_rate):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    # Twelve steps of four pairs are more than one pass over the 32 tiles.
+    settings = {"steps": 12, "trunk_rate": trunk_rate}
+    train_siamese(config_of(slides, whole, **settings))
+    asked = iter([False] * 9 + [True] * 99)
+    steps = []
+
+    def stop():
+        return bool(steps) and next(asked)
+
+    with pytest.raises(Cancelled, match="with --resume goes on from it"):
+        train_siamese(
+            config_of(slides, broken, **settings),
+            on_progress=lambda p: p.values and steps.append(p),
+            should_stop=stop,
+        )
+    assert 0 < len(steps) < 12
+    train_siamese(config_of(slides, broken, resume=True, **settings))
+    one, other = load_file(whole), load_file(broken)
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_a_frozen_trunk_stays(slides, tmp_path):
+    from napari_medssl.backend.models import find_weights
+
+    out = tmp_path / "mine.safetensors"
+    train_siamese(config_of(slides, out))
+    trunk, trained = load_file(find_weights("efficientnet-lite0-imagenet")), load_file(out)
+    shared = [name for name in trained if name in trunk]
+    assert len(shared) > 100
+    assert all((trunk[name] == trained[name]).all() for name in shared)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"near": 2.0, "far": 1.0}, "--near 2 mm is due to be less than --far 1"),
+        ({"out": "a.pt"}, "must end in .safetensors"),
+        ({"start": "scratch"}, "--start scratch needs a --trunk-rate"),
+        ({"resume": True}, "There is no checkpoint"),
+        ({"slides": "gone"}, "There is no slide, folder or list 'gone'"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_at_once(slides, tmp_path, changes, text):
+    from pathlib import Path
+
+    paths = {k: Path(v) for k, v in changes.items() if k in ("out", "slides")}
+    settings = {"slides": slides, "out": tmp_path / "m.safetensors"} | changes | paths
+    with pytest.raises(UserError, match=text):
+        check_trainable(config_of(**settings))
+
+
+def test_a_folder_without_slides_is_told(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no slide"):
+        list_sources(tmp_path / "empty")
+    (tmp_path / "a.txt").write_text("a.txt\n")
+    with pytest.raises(UserError, match="names another list"):
+        list_sources(tmp_path / "a.txt")
+
+
+def test_the_command_trains_in_a_process_of_its_own(slides, tmp_path, capsys):
+    out = tmp_path / "mine.safetensors"
+    words = ["--steps", "1", "--batch", "2", "--dim", "4", "--mpp", "8", "--size", "64"]
+    words += ["--slide-mpp", "8", "--device", "cpu", "--slides", str(slides), "--out", str(out)]
+    assert main(["train", "siamese", *words]) == 0
+    error = capsys.readouterr().err
+    assert "far partners come from other slides" in error
+    assert f"Encoder 'mine' written to {out}" in error
