@@ -16,7 +16,7 @@ IMAGE = "we[i]rd [bold] \u56f3\nline " + "x" * 200 + ".png"
 VERBS = (
     "", "doctor", "models", "separate", "boxes", "harvest", "simulate", "simulate figures",
     "tiles", "train", "train figures", "evaluate", "evaluate figures", "improve", "improve figures",
-    "improve use", "improve revert",
+    "improve use", "improve revert", "embed", "train siamese", "evaluate retrieval",
 )  # fmt: skip
 
 
