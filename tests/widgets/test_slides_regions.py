@@ -115,7 +115,7 @@ def send(slides, kind, at):
 
 
 def test_freehand_makes_an_area(regions):
-    regions.tool("Freehand")
+    regions.tool("Lasso")
     slides, left = regions.slides, Qt.MouseButton.LeftButton
     turn = np.linspace(0, 2 * np.pi, 40)
     path = [(1000 + 300 * np.cos(a), 700 + 300 * np.sin(a)) for a in turn]

@@ -205,9 +205,11 @@ class _Child:
 
     def kill(self, reason: str) -> None:
         """End the process at once; `reason` is told to those whose calls are under way."""
-        self._end = self._end or (
-            f"The compute process was ended, because {reason}. Try again, it starts anew."
-        )
+        with self._lock:
+            self._end = self._end or (
+                f"The compute process was ended, because {reason}. Try again, it starts anew."
+            )
+            self.is_alive = False  # at once: a call that comes before its end is seen begins anew
         self._process.kill()
 
     def close(self, timeout_s: float) -> None:

@@ -26,7 +26,7 @@ _TOOLS = (
     ("Select", "select", "Select and move regions; drag a box around several (S)"),
     ("Rect", "add_rectangle", "Draw a rectangle (R)"),
     ("Polygon", "add_polygon", "Click the corners of a polygon, double-click to end (P)"),
-    ("Freehand", "add_polygon_lasso", "Draw an outline with the mouse (Shift+P)"),
+    ("Lasso", "add_polygon_lasso", "Draw an outline freehand with the mouse (Shift+P)"),
     ("Edit", "direct", "Move single points of an outline (D)"),
 )
 
