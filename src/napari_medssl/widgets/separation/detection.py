@@ -186,7 +186,7 @@ class Detection(QObject):
                     "You changed this figure meanwhile: it is left as it is. D separates it.", False
                 )
             return
-        self._propose(found)
+        self._propose(request, found)
 
     def _is_changed(self, request: _Request, key: str) -> bool:
         """Whether a person did anything to a figure since the request."""
@@ -195,7 +195,7 @@ class Detection(QObject):
         is_as_known = now == boxes or now == self._proposed.get(key)
         return not is_as_known or self._session.project.state(key) != state
 
-    def _propose(self, found: Found) -> None:
+    def _propose(self, request: _Request, found: Found) -> None:
         if not self._has_threshold:
             self._has_threshold = True
             self._session.set_threshold(round(found.threshold, 2))
@@ -205,6 +205,9 @@ class Detection(QObject):
             self._refuse(error_text(error))
             return
         self._proposed[found.key] = self._session.project.boxes(found.key)
-        if found.key == self._session.current:
-            count = len(self._session.shown_keys())
+        # None is in front while "Save as" opens the figure anew.
+        in_front = self._session.current
+        if in_front == found.key or (in_front is None and request is self._of_one):
+            boxes = self._session.project.boxes(found.key)
+            count = sum(self._session.is_shown(box) for box in boxes)
             self.told.emit(f"{count} panel{'' if count == 1 else 's'} found.", False)
