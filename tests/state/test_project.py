@@ -321,6 +321,17 @@ def test_draft_of_a_crashed_program_is_found_again(tmp_path):
     second.close()
 
 
+def test_a_draft_that_cannot_be_deleted_is_told_in_a_line(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    draft = drafts.new_draft(tmp_path)
+    draft.close()
+    monkeypatch.setattr("napari_medssl.state.drafts.shutil.rmtree", refuse)
+    with pytest.raises(UserError, match=r"cannot be deleted: .*Permission denied.* by hand"):
+        drafts.discard_draft(draft.folder)
+
+
 def test_a_draft_in_which_nothing_was_done_is_not_offered_again(tmp_path):
     drafts.new_draft(tmp_path).close()
     assert drafts.left_drafts(tmp_path) == []

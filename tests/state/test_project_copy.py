@@ -130,3 +130,19 @@ def test_leaving_keeps_the_changes_in_the_journal(project):
     project.leave()  # twice is no fault
     with Project.open(project.folder) as again:
         assert len(again.store(key)) == 1
+
+
+def test_a_picture_that_cannot_be_copied_is_told_in_a_line(tmp_path, monkeypatch):
+    def refuse(*_args):
+        raise OSError(28, "No space left on device")
+
+    with Project.create(tmp_path / "a.medssl") as project:
+        inside = project.folder / "pages" / "figure.png"
+        inside.parent.mkdir()
+        inside.write_bytes(b"picture")
+        project.add_images([(inside, None)])
+        monkeypatch.setattr("napari_medssl.state.project.shutil.copy2", refuse)
+        copy = ProjectCopy(project, tmp_path / "b.medssl")
+        with pytest.raises(UserError, match=r"'figure.png' cannot be copied.* No space left"):
+            copy.write()
+    assert not (tmp_path / "b.medssl").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.limits import one_line
 from napari_medssl.state.lock import FolderLock
 from napari_medssl.state.project import SUFFIX, Project
 
@@ -45,9 +46,15 @@ def left_drafts(folder: Path | None = None) -> list[Path]:
 
 
 def discard_draft(path: Path) -> None:
-    """Delete a closed draft; UserError if it is open somewhere."""
+    """Delete a closed draft; UserError if it is open somewhere or the system refuses."""
     FolderLock(path / "lock").release()
-    shutil.rmtree(path)
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise UserError(
+            f"The draft {path.stem!r} cannot be deleted: {one_line(error)}. "
+            f"Delete {str(path)!r} by hand."
+        ) from error
 
 
 def clear_empty_drafts(folder: Path | None = None, *, min_age_s: float = 3600.0) -> int:

@@ -26,6 +26,7 @@ from psygnal import Signal
 from napari_medssl._errors import UserError
 from napari_medssl.io.boxes import Box, ImageBoxes
 from napari_medssl.io.files import write_all_whole, write_whole
+from napari_medssl.io.limits import one_line
 from napari_medssl.state.boxes import BoxStore
 from napari_medssl.state.figure import Figure, FigureInfo, fingerprint_of
 from napari_medssl.state.history import Edit, box_to_row
@@ -534,8 +535,14 @@ class Project:
 
 
 def _copy_into(path: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(path, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    except OSError as error:
+        raise UserError(
+            f"The figure {path.name!r} cannot be copied to {str(target.parent)!r}: "
+            f"{one_line(error)}. Choose another place for the project."
+        ) from error
     return target
 
 
