@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +13,11 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.labelled_tiles import TABLE, read_labelled_tiles
 from napari_medssl.backend.models import DataSource
+from napari_medssl.backend.slide_lists import list_slides
 from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.slides import open_slide
-from napari_medssl.io.slides.finding import find_slides
-from napari_medssl.io.slides.opening import is_slide
 from napari_medssl.io.stain import Reinhard, fit_slide_stain
 from napari_medssl.io.tiles import TileReader
 
@@ -87,37 +85,15 @@ def list_sources(given: Path) -> tuple[Path, ...]:
     UserError
         If there is none.
     """
-    found = tuple(_sources(given))
+    found = tuple(
+        Path(one) for one in list_slides(str(given), is_other=lambda path: (path / TABLE).is_file())
+    )
     if not found:
         raise UserError(
             f"{str(given)!r} holds no slide and no {TABLE}. Give a folder of slides, or a text "
             "file with one a line."
         )
     return found
-
-
-def _sources(given: Path) -> Iterator[Path]:
-    if (given / TABLE).is_file() or is_slide(given):
-        yield given
-    elif given.is_dir():
-        yield from (Path(path) for path in find_slides(given))
-    elif given.suffix.lower() == ".txt":
-        try:
-            lines = given.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The list {str(given)!r} cannot be read: {one_line(error)}.") from None
-        for line in filter(None, map(str.strip, lines)):
-            if not line.startswith("#"):
-                # No list in a list: it could name itself.
-                place = given.parent / line
-                if place.suffix.lower() == ".txt":
-                    raise UserError(f"The list {given.name!r} names another list, {line!r}.")
-                yield from list_sources(place)
-    elif not given.exists():
-        raise UserError(f"There is no slide, folder or list {str(given)!r}.")
-    else:
-        open_slide(given).close()  # a picture may be a slide; if not, this says why
-        yield given
 
 
 def load_tiles(

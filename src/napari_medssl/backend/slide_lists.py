@@ -1,15 +1,20 @@
-"""Fill a library: find slides in folders, and look at what each of them is."""
+"""Lists of slides: what a person names, what is in folders, and what each of them is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.io.limits import one_line
+from napari_medssl.io.slides import open_slide
 from napari_medssl.io.slides.finding import find_slides
+from napari_medssl.io.slides.opening import is_slide
+from napari_medssl.io.slides.places import is_url, local_path
 from napari_medssl.state.slide_entry import SlideEntry, glance_at, look_at
 
 Care = Literal["glance", "look", "accept"]
@@ -94,6 +99,51 @@ def look_at_slides(
             told = time.monotonic()
     on_progress(Progress(total, total, "looked at slides", dict(changed)))
     return problems
+
+
+def list_slides(
+    given: str, *, is_other: Callable[[Path], bool] = lambda path: False
+) -> Iterator[str]:
+    """Yield the slides that a person names.
+
+    Parameters
+    ----------
+    given
+        A slide or its URL, a folder of slides, or a text file that names any of these, one a line,
+        by paths relative to itself; lines that start with "#" are passed over.
+    is_other
+        Says what else counts, and is yielded as it is.
+
+    Raises
+    ------
+    UserError
+        If it is none of these or cannot be read.
+    """
+    path = local_path(given)
+    if path is None or is_other(path) or is_slide(path):
+        yield given
+    elif path.is_dir():
+        yield from find_slides(path)
+    elif path.suffix.lower() == ".txt":
+        for line in _lines(path):
+            # No list in a list: it could name itself.
+            place = line if is_url(line) else str(path.parent / line)
+            if place.lower().endswith(".txt"):
+                raise UserError(f"The list {path.name!r} names another list, {line!r}.")
+            yield from list_slides(place, is_other=is_other)
+    elif not path.exists():
+        raise UserError(f"There is no slide, folder or list {given!r}.")
+    else:
+        open_slide(path).close()  # a picture may be a slide; if not, this says why
+        yield given
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = map(str.strip, path.read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The list {str(path)!r} cannot be read: {one_line(error)}.") from None
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _accept(entry: SlideEntry) -> SlideEntry:

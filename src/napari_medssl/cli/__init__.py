@@ -32,6 +32,8 @@ _VERBS = (
     "harvest",
     "tiles",
     "embed",
+    "index",
+    "search",
     "simulate",
     "train",
     "evaluate",

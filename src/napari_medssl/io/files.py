@@ -46,7 +46,7 @@ def write_all_whole(files: Mapping[Path, bytes]) -> None:
             with suppress(FileNotFoundError):
                 temporary.unlink()
     for folder in {target.parent for target in files}:
-        _flush_folder(folder)
+        flush_folder(folder)
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def replace_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
@@ -89,6 +89,16 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
             f"Cannot make the folder {os.fspath(path)!r}: {error.strerror or error}."
         ) from error
     return Path(path)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in a folder last; on Windows, which opens no folder, they do by themselves."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _make_temporary(target: Path) -> Path:
@@ -122,13 +132,3 @@ def _usual_mode(target: Path) -> int:
 def _flush(path: Path) -> None:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the rename last; folders cannot be opened on Windows, where it lasts by itself."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

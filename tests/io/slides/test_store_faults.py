@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 
@@ -222,28 +221,6 @@ def test_a_slide_cut_off_is_refused_before_anything_is_made(data_dir, tmp_path, 
     with pytest.raises(UserError, match=r"cut\.svs"):
         write_store(open_slide(tmp_path / "cut.svs"), out)
     assert [path.name for path in tmp_path.iterdir()] == ["cut.svs"]
-
-
-@pytest.fixture
-def mount(tmp_path):
-    """Return a function that mounts a small file system, as root on Linux."""
-    mounted = []
-
-    def make(options):
-        if os.name != "posix" or os.geteuid() != 0 or not shutil.which("mount"):
-            pytest.skip("only root can mount a small file system")
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def noise(height, width):

@@ -14,6 +14,10 @@ class StoreTakenError(UserError):
     """The place of the store holds something else; it was not touched."""
 
 
+class DiskFullError(UserError):
+    """The disk is full; what is written so far can be gone on with."""
+
+
 class ConversionStopped(Exception):  # noqa: N818 - somebody asked for it, nothing went wrong
     """Raised when a conversion was asked to stop, with its unfinished store in order."""
 
@@ -26,7 +30,7 @@ def disk_errors_told(out: Path) -> Iterator[None]:
     except (UserError, OSError) as error:
         cause = error.__cause__ if isinstance(error, UserError) else error
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
+            raise DiskFullError(
                 f"The disk is full: {out.name!r} is not finished. Make room and give the same "
                 "command again; it goes on where it was."
             ) from error

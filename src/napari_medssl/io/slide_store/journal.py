@@ -1,6 +1,7 @@
 """What an unfinished store holds so far: one line per shard, with the hash of its file.
 
-The first line says which slide, which settings and which shards. A line is on the disk before its
+Stores of slides and indexes of tiles keep the same journal. The first line names the format; that
+of a store says which slide, which settings and which shards. A line is on the disk before its
 shard counts, and after the shard itself is.
 """
 
@@ -70,10 +71,10 @@ class Written:
     receipts: dict[str, Receipt]
 
 
-def read_written(folder: Path) -> Written | None:
-    """Return what the journal in `folder` tells, None if there is none or it is not one of ours."""
+def read_written(folder: Path, form: str = FORMAT) -> Written | None:
+    """Return what the journal in `folder` tells, None if there is none of the format `form`."""
     records = read_journal(folder / JOURNAL).records
-    if not records or records[0].get("format") != FORMAT:
+    if not records or records[0].get("format") != form:
         return None
     receipts = {}
     for record in records[1:]:
@@ -85,10 +86,14 @@ def read_written(folder: Path) -> Written | None:
 
 
 def begin_journal(
-    folder: Path, header: Mapping[str, Any], receipts: Mapping[str, Receipt] | None = None
+    folder: Path,
+    header: Mapping[str, Any],
+    receipts: Mapping[str, Receipt] | None = None,
+    *,
+    form: str = FORMAT,
 ) -> None:
-    """Write a journal with its first line and those of `receipts`."""
-    lines = [encode({"format": FORMAT, **header})]
+    """Write a journal with its first line, which names the format, and those of `receipts`."""
+    lines = [encode({"format": form, **header})]
     for key, receipt in (receipts or {}).items():
         lines.append(_line(key, receipt))
     write_whole(folder / JOURNAL, b"".join(lines))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.files import write_all_whole, write_whole
+from napari_medssl.io.files import flush_folder, write_all_whole, write_whole
 from napari_medssl.io.slide_store.errors import ConversionStopped, StoreTakenError
 from napari_medssl.io.slide_store.journal import (
     JOURNAL,
@@ -108,7 +108,7 @@ class Partial:
                 f"Cannot rename {self.folder.name!r} to {self.out.name!r}: "
                 f"{error.strerror or error}. Give the same command again."
             ) from error
-        _flush_folder(self.out.parent)
+        flush_folder(self.out.parent)
 
     def _written(self) -> Written | None:
         """Return what an earlier run left, None if nothing; refuse what is not ours."""
@@ -223,14 +223,4 @@ class Partial:
 
 def _flush_folders(root: Path) -> None:
     for folder, _, _ in os.walk(root):
-        _flush_folder(Path(folder))
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make renames last; folders cannot be opened on Windows, where they last by themselves."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush_folder(Path(folder))

@@ -9,7 +9,10 @@ from pathlib import Path
 from napari_medssl._errors import UserError
 from napari_medssl.io.slides.opening import is_slide, open_slide
 
-_NOT_LOOKED_INTO = (".regions", ".slides", ".partial")
+EMBEDDINGS = ".embeddings"
+"""Suffix of the folders of a library of embeddings; the zarr groups in them are no slides."""
+
+_NOT_LOOKED_INTO = (".regions", ".slides", ".partial", EMBEDDINGS)
 
 
 def find_slides(

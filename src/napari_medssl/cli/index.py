@@ -1,0 +1,97 @@
+"""`medssl index`: the tiles of slides as embeddings in a library, ready for search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.index_config import IndexConfig, IndexReport
+from napari_medssl.cli import _console
+from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_output
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command(
+        "index", epilog="Example: medssl index slides/ --library biopsies --encoder imagenet"
+    )(index)
+
+
+@with_config(IndexConfig)
+def index(
+    slides: Annotated[
+        list[str],
+        typer.Argument(
+            help="Slides, folders of slides, or text files with one a line.", metavar="SLIDE..."
+        ),
+    ],
+    library: Annotated[
+        Path, typer.Option(help="Folder of the library; made if missing.", metavar="DIR")
+    ],
+    config: IndexConfig,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take the slides out of the library instead.")
+    ] = False,
+) -> None:
+    """Embed the tissue tiles of slides into a library that `medssl search` finds tiles in.
+
+    Slides that are in it already are passed over. Stopped or killed, the same command goes on where
+    it was. A slide that fails is reported on stderr; the others are indexed.
+    """
+    check_output(library, "--library")
+    if remove:
+        _remove(slides, library)
+        return
+    from napari_medssl.backend.index_slides import index_slides
+
+    found, failures = _found(slides)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Indexing") as on_progress,
+    ):
+        report = index_slides(
+            found, library, config, on_progress=on_progress, should_stop=should_stop
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(_told(report))
+    _console.finish(len(report.indexed) + len(report.skipped), [*failures, *report.failures])
+
+
+def _found(given: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the slides that are named, each once, and what cannot be found."""
+    from napari_medssl.backend.slide_lists import list_slides
+
+    slides: list[str] = []
+    failures = []
+    for name in given:
+        try:
+            here = list(list_slides(name))
+        except UserError as error:
+            failures.append((name, str(error)))
+            continue
+        if not here:
+            failures.append((name, f"The folder {name!r} holds no slide."))
+        slides += here
+    return list(dict.fromkeys(slides)), failures
+
+
+def _remove(slides: list[str], library: Path) -> None:
+    from napari_medssl.backend.index_slides import remove_slides
+
+    report = remove_slides(slides, library)
+    _console.note(f"{_console.counted(len(report.removed), 'slide')} taken out of the library.")
+    _console.finish(len(report.removed), report.failures)
+
+
+def _told(report: IndexReport) -> str:
+    parts = [f"{_console.counted(len(report.indexed), 'slide')} indexed"]
+    if report.skipped:
+        parts.append(f"{len(report.skipped)} there already")
+    parts.append(f"{_console.counted(report.tiles, 'tile')} embedded")
+    how = "exact" if report.recall == 1.0 else f"recall {report.recall:.3f}"
+    return f"{', '.join(parts)}; search in {report.collection} is {how}."

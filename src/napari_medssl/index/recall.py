@@ -1,0 +1,145 @@
+"""Measure the recall of an index with held-out queries, and choose how far it looks by that.
+
+- Queries are tiles of the library that had no part in the making of the centres; a query's own tile
+  does not count as found. Each is asked twice: among all tiles, and without its own slide, as
+  retrieval across slides does. The lower recall counts.
+- A tile counts as found if it is as similar as the tenth true neighbour: tiles that are equal, such
+  as two of empty glass, are as good as each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl.index.exact import Queries, selector
+from napari_medssl.index.flat import Flat
+
+NEIGHBOURS = 10
+"""Recall is that of so many neighbours."""
+
+LEAST_RECALL = 0.99
+
+_TRUTH_ROWS = 16_384  # of a block of similarities to all held-out queries: 34 MB
+_SAME = 1e-5  # sums of the same products in another order differ by less
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Recall of the ten nearest with `nprobe` lists, among all tiles and among other slides'."""
+
+    nprobe: int
+    all_tiles: float
+    other_slides: float
+
+    @property
+    def lower(self) -> float:
+        """The one that counts."""
+        return min(self.all_tiles, self.other_slides)
+
+
+class HeldOut:
+    """The similarity of the tenth true neighbour of held-out queries, by comparing all.
+
+    Attributes
+    ----------
+    vectors
+        The queries, shape (Q, D).
+    rows
+        Their own rows, shape (Q,).
+    tenth
+        Similarity of the tenth neighbour, shape (2, Q): among all, and without the own slide.
+    """
+
+    def __init__(self, flat: Flat, queries: NDArray[np.int64]) -> None:
+        self.rows = queries
+        self.vectors: Queries = np.asarray(flat.vectors[queries], np.float32)
+        self.is_live = np.zeros(len(flat.vectors), bool)
+        for one in flat.live.values():
+            self.is_live[one.start : one.start + one.rows] = True
+        self.slides = np.zeros((len(queries), 2), np.int64)  # first and last row + 1 of the slide
+        for one in flat.segments:
+            inside = (queries >= one.start) & (queries < one.start + one.rows)
+            self.slides[inside] = one.start, one.start + one.rows
+        self._flat = flat
+        self.tenth = np.full((2, len(queries)), -np.inf, np.float32)
+
+    def find(
+        self, on_step: Callable[[int, int, str], None], should_stop: Callable[[], bool]
+    ) -> bool:
+        """Compare with every row; say whether it came to the end."""
+        vectors = self._flat.vectors
+        best = np.full((2, len(self.rows), NEIGHBOURS), -np.inf, np.float32)
+        for start in range(0, len(vectors), _TRUTH_ROWS):
+            if should_stop():
+                return False
+            block = np.asarray(vectors[start : start + _TRUTH_ROWS], np.float32)
+            similarity = self.vectors @ block.T  # (Q, rows)
+            similarity[:, ~self.is_live[start : start + len(block)]] = -np.inf
+            own = np.flatnonzero((self.rows >= start) & (self.rows < start + len(block)))
+            similarity[own, self.rows[own] - start] = -np.inf
+            best[0] = _best(best[0], similarity)
+            for query, (first, end) in enumerate(self.slides):
+                similarity[query, max(0, first - start) : max(0, end - start)] = -np.inf
+            best[1] = _best(best[1], similarity)
+            on_step(start + len(block), len(vectors), "comparing held-out queries")
+        self.tenth = best.min(axis=2)
+        return True
+
+
+def _best(former: NDArray[np.float32], block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the largest values of both, shape (Q, NEIGHBOURS)."""
+    # Only a few of a block are better than what is known: no others are looked at.
+    worst = former.min(axis=1)
+    result = former.copy()
+    for query in np.flatnonzero((block > worst[:, None]).any(axis=1)):
+        values = np.concatenate([former[query], block[query][block[query] > worst[query]]])
+        result[query] = np.partition(values, -NEIGHBOURS)[-NEIGHBOURS:]
+    return result
+
+
+def calibrated(index: Any, truth: HeldOut) -> Recall:
+    """Return the least `nprobe` that reaches `LEAST_RECALL` for both halves of the queries."""
+    half = np.arange(len(truth.rows)) % 2 == 0
+    low, high = 0, 1
+    while high < index.nlist and measure(index, truth, high, half).lower < LEAST_RECALL:
+        low, high = high, min(2 * high, index.nlist)
+    while high - low > max(1, high // 16):
+        middle = (low + high) // 2
+        if measure(index, truth, middle, half).lower < LEAST_RECALL:
+            low = middle
+        else:
+            high = middle
+    while True:
+        reported = measure(index, truth, high, ~half)
+        if reported.lower >= LEAST_RECALL or high >= index.nlist:
+            return reported
+        high = min(index.nlist, high + max(1, high // 8))
+
+
+def measure(index: Any, truth: HeldOut, nprobe: int, chosen: NDArray[np.bool_]) -> Recall:
+    """Return the recall for the chosen queries, bool (Q,)."""
+    import faiss
+
+    live = selector(truth.is_live)
+    queries = np.flatnonzero(chosen)
+    shares = np.zeros((2, len(queries)))
+    for place, query in enumerate(queries.tolist()):
+        own = (truth.rows[query], truth.rows[query] + 1)
+        for kind, (first, end) in enumerate((own, truth.slides[query])):
+            outside = faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(end)))
+            allowed = faiss.IDSelectorAnd(live, outside)
+            found, _ = index.search(
+                truth.vectors[query : query + 1],
+                NEIGHBOURS,
+                params=faiss.SearchParametersIVF(nprobe=nprobe, sel=allowed),
+            )
+            tenth = truth.tenth[kind, query]
+            # With fewer than ten there is nothing to choose from.
+            is_found = found[0] >= tenth - _SAME if np.isfinite(tenth) else np.ones(NEIGHBOURS)
+            shares[kind, place] = is_found.mean()
+    return Recall(nprobe, float(shares[0].mean()), float(shares[1].mean()))
