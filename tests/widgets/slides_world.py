@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,22 @@ def tissue(height: int, width: int, seed: int = 0) -> np.ndarray:
         cy, cx = rng.uniform(0.2, 0.8, 2) * (height, width)
         inside = (y - cy) ** 2 + (x - cx) ** 2 < (min(height, width) / 7) ** 2
         pixels[inside] = (200, 110, 160)
-    return np.clip(pixels + rng.normal(0, 2, pixels.shape), 0, 255).astype(np.uint8)
+    grain = np.tile(rng.normal(0, 2, (256, 256, 3)), (height // 256 + 1, width // 256 + 1, 1))
+    return np.clip(pixels + grain[:height, :width], 0, 255).astype(np.uint8)
 
 
 def write_slide(path: Path, height: int = 1500, width: int = 2000, seed: int = 0) -> Path:
     """A tiled JPEG pyramid that says 0.5 microns per pixel."""
+    path.write_bytes(slide_file(height, width, seed))
+    return path
+
+
+@lru_cache(maxsize=8)  # every test begins with the same two
+def slide_file(height: int, width: int, seed: int) -> bytes:
     pixels = tissue(height, width, seed)
     text = f"Aperio Image Library v11.2.1\n{width}x{height} |AppMag = 20|MPP = {MPP}"
-    with tifffile.TiffWriter(path) as writer:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
         for level in range(3):
             writer.write(
                 pixels,
@@ -49,7 +59,7 @@ def write_slide(path: Path, height: int = 1500, width: int = 2000, seed: int = 0
                 photometric="rgb",
             )
             pixels = halve(pixels)
-    return path
+    return stream.getvalue()
 
 
 class SlidesWorld(World):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_medssl.io.slides.halving import halve
 
@@ -35,6 +36,8 @@ def write_tiff_slide(make_tissue):
             pyramid.append(halve(pyramid[-1]))
         with tifffile.TiffWriter(path) as writer:
             for number, pixels in enumerate(pyramid):
+                if options["photometric"] == "ycbcr":  # tifffile takes what it is given
+                    pixels = np.array(Image.fromarray(pixels).convert("YCbCr"))
                 text = f"Aperio Image Library v11.2.1\n{width}x{height} |AppMag = 20|MPP = 0.5"
                 writer.write(
                     pixels,
