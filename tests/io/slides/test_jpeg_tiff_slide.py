@@ -268,6 +268,29 @@ def test_a_file_cut_off_while_it_is_open_is_told_by_the_tile(tmp_path, write_tif
         slide.read_pixels(0, (0, 0), (64, 64))
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "deflate"])
+def test_a_file_that_was_away_is_read_when_it_is_back(tmp_path, write_tiff_slide, compression):
+    """Also by OpenSlide, whose handle is dead after an error and cannot be opened meanwhile."""
+    path, aside = tmp_path / "made.tif", tmp_path / "aside"
+    write_tiff_slide(path, levels=1, compression=compression, photometric="rgb")
+    with open_slide(path) as slide:
+        due = slide.read_pixels(0, (800, 600), (64, 64))
+    content = path.read_bytes()
+    with open_slide(path) as slide:
+        slide.read_pixels(0, (0, 0), (64, 64))
+        with path.open("rb+") as stream:
+            stream.truncate(2000)
+        for _ in range(2):
+            with pytest.raises(SlideReadError, match="damaged there or out of reach") as caught:
+                slide.read_pixels(0, (800, 600), (64, 64))
+            assert caught.value.level == 0
+        path.rename(aside)
+        with pytest.raises(SlideReadError, match="out of reach"):
+            slide.read_pixels(0, (800, 600), (64, 64))
+        path.write_bytes(content)
+        assert (slide.read_pixels(0, (800, 600), (64, 64)) == due).all()
+
+
 def test_closing_waits_for_the_readers(tmp_path, write_tiff_slide):
     path = tmp_path / "made.tif"
     write_tiff_slide(path)

@@ -101,6 +101,37 @@ def test_one_bad_tile_costs_that_tile_alone(svs, tmp_path):
         assert slide.fingerprint != whole.fingerprint
 
 
+def test_a_file_that_is_gone_is_told_for_all_that_is_asked(svs, tmp_path):
+    path = tmp_path / "gone.svs"
+    shutil.copyfile(svs, path)
+    with OpenSlideSlide(path) as slide:
+        images = slide.associated_images
+        path.unlink()
+        outcomes = []
+
+        def ask(read):
+            try:
+                read()
+            except UserError as error:
+                outcomes.append(str(error))
+
+        asked = [
+            lambda: slide.read_region((0, 0), 0, (8, 8)),
+            slide.read_private_properties,
+            slide.read_icc_profile,
+            lambda: images["label"],
+            lambda: list(images),
+            lambda: len(images),
+        ]
+        for read in asked:  # each in a thread that has no handle yet
+            thread = threading.Thread(target=ask, args=(read,))
+            thread.start()
+            thread.join()
+    assert len(outcomes) == len(asked)
+    assert all("'gone.svs': the file is damaged" in text for text in outcomes)
+    assert "Cannot read 8 x 8 pixels at x 0, y 0 of level 0" in outcomes[0]
+
+
 def test_the_fingerprint_is_of_the_file_not_of_its_place(svs, tmp_path):
     moved = tmp_path / "other name.svs"
     shutil.copyfile(svs, moved)

@@ -1,6 +1,7 @@
 """Tiles are decoded once, kept under a limit, in threads; what nobody wants any more is not."""
 
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import numpy as np
@@ -183,3 +184,23 @@ def test_large_tiles_come_in_smaller_batches(cache):
     slide = CountingSlide(5000, 4100, 2048)
     assert (cache.read(slide, 0, (0, 0), (5000, 4100)) == slide.pixels).all()
     assert len(slide.reads) == 9
+
+
+def test_a_bad_tile_is_tried_again_some_seconds_later(monkeypatch):
+    """A disk was unplugged and is back: what is grey is not grey for good."""
+    monkeypatch.setattr("napari_medssl.io.slides.tile_cache._BAD_FOR_S", 0.3)
+    told = []
+    cache = TileCache(64 * 2**20, workers=1, on_failure=lambda *_: told.append(1))
+    slide = CountingSlide(bad=[(256, 256)])
+    assert (cache.read(slide, 0, (256, 256), (8, 8)) == 160).all()
+    slide.bad.clear()
+    assert (cache.read(slide, 0, (256, 256), (8, 8)) == 160).all()  # not at every repaint
+    time.sleep(0.4)
+    due = slide.pixels[256:264, 256:264]
+    assert (cache.read(slide, 0, (256, 256), (8, 8)) == due).all()
+    count = len(slide.reads)
+    time.sleep(0.4)
+    assert (cache.read(slide, 0, (256, 256), (8, 8)) == due).all()
+    assert len(slide.reads) == count
+    assert told == [1]
+    cache.close()

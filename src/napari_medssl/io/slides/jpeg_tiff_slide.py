@@ -240,7 +240,7 @@ class JpegTiffSlide(OpenSlideSlide):
                     self._levels[level].downsample,
                     lambda place, size: self._openslide_read(place, level, size),
                 )
-            except (SlideReadError, self._error):
+            except (SlideReadError, self._error, OSError):
                 continue  # a bad tile is bad in both; the others decide
             if not same:
                 logger.warning("Tiles differ from OpenSlide's: the slide is left to OpenSlide.")

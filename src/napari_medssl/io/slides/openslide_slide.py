@@ -77,15 +77,18 @@ class OpenSlideSlide(LevelSlide):
         self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
         self._handles_lock = threading.Lock()
         self._error: type[Exception] = _library().OpenSlideError
-        handle = self._open_handle()
         try:
+            handle = self._open_handle()
             found = dict(handle.slide.properties)
             levels = _levels(path.name, handle.slide, found)
             self._vendor: str = found.get("openslide.vendor", "")
             self._quickhash: str = found.get("openslide.quickhash-1", "")
             self._background = _color(found.get("openslide.background-color"))
-        except self._error as error:
-            raise self._refusal(error) from error
+        except (self._error, OSError) as error:
+            raise UserError(
+                f"Cannot open {path.name!r} as a slide: it is damaged, cut off or of a kind that "
+                f"OpenSlide does not read ({one_line(error)})."
+            ) from error
         about = About(
             name=path.name,
             source=str(path),
@@ -107,12 +110,12 @@ class OpenSlideSlide(LevelSlide):
 
     def read_private_properties(self) -> Mapping[str, str]:
         """See `Slide.read_private_properties`."""
-        with self._handle() as handle:
+        with self._told("what it says of itself"), self._handle() as handle:
             return dict(handle.properties)
 
     def read_icc_profile(self) -> bytes | None:
         """See `Slide.read_icc_profile`."""
-        with self._handle() as handle:
+        with self._told("its colour profile"), self._handle() as handle:
             profile = handle.color_profile
             return None if profile is None else bytes(profile.tobytes())
 
@@ -129,10 +132,10 @@ class OpenSlideSlide(LevelSlide):
         location = (round(x * downsample), round(y * downsample))
         try:
             return self._openslide_read(location, level, (width, height))
-        except self._error as error:
+        except (self._error, OSError) as error:
             raise SlideReadError(
                 f"Cannot read {width} x {height} pixels at x {x}, y {y} of level {level} of "
-                f"{self.name!r}: the file is damaged there ({one_line(error)}).",
+                f"{self.name!r}: the file is damaged there or out of reach ({one_line(error)}).",
                 level,
                 (x, y),
                 (width, height),
@@ -141,7 +144,7 @@ class OpenSlideSlide(LevelSlide):
     def _openslide_read(
         self, location: tuple[int, int], level: int, size: tuple[int, int]
     ) -> Pixels:
-        """Return what OpenSlide gives at a place in level-0 pixels; raises OpenSlide's error."""
+        """Return what OpenSlide gives at a place in level-0 pixels; raises as `_handle`."""
         with self._handle() as handle:
             image = handle.read_region(location, level, size)
         return _flatten(image, self._background)
@@ -155,8 +158,13 @@ class OpenSlideSlide(LevelSlide):
 
     @contextmanager
     def _handle(self) -> Iterator[OpenSlide]:
-        """Give this thread's handle; throw it away if it fails."""
+        """Give this thread's handle, opened anew if the last one failed; throw it away if it fails.
+
+        Raises OpenSlide's error or OSError: the file may be gone or damaged by now.
+        """
         handle: _Handle | None = getattr(self._mine, "handle", None)
+        if self._is_closed:
+            raise UserError(f"The slide {self.name!r} is closed: open it again.")
         if handle is None or handle.is_closed or handle.process != os.getpid():
             handle = self._mine.handle = self._open_handle()
         with handle.lock:
@@ -168,23 +176,25 @@ class OpenSlideSlide(LevelSlide):
                 handle.close()
                 raise
 
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Tell OpenSlide's errors as `UserError`; `what` was to be read."""
+        try:
+            yield
+        except (self._error, OSError) as error:
+            raise UserError(
+                f"Cannot read {what} of {self.name!r}: the file is damaged or out of reach "
+                f"({one_line(error)})."
+            ) from error
+
     def _open_handle(self) -> _Handle:
         openslide = _library()
-        try:
-            slide = openslide.OpenSlide(self._path)
-            slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
-        except (openslide.OpenSlideError, OSError) as error:
-            raise self._refusal(error) from error
+        slide = openslide.OpenSlide(self._path)
+        slide.set_cache(openslide.OpenSlideCache(_CACHE_BYTES))
         handle = _Handle(slide)
         with self._handles_lock:
             self._handles.add(handle)
         return handle
-
-    def _refusal(self, error: Exception) -> UserError:
-        return UserError(
-            f"Cannot open {self._path.name!r} as a slide: it is damaged, cut off or of a kind that "
-            f"OpenSlide does not read ({one_line(error)})."
-        )
 
 
 class _Handle:
@@ -212,29 +222,23 @@ class _AssociatedImages(Mapping[str, Pixels]):
 
     def __getitem__(self, key: str) -> Pixels:
         slide = self._slide
-        try:
-            with slide._handle() as handle:
-                # The size is known before a pixel is decoded.
-                sides = [f"openslide.associated.{key}.{side}" for side in ("width", "height")]
-                width, height = (int(handle.properties.get(side, 0)) for side in sides)
-                if width * height > MAX_REGION_PIXELS:
-                    raise UserError(
-                        f"The image {key!r} of {slide.name!r} says that it is {width} x {height} "
-                        "pixels: too large."
-                    )
-                return _flatten(handle.associated_images[key], _WHITE)
-        except slide._error as error:
-            raise UserError(
-                f"Cannot read the image {key!r} of {slide.name!r}: it is damaged "
-                f"({one_line(error)})."
-            ) from error
+        with slide._told(f"the image {key!r}"), slide._handle() as handle:
+            # The size is known before a pixel is decoded.
+            sides = [f"openslide.associated.{key}.{side}" for side in ("width", "height")]
+            width, height = (int(handle.properties.get(side, 0)) for side in sides)
+            if width * height > MAX_REGION_PIXELS:
+                raise UserError(
+                    f"The image {key!r} of {slide.name!r} says that it is {width} x {height} "
+                    "pixels: too large."
+                )
+            return _flatten(handle.associated_images[key], _WHITE)
 
     def __iter__(self) -> Iterator[str]:
-        with self._slide._handle() as handle:
+        with self._slide._told("its images"), self._slide._handle() as handle:
             return iter(sorted(handle.associated_images))
 
     def __len__(self) -> int:
-        with self._slide._handle() as handle:
+        with self._slide._told("its images"), self._slide._handle() as handle:
             return len(handle.associated_images)
 
 

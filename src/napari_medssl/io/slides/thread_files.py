@@ -22,7 +22,7 @@ class FilePerThread:
         self._is_closed = False
 
     def read(self, offset: int, count: int) -> bytes:
-        """Return `count` bytes from `offset`; `OSError` if there are fewer."""
+        """Return `count` bytes from `offset`; `OSError` if there are fewer or the file is gone."""
         file: _LockedFile | None = getattr(self._mine, "file", None)
         if file is None or file.process != os.getpid():  # a fork shares places in files
             with self._lock:
@@ -30,7 +30,13 @@ class FilePerThread:
                     raise UserError(f"The slide {self._path.name!r} is closed: open it again.")
                 file = self._mine.file = _LockedFile(self._path)
                 self._all.add(file)
-        return file.read(offset, count)
+        try:
+            return file.read(offset, count)
+        except OSError:
+            # A handle to a disk that was unplugged is dead for good: the next read opens anew.
+            self._mine.file = None
+            file.close()
+            raise
 
     def close(self) -> None:
         """Close the handles of all threads, each after its running read."""

@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 8
 _BATCH_BYTES = 2**25
 _BAD_GREY = 160  # neither tissue nor glass: a hole that is seen
+_BAD_FOR_S = 5.0  # then it is tried again: a disk may be plugged in, a server be back
 _DEFAULT_BYTES = 512 * 2**20
 
 
@@ -47,7 +49,8 @@ class TileCache:
         Threads that decode; by default one for each core, at most 8.
     on_failure
         Called, in a thread of the pool, with the error of each tile that cannot be read. Such a
-        tile is grey in what `read` and `request` give. `listen` adds more.
+        tile is grey in what `read` and `request` give; asked for again some seconds later, it is
+        read again. `listen` adds more.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class TileCache:
         self._views: dict[Hashable, TileRequest] = {}
         self._numbers: weakref.WeakKeyDictionary[Slide, int] = weakref.WeakKeyDictionary()
         self._next_number = itertools.count()
+        self._bad_until: dict[TileKey, float] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -141,6 +145,7 @@ class TileCache:
             number = self._numbers.pop(slide, None)
         if number is not None:
             self._tiles.drop(lambda key: key.slide == number)
+            self._bad_until = {k: t for k, t in self._bad_until.items() if k.slide != number}
 
     def close(self) -> None:
         """Stop the threads after what they are decoding; unfinished requests are cancelled."""
@@ -162,7 +167,7 @@ class TileCache:
             if number is None:
                 number = self._numbers[request.slide] = next(self._next_number)
             for key in request.keys(number):
-                kept = self._tiles.get(key)
+                kept = None if self._is_to_be_tried(key) else self._tiles.get(key)
                 if kept is not None:
                     request.tiles[key] = kept
                     continue
@@ -180,6 +185,11 @@ class TileCache:
             request.finish()
         return request.future
 
+    def _is_to_be_tried(self, key: TileKey) -> bool:
+        """Tell whether what is kept of a tile stands in for one that may be readable by now."""
+        until = self._bad_until.get(key)
+        return until is not None and time.monotonic() > until
+
     def _work(self) -> None:
         """Decode batches until nothing is wanted any more; runs in a thread of the pool."""
         while True:
@@ -188,6 +198,9 @@ class TileCache:
                 return
             slide = next(iter(batch.values()))[0].slide
             try:
+                with self._lock:
+                    for key in batch:
+                        self._bad_until.pop(key, None)
                 tiles = self._decode(slide, list(batch))
             except BaseException as error:
                 self._fail(batch, error)
@@ -219,15 +232,20 @@ class TileCache:
             # Copies: a tile that is kept must not keep its whole batch.
             return [tile.copy() for tile in slide.read_many(level, corners, size)]
         except SlideReadError:
-            return [self._decode_alone(slide, level, corner, size) for corner in corners]
+            return [
+                self._decode_alone(slide, key, corner, size)
+                for key, corner in zip(keys, corners, strict=True)
+            ]
 
     def _decode_alone(
-        self, slide: Slide, level: int, corner: tuple[int, int], size: tuple[int, int]
+        self, slide: Slide, key: TileKey, corner: tuple[int, int], size: tuple[int, int]
     ) -> Pixels:
         try:
-            return slide.read_pixels(level, corner, size)
+            return slide.read_pixels(key.level, corner, size)
         except SlideReadError as error:
             logger.warning("%s", error)
+            with self._lock:
+                self._bad_until[key] = time.monotonic() + _BAD_FOR_S
             for tell in list(self._listeners):
                 tell(slide, error)
             return np.full((size[1], size[0], 3), _BAD_GREY, np.uint8)
