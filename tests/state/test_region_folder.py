@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_save_cut_short_before_the_journal_is_emptied_repeats_nothing(tmp_path, 
         assert same(opened, again)
 
 
+def test_a_file_cut_off_anywhere_is_told(tmp_path):
+    with RegionFolder.open(tmp_path / "a.regions", SLIDE) as opened:
+        opened.store.draw(rectangle(0, 0, 4, 4))
+    path = tmp_path / "a.regions" / "regions.jsonl"
+    content = path.read_bytes()
+    for end in (content.index(b"\n") + 1, len(content) // 2, content.rindex(b'["end"]')):
+        path.write_bytes(content[:end])
+        with pytest.raises(ProjectDamagedError):
+            RegionFolder.open(tmp_path / "a.regions")
+
+
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_journal_cut_anywhere_gives_a_state_that_was(tmp_path_factory, data):
@@ -105,6 +117,48 @@ def test_journal_cut_anywhere_gives_a_state_that_was(tmp_path_factory, data):
         assert again.store.as_dict() in states
 
 
+# -- many regions ----------------------------------------------------------------------------------
+
+
+def test_many_regions_hold_up_no_other_thread(tmp_path, monkeypatch):
+    """Each call of json is for one row: the interpreter is held for as long as it takes."""
+    from napari_medssl.state import item_folder, region_folder
+
+    sizes, threads = [], set()
+
+    def dump(value, whole=item_folder.dump):
+        sizes.append(len(whole(value)))
+        return whole(value)
+
+    def to_row(item, whole=region_folder.item_to_row):
+        threads.add(threading.current_thread().name)
+        return whole(item)
+
+    monkeypatch.setattr(item_folder, "dump", dump)
+    monkeypatch.setattr(region_folder, "item_to_row", to_row)
+    with RegionFolder.open(tmp_path / "a.regions") as opened:
+        threads.clear()
+        opened.store.add_features([Feature(rectangle(0, 0, n + 1, 1)) for n in range(2000)])
+        assert opened.flush()
+        assert threads == {"journal"}
+    assert max(sizes) < 2000
+    with RegionFolder.open(tmp_path / "a.regions") as again:
+        assert same(opened, again)
+
+
+def test_a_change_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    opened = RegionFolder.open(tmp_path / "a.regions")
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_medssl.state.region_folder.item_to_row", lambda _: object())
+        opened.store.draw(rectangle(0, 0, 4, 4))
+        opened.flush()
+    assert "TypeError" in opened.save_error
+    opened.store.draw(rectangle(0, 0, 5, 5))
+    assert opened.flush()  # the thread lives on
+    with pytest.raises(UserError, match="could not be written: TypeError"):
+        opened.close()
+
+
 # -- refusals ------------------------------------------------------------------------------------
 
 
@@ -125,27 +179,39 @@ def test_open_regions_cannot_be_opened_twice(tmp_path):
 
 def test_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"x")
-    with pytest.raises(UserError, match="a folder that holds no regions"):
+    with pytest.raises(UserError, match="holds something else, no regions folder"):
         RegionFolder.open(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_newer_version_is_refused(tmp_path):
     RegionFolder.open(tmp_path / "a.regions").close()
-    path = tmp_path / "a.regions" / "regions.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
-    with pytest.raises(UserError, match=r"have version 99.*Update napari-medssl"):
+    path = tmp_path / "a.regions" / "regions.jsonl"
+    path.write_text(path.read_text().replace('"version":1', '"version":99'))
+    with pytest.raises(UserError, match=r"has version 99.*Update napari-medssl"):
         RegionFolder.open(tmp_path / "a.regions")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"format": "other"}'])
+WHOLE = b'{"format":"napari-medssl regions","version":1,"position":0}'
+BAD = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b'{"format": "other"}',
+    WHOLE,
+    WHOLE + b'\n["before",1,[]]\n["end"]',
+]
+
+
+@pytest.mark.parametrize("content", BAD)
 def test_damaged_file_is_told_and_repair_takes_the_journal(tmp_path, content):
     opened = RegionFolder.open(tmp_path / "a.regions")
     key = opened.store.draw(rectangle(0, 0, 4, 4), opened.store.find_class("Tumor"))
     crash(opened)
-    path = tmp_path / "a.regions" / "regions.json"
+    path = tmp_path / "a.regions" / "regions.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ProjectDamagedError, match=r"cannot read regions\.json"):
+    with pytest.raises(ProjectDamagedError, match=r"cannot read regions\.jsonl"):
         RegionFolder.open(tmp_path / "a.regions")
     assert path.read_bytes() == content
     with RegionFolder.open(tmp_path / "a.regions", repair=True) as again:

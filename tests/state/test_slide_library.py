@@ -137,10 +137,55 @@ def test_a_glance_opens_nothing_that_looks_the_same(picture, monkeypatch):
     assert glance_at(entry) == entry
 
 
-def test_a_lost_store_is_noticed(picture, tmp_path):
-    entry = look_at(SlideEntry(str(picture), converted=str(tmp_path / "gone.ome.zarr")))
+def test_a_lost_store_and_a_lost_index_are_noticed(picture, tmp_path):
+    gone = str(tmp_path / "gone.ome.zarr")
+    entry = look_at(SlideEntry(str(picture), converted=gone))
     assert entry.state == SlideState.CONVERTED
     assert glance_at(entry).state == SlideState.LINKED
+    entry = look_at(SlideEntry(str(picture), converted=str(tmp_path), index=gone))
+    assert entry.state == SlideState.INDEXED
+    assert glance_at(entry).state == SlideState.CONVERTED
+
+
+def test_what_was_made_of_a_slide_gives_its_state(library, picture):
+    (key,) = library.add([str(picture)])
+    library.store.note({key: look_at(library.store[key])})
+    fingerprint = library.store[key].fingerprint
+    library.note_made(str(picture), fingerprint, converted="store")
+    assert library.store[key].state == SlideState.CONVERTED
+    library.note_made(str(picture), fingerprint, index="index")
+    assert library.store[key].state == SlideState.INDEXED
+    assert library.store[key].converted == "store"
+    library.note_made(str(picture), "another", index="")  # of what the slide was before
+    library.note_made("elsewhere.svs", fingerprint, index="")
+    assert library.store[key].state == SlideState.INDEXED
+    library.note_made(str(picture), fingerprint, index="")
+    assert library.store[key].state == SlideState.CONVERTED
+
+
+def test_a_look_that_took_long_undoes_nothing(library, picture):
+    (key,) = library.add([str(picture)])
+    before = library.store[key]
+    seen = look_at(before)
+    library.note_made(str(picture), "", converted="store")  # while it was looked at
+    library.note_seen({key: (before, seen), 99: (before, seen)})
+    assert library.store[key].fingerprint == seen.fingerprint
+    assert library.store[key].converted == "store"
+
+
+def test_followed_folders_and_masking_are_kept(tmp_path):
+    place = tmp_path / "mine.slides"
+    library = SlideLibrary.open(place)
+    library.follow(tmp_path / "scans")
+    library.mask(True)
+    assert library.flush()
+    library._journal.close()  # as a kill leaves it
+    library._lock.release()
+    with SlideLibrary.open(place) as again:
+        assert again.followed == (str(tmp_path / "scans"),)
+        assert again.is_masked
+    with SlideLibrary.open(place) as again:
+        assert again.is_masked
 
 
 def test_relocating_takes_the_same_slide_only(library, picture, tmp_path):
@@ -149,8 +194,10 @@ def test_relocating_takes_the_same_slide_only(library, picture, tmp_path):
     alias = library.store[key].alias
     moved = tmp_path / "moved.png"
     picture.rename(moved)
+    library.note_made(str(picture), "", converted="store", index="index")
     library.relocate(key, look_at(SlideEntry(str(moved))))
     assert library.store[key].source == str(moved)
+    assert (library.store[key].converted, library.store[key].index) == ("store", "index")
     assert library.store[key].alias == alias
     other = tmp_path / "other.png"
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(other)
@@ -161,11 +208,8 @@ def test_relocating_takes_the_same_slide_only(library, picture, tmp_path):
 
 
 def test_regions_have_a_place_for_each_content(library, picture):
-    (key,) = library.add([str(picture)])
-    with pytest.raises(UserError, match="has no regions yet"):
-        library.regions_folder(key)
-    library.store.note({key: look_at(library.store[key])})
-    place = library.regions_folder(key)
+    fingerprint = look_at(SlideEntry(str(picture))).fingerprint
+    place = library.regions_folder(fingerprint)
     assert place.parent == library.folder / "regions"
     assert place.parent.is_dir()
 
@@ -183,7 +227,7 @@ def test_two_windows_do_not_share_a_library(library):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear all")
-    with pytest.raises(UserError, match="holds no library"):
+    with pytest.raises(UserError, match="holds something else, no library"):
         SlideLibrary.open(tmp_path)
 
 
@@ -191,7 +235,7 @@ def test_a_damaged_list_is_told_and_kept(tmp_path, picture):
     place = tmp_path / "mine.slides"
     with SlideLibrary.open(place) as library:
         library.add([str(picture)])
-    (place / "library.json").write_text("{")
+    (place / "library.jsonl").write_text("{")
     with pytest.raises(ProjectDamagedError, match=r"library .* is damaged: cannot read library"):
         SlideLibrary.open(place)
     with SlideLibrary.open(place, repair=True) as library:
@@ -202,8 +246,8 @@ def test_a_damaged_list_is_told_and_kept(tmp_path, picture):
 def test_a_newer_version_is_refused(tmp_path):
     place = tmp_path / "mine.slides"
     SlideLibrary.open(place).close()
-    content = json.loads((place / "library.json").read_text())
-    (place / "library.json").write_text(json.dumps(content | {"version": 99}))
+    path = place / "library.jsonl"
+    path.write_text(path.read_text().replace('"version":1', '"version":99'))
     with pytest.raises(UserError, match="has version 99"):
         SlideLibrary.open(place)
 

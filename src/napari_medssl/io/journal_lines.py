@@ -18,9 +18,18 @@ from napari_medssl.io.files import write_whole
 Record = dict[str, Any]
 
 
+def dump(value: Any) -> str:
+    """Return a value as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def encode(record: Record) -> bytes:
     """Return the line of a record, its newline included."""
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return line_of(dump(record))
+
+
+def line_of(text: str) -> bytes:
+    """Return the line of a record that is JSON already, in one line, its newline included."""
     body = text.encode("utf-8")
     return b"%d %08x %s\n" % (len(body), zlib.crc32(body), body)
 

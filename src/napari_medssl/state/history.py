@@ -159,9 +159,13 @@ class History(Generic[T]):
         cls, data: Mapping[str, Any], decode: Callable[[Any], T], limit: int = 1000
     ) -> History[T]:
         """Return the history that `to_json` wrote; ValueError or KeyError if it is none."""
-        history = cls(limit)
         edits = [Edit.from_json(item, decode) for item in data["edits"]]
-        position = int(data["position"])
+        return cls.of(edits, int(data["position"]), limit)
+
+    @classmethod
+    def of(cls, edits: list[Edit[T]], position: int, limit: int = 1000) -> History[T]:
+        """Return a history of these edits, so many of them in force; ValueError if that is none."""
+        history = cls(limit)
         if not 0 <= position <= len(edits):
             raise ValueError(f"history position {position} is outside 0..{len(edits)}")
         dropped = max(0, position - limit)

@@ -7,10 +7,11 @@ never waits for the disk.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from napari_medssl.io.files import write_whole
@@ -19,13 +20,25 @@ from napari_medssl.io.journal_lines import (
     Replay,
     cut_torn_tail,
     decode,
+    dump,
     encode,
+    line_of,
     read_journal,
 )
 
-__all__ = ["Journal", "Record", "Replay", "decode", "encode", "read_journal"]
+__all__ = [
+    "Journal",
+    "Record",
+    "Replay",
+    "decode",
+    "dump",
+    "encode",
+    "line_of",
+    "read_journal",
+]
 
 _RETRY_S = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Journal:
@@ -52,9 +65,10 @@ class Journal:
         self.path = path
         self.delay_s = 0.0
         self._is_hurried = False
-        self._pending: list[bytes] = []
+        self._pending: list[bytes | Callable[[], bytes]] = []
         self._condition = threading.Condition()
         self._error: str | None = None
+        self._fault: str | None = None
         self._is_closing = False
         self._is_writing = False
         cut_torn_tail(path)
@@ -66,7 +80,7 @@ class Journal:
     @property
     def error(self) -> str | None:
         """Why the last try to write failed, None if it did not."""
-        return self._error
+        return self._error or self._fault
 
     @property
     def pending(self) -> int:
@@ -76,7 +90,13 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Hand over a record to be written; TypeError or ValueError if it is not JSON."""
-        line = encode(record)
+        self._append(encode(record))
+
+    def append_later(self, make_line: Callable[[], bytes]) -> None:
+        """Hand over what makes a line (`line_of`); it is called in the thread of the journal."""
+        self._append(make_line)
+
+    def _append(self, line: bytes | Callable[[], bytes]) -> None:
         with self._condition:
             if self._is_closing:
                 raise RuntimeError(f"journal {self.path.name!r} is closed")
@@ -115,7 +135,7 @@ class Journal:
 
     def close(self, timeout_s: float = 10.0) -> bool:
         """Write what is left and stop; return False if something could not be written."""
-        is_saved = self.flush(timeout_s)
+        is_saved = self.flush(timeout_s) and self._fault is None
         with self._condition:
             self._is_closing = True
             self._condition.notify_all()
@@ -133,15 +153,27 @@ class Journal:
                 self._gather()
                 batch, self._pending = self._pending, []
                 self._is_writing, self._is_hurried = True, False
-            error = self._write(b"".join(batch))
+            lines = [line for line in map(self._made, batch) if line is not None]
+            error = self._write(b"".join(lines))
             with self._condition:
                 self._error = error
                 self._is_writing = False
                 if error is not None:
-                    self._pending[:0] = batch
+                    self._pending[:0] = lines
                 self._condition.notify_all()
                 if error is not None:
                     self._condition.wait(_RETRY_S)
+
+    def _made(self, line: bytes | Callable[[], bytes]) -> bytes | None:
+        """Return a line; one that cannot be made is a fault of ours and is told for good."""
+        if isinstance(line, bytes):
+            return line
+        try:
+            return line()
+        except Exception as error:  # the thread must live on for the others
+            _log.exception("a change cannot be written to the journal")
+            self._fault = f"{type(error).__name__}: {error}"
+            return None
 
     def _gather(self) -> None:
         """Let `delay_s` pass, in which more records may come; `flush` and `close` cut it short."""

@@ -19,7 +19,7 @@ from napari_medssl.state.queue import ReviewState
 
 FORMAT = "napari-medssl project"
 VERSION = 1
-BAD_FILE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+BAD_FILE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 """What reading a damaged JSON file raises."""
 
 _log = logging.getLogger(__name__)

@@ -21,6 +21,7 @@ More than 300 lines: one class, whose every public method documents what it rais
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,7 +31,7 @@ from shapely.geometry.base import BaseGeometry
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.geojson.feature import Color, Feature, Roi, flatten
-from napari_medssl.state.history import History
+from napari_medssl.state.history import Edit, History
 from napari_medssl.state.items import ItemStore
 from napari_medssl.state.region_classes import RegionClass, check_color, next_color
 from napari_medssl.state.region_shapes import check_shape, shift, subtract, unite
@@ -70,6 +71,15 @@ class Region:
 Item = Region | RegionClass
 
 
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """Ids of regions and of classes, and how many regions each class has."""
+
+    regions: tuple[int, ...]
+    classes: tuple[int, ...]
+    counts: Mapping[int | None, int]
+
+
 class RegionStore(ItemStore[Item]):
     """Regions and their classes, each edit one entry of the history.
 
@@ -89,6 +99,7 @@ class RegionStore(ItemStore[Item]):
         history: History[Item] | None = None,
         next_id: int = 1,
     ) -> None:
+        self._known: _Kinds | None = None  # asked for after every edit, also of 20,000 regions
         super().__init__(items, history or History(UNDO_DEPTH), next_id)
 
     def fit(self, item: Item) -> Item:
@@ -104,11 +115,32 @@ class RegionStore(ItemStore[Item]):
 
     def region_keys(self) -> tuple[int, ...]:
         """Return the ids of the regions, in order."""
-        return tuple(key for key in self if isinstance(self[key], Region))
+        return self._kinds().regions
 
     def class_keys(self) -> tuple[int, ...]:
         """Return the ids of the classes, in order."""
-        return tuple(key for key in self if isinstance(self[key], RegionClass))
+        return self._kinds().classes
+
+    def class_counts(self) -> Mapping[int | None, int]:
+        """Return how many regions each class has, and how many have none, under None."""
+        return self._kinds().counts
+
+    def _kinds(self) -> _Kinds:
+        if self._known is None:
+            regions = {k: item for k, item in self._items.items() if isinstance(item, Region)}
+            classes = sorted(k for k in self._items if k not in regions)
+            counts = Counter(item.class_key for item in regions.values())
+            self._known = _Kinds(tuple(sorted(regions)), tuple(classes), counts)
+        return self._known
+
+    def _put(self, values: Mapping[int, Item | None], name: str) -> None:
+        self._known = None
+        super()._put(values, name)
+
+    def replay(self, kind: str, edit: Edit[Item]) -> None:
+        """See `ItemStore.replay`."""
+        self._known = None
+        super().replay(kind, edit)
 
     def region(self, key: int) -> Region:
         """Return a region; KeyError if the id is that of none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -52,7 +52,7 @@ class SlideEntry:
     converted
         Path of its OME-Zarr store, "" without one.
     index
-        Path of its tile index, "" without one.
+        Path of its tile index, "" without one; told by `SlideLibrary.note_made`.
     problem
         What is wrong in words, "" if nothing is.
     is_readable
@@ -92,6 +92,11 @@ class SlideEntry:
     def title(self, *, is_masked: bool) -> str:
         """Return what a list shows as its name."""
         return self.alias if is_masked else self.name
+
+    def updated(self, before: SlideEntry, after: SlideEntry) -> SlideEntry:
+        """Return this entry with the fields that differ between two others as in the second."""
+        names = [f.name for f in fields(self) if getattr(before, f.name) != getattr(after, f.name)]
+        return replace(self, **{name: getattr(after, name) for name in names})
 
     def to_row(self) -> list[Any]:
         """Return the entry as a JSON list, in the order of its fields."""
@@ -145,7 +150,7 @@ def look_at(entry: SlideEntry, *, is_new: bool = False) -> SlideEntry:
     try:
         with open_slide(entry.source) as slide:
             fingerprint, mpp, (width, height) = slide.fingerprint, slide.mpp, slide.dimensions
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: a disk that fails in the middle of it
         is_gone = _is_gone(entry.source)
         return replace(entry, problem=MISSING if is_gone else str(error), is_readable=False)
     is_other = bool(entry.fingerprint) and entry.fingerprint != fingerprint
@@ -177,14 +182,16 @@ def glance_at(entry: SlideEntry) -> SlideEntry:
         return replace(entry, problem=MISSING, is_readable=False)
     is_same = (entry.size_bytes, entry.time_ns) == _stamp(entry.source)
     if entry.fingerprint and is_same and entry.is_readable and entry.problem in ("", NO_MPP):
-        return _without_lost_store(entry)
-    return _without_lost_store(look_at(entry))
+        return _without_what_is_lost(entry)
+    return _without_what_is_lost(look_at(entry))
 
 
-def _without_lost_store(entry: SlideEntry) -> SlideEntry:
-    if entry.converted and not Path(entry.converted).is_dir():
-        return replace(entry, converted="")
-    return entry
+def _without_what_is_lost(entry: SlideEntry) -> SlideEntry:
+    """Forget a store and an index that are not there any more."""
+    converted, index = (
+        path if not path or Path(path).exists() else "" for path in (entry.converted, entry.index)
+    )
+    return replace(entry, converted=converted, index=index)
 
 
 def _is_gone(source: str) -> bool:
