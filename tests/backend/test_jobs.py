@@ -115,6 +115,17 @@ def test_eta_follows_the_pace_after_the_first_report():
     assert eta.left_s(Progress(3, None)) is None
 
 
+def test_eta_begins_anew_with_other_work():
+    now = [0.0]
+    eta = Eta(clock=lambda: now[0])
+    assert eta.left_s(Progress(0, 10)) is None
+    now[0] = 1000
+    assert eta.left_s(Progress(10, 10)) == 0
+    assert eta.left_s(Progress(0, 10)) is None  # the next slide
+    now[0] += 4
+    assert eta.left_s(Progress(2, 10)) == 16
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.2, "0 s"), (8, "8 s"), (89, "89 s"), (170, "3 min"), (7500, "2 h 5 min"), (-3, "0 s")],

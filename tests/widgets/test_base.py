@@ -9,7 +9,8 @@ import pytest
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.jobs import Cancelled, Progress
-from napari_medssl.widgets._base import JobPanel, JobWidget, LiveRequests
+from napari_medssl.widgets._base import JobPanel, JobWidget
+from napari_medssl.widgets._live import LiveRequests
 
 pytestmark = pytest.mark.gui
 

@@ -18,7 +18,8 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QWidget, QVBoxLayout
 from napari_medssl.backend.config import option
 from napari_medssl.backend.jobs import Cancelled
-from napari_medssl.widgets._base import JobPanel, JobWidget, LiveRequests
+from napari_medssl.widgets._base import JobPanel, JobWidget
+from napari_medssl.widgets._live import LiveRequests
 
 app = QApplication([])
 gc.disable()  # it runs where the case says, and nowhere else

@@ -11,9 +11,10 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QInputDialog
 from slides_world import NO_KEYS, wait_until
 
-from napari_medssl.io.geojson import read_geojson
-from napari_medssl.io.geojson.feature import Roi, rectangle
+from napari_medssl.io.geojson import read_geojson, write_geojson
+from napari_medssl.io.geojson.feature import Feature, Roi, rectangle
 from napari_medssl.state.region_folder import RegionFolder
+from napari_medssl.widgets.slides.region_layer import MOST_SHAPES
 
 pytestmark = pytest.mark.gui
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -231,7 +232,7 @@ def test_geojson_goes_out_and_comes_in(regions, tmp_path):
     regions.store.draw(rectangle(100, 100, 600, 600), regions.store.class_keys()[1], "gland")
     out = tmp_path / "out.geojson"
     regions.panel.files.write(out)
-    wait_until(lambda: "1 regions written to out.geojson" in regions.slides.widget.status.text())
+    wait_until(lambda: "1 region written to out.geojson" in regions.slides.widget.status.text())
     (feature,) = read_geojson(out).features
     assert (feature.class_name, feature.name) == ("Stroma", "gland")
     regions.panel.files.read(out)
@@ -289,6 +290,7 @@ def test_tissue_is_found_corrected_and_made_a_region(regions):
     mask.data = np.zeros_like(mask.data)
     mask.data[10:20, 30:60] = 1
     QTest.mouseClick(regions.panel.outline, Qt.MouseButton.LeftButton)
+    wait_until(regions.rois)
     (roi,) = regions.rois()
     step = regions.panel.tissue._downsample
     assert roi.shape.area == pytest.approx(300 * step**2, rel=0.05)
@@ -313,17 +315,63 @@ def test_undo_waits_for_a_shape_that_is_being_drawn(regions):
     regions.assert_in_step()
 
 
+def test_regions_are_not_imported_into_another_slide(regions, tmp_path):
+    out = tmp_path / "out.geojson"
+    write_geojson([Feature(rectangle(100, 100, 600, 600))], out)
+    regions.panel.files.read(out)
+    regions.slides.widget.open_slide(regions.slides.keys[1])
+    wait_until(lambda: regions.slides.session.current == regions.slides.keys[1])
+    wait_until(lambda: regions.store is not None)
+    regions.slides.settle(0.2)
+    said_so = "out.geojson was not imported" in regions.slides.widget.error.text()
+    assert regions.rois() == []
+    regions.slides.show(0)
+    wait_until(lambda: regions.store is not None)
+    assert len(regions.rois()) == (0 if said_so else 1)
+
+
+def test_of_very_many_regions_those_drawn_last_are_seen(regions):
+    places = [(10 * (n % 190), 10 * (n // 190)) for n in range(MOST_SHAPES + 300)]
+    many = [Feature(rectangle(x, y, x + 8, y + 8)) for x, y in places]
+    regions.panel.session.add(many, "import")
+    regions.panel.session.selection.clear()
+    regions.slides.settle(0.2)
+    assert len(regions.layer.data) == MOST_SHAPES
+    assert "300 of them not drawn" in regions.panel.words.text()
+    regions.tool("Rect")
+    regions.slides.drag((400, 300), (1900, 1450))
+    regions.slides.settle(0.3)
+    assert len(regions.layer.data) == MOST_SHAPES + 1
+    assert "300 of them not drawn" in regions.panel.words.text()
+    regions.panel.run_undo()
+    regions.panel.run_undo()
+    assert regions.rois() == []
+    assert len(regions.layer.data) == 0
+    regions.panel.run_redo()
+    assert "300 of them not drawn" in regions.panel.words.text()
+
+
+def test_enter_chooses_a_class(regions):
+    view = regions.panel.classes.view
+    view.setFocus()
+    view.setCurrentRow(0)
+    for key in (Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_Return):
+        QTest.keyClick(view, key)
+    chosen = regions.store.region_class(regions.panel.session.active_class)
+    assert chosen.name == "Stroma"
+
+
 @pytest.mark.data("interop/qupath/*json", "interop/qupath/*.zip")
 def test_files_of_qupath_are_drawn_and_exported_again(regions, data_file, tmp_path):
     widget = regions.slides.widget
     regions.panel.files.read(data_file)
-    wait_until(lambda: f"regions of {data_file.name} imported" in said(widget), 60)
+    wait_until(lambda: f"of {data_file.name} imported" in said(widget), 60)
     count = len(regions.rois())
     if count <= 300:
         regions.assert_in_step()
     out = tmp_path / "out.geojson"
     regions.panel.files.write(out)
-    wait_until(lambda: f"{count} regions written" in widget.status.text(), 60)
+    wait_until(lambda: "written to out.geojson" in widget.status.text(), 60)
     assert len(read_geojson(out).features) == count
     regions.panel.run_undo()
     assert regions.rois() == []

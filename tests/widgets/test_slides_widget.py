@@ -129,7 +129,7 @@ def test_verify_tells_of_a_change_and_takes_it_when_told_to(slides):
     slides.wait_looked()
     key = slides.keys[0]
     assert slides.session.entry(key).problem == CHANGED
-    assert slides.widget.status.text() == "1 slide has a problem."
+    assert slides.widget.error.text() == "Verified: 1 of 2 missing, damaged or changed."
     menu = slides.widget.menu.make([key])
     next(a for a in menu.actions() if a.text() == "Take as it is now").trigger()
     slides.wait_looked()
@@ -142,9 +142,9 @@ def test_a_moved_slide_is_found_again(slides, tmp_path):
     slides.wait_looked()
     key = slides.keys[0]
     assert slides.session.entry(key).problem == MISSING
-    slides.widget.files.relocate(key, str(slides.slides[1]))
+    slides.widget.relocation.relocate(key, str(slides.slides[1]))
     wait_until(lambda: "is another slide" in slides.widget.error.text())
-    slides.widget.files.relocate(key, str(moved))
+    slides.widget.relocation.relocate(key, str(moved))
     wait_until(lambda: slides.session.entry(key).source == str(moved))
     assert slides.session.entry(key).problem == ""
 

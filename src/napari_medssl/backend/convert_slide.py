@@ -63,6 +63,9 @@ def convert_slide(
 ) -> ConvertReport:
     """Write `slide` to the store `out`, or go on where an earlier run of the same was stopped.
 
+    Reports count shards, or the files that are checked before and after; their value "part" is how
+    much of the slide is converted, 0 to 1.
+
     Raises
     ------
     io.slide_store.StoreTakenError
@@ -90,7 +93,8 @@ def convert_slide(
         nonlocal last
         if step.what == "converting":
             last = Progress(step.done, step.total)
-        on_progress(Progress(step.done, step.total, _words(step)))
+        part = last.done / last.total if last.total else 0.0
+        on_progress(Progress(step.done, step.total, _words(step), {"part": part}))
 
     with open_slide(slide) as opened:
         if opened.mpp is None:

@@ -187,19 +187,23 @@ def _end_jobs() -> None:
 class Eta:
     """Guesses the time left from the pace so far.
 
-    The first report only sets the clock: models load before it, and would spoil the pace.
+    The first report only sets the clock: models load before it, and would spoil the pace. So does
+    one with fewer steps done than before: another kind of work began.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: tuple[float, int] | None = None
+        self._last = 0
 
     def left_s(self, progress: Progress) -> float | None:
         """Return the seconds left, None while they cannot be known."""
         now = self._clock()
-        if self._first is None:
+        if self._first is None or progress.done < self._last:
             self._first = (now, progress.done)
+            self._last = progress.done
             return None
+        self._last = progress.done
         began, done_then = self._first
         steps = progress.done - done_then
         if progress.total is None or steps < 1:

@@ -15,7 +15,7 @@ from napari_medssl.io.slides import open_slide
 from napari_medssl.io.slides.finding import find_slides
 from napari_medssl.io.slides.opening import is_slide
 from napari_medssl.io.slides.places import is_url, local_path
-from napari_medssl.state.slide_entry import SlideEntry, glance_at, look_at
+from napari_medssl.state.slide_entry import NO_MPP, SlideEntry, glance_at, look_at
 
 Care = Literal["glance", "look", "accept"]
 """How closely: size and time of the file only, its content, or its content as the new truth."""
@@ -74,7 +74,9 @@ def look_at_slides(
 ) -> int:
     """Look at slides and report each that turned out otherwise; return how many have a problem.
 
-    The `values` of a report hold entries by id: those that changed since the report before.
+    The `values` of a report are what `SlideLibrary.note_seen` takes: by id, the entry and as it was
+    seen, of those that turned out otherwise since the report before. That a file does not say its
+    resolution is no problem.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def look_at_slides(
         If asked to stop; what was found until then has been reported.
     """
     look = _LOOKS[looks.care]
-    changed: dict[str, SlideEntry] = {}
+    changed: dict[str, tuple[SlideEntry, SlideEntry]] = {}
     problems, told = 0, time.monotonic()
     total = len(looks.entries)
     for done, (key, entry) in enumerate(looks.entries.items()):
@@ -90,9 +92,9 @@ def look_at_slides(
             on_progress(Progress(done, total, "stopped", dict(changed)))
             raise Cancelled(f"Stopped after {done} of {total} slides.")
         seen = look(entry)
-        problems += bool(seen.problem)
+        problems += seen.problem not in ("", NO_MPP)
         if seen != entry:
-            changed[str(key)] = seen
+            changed[str(key)] = (entry, seen)
         if time.monotonic() - told > _TOLD_EVERY_S:
             on_progress(Progress(done + 1, total, "looking at slides", dict(changed)))
             changed.clear()

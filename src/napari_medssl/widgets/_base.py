@@ -1,4 +1,4 @@
-"""Where threads meet Qt: a panel that runs jobs, and live requests answered by signal.
+"""Where threads meet Qt: a panel that runs jobs.
 
 The GUI thread looks at its job 20 times a second; the job's thread never touches Qt.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
@@ -19,7 +19,6 @@ from napari_medssl.backend.jobs import (
     duration_text,
     error_text,
 )
-from napari_medssl.backend.live import LatestWins
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._lifetime import when_gone
 
@@ -29,6 +28,15 @@ _MOST_STEPS = 2**31 - 1
 
 class JobPanel(QWidget):
     """A progress bar with words and ETA, a cancel button and an error line, for one job at a time.
+
+    Parameters
+    ----------
+    parent
+        Qt parent.
+    shown
+        Changes words before they are shown, such as to hide names.
+    has_error_line
+        Show the error of a job that failed; else whoever listens to `failed` does.
 
     Signals
     -------
@@ -47,8 +55,16 @@ class JobPanel(QWidget):
     failed = Signal(str)
     ended = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        shown: Callable[[str], str] = str,
+        has_error_line: bool = True,
+    ) -> None:
         super().__init__(parent)
+        self._shown = shown
+        self._has_error_line = has_error_line
         self._job: Job | None = None
         self._eta = Eta()
         self._bar = QProgressBar()
@@ -104,7 +120,7 @@ class JobPanel(QWidget):
         self._job = Job(work, config, title=title)
         self._started[:] = [self._job]
         self._bar.setRange(0, 0)
-        self._words.setText(title)
+        self._words.setText(self._shown(title))
         for widget in (self._bar, self._cancel, self._words):
             widget.show()
         self._cancel.setEnabled(True)
@@ -121,7 +137,7 @@ class JobPanel(QWidget):
 
     def show_error(self, text: str) -> None:
         """Show an error line; an empty text removes it."""
-        self._error.setText(text)
+        self._error.setText(self._shown(text))
         self._error.setVisible(bool(text))
 
     def closeEvent(self, event: Any) -> None:
@@ -158,14 +174,15 @@ class JobPanel(QWidget):
         if left is not None:
             parts.append(f"{duration_text(left)} left")
         if not job.is_stopping:
-            self._words.setText(", ".join(parts))
+            self._words.setText(self._shown(", ".join(parts)))
 
     def _end(self, job: Job) -> None:
         self._timer.stop()
         self._started.clear()
         self._show_idle()
         if job.state == "failed":
-            self.show_error(job.error)
+            if self._has_error_line:
+                self.show_error(job.error)
             self.failed.emit(job.error)
         elif job.state == "done":
             self.done.emit(job.result)
@@ -232,61 +249,3 @@ class JobWidget(QWidget):
         """Stop the job when the widget is closed."""
         self.panel.cancel()
         super().closeEvent(event)
-
-
-class _Messenger(QObject):
-    """Sends answers out of the worker's thread. It has no parent, so it lives as long as that."""
-
-    answered = Signal(int, object)
-    refused = Signal(int, str)
-
-    def answer(self, number: int, result: Any) -> None:
-        self.answered.emit(number, result)
-
-    def refuse(self, number: int, text: str) -> None:
-        self.refused.emit(number, text)
-
-
-class LiveRequests(QObject):
-    """Interactive requests answered in the GUI thread: only the newest one is, late ones are not.
-
-    Signals
-    -------
-    ready
-        The result of the newest request.
-    failed
-        The error text of the newest request.
-    """
-
-    ready = Signal(object)
-    failed = Signal(str)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        # The thread knows the messenger but not self: self may be destroyed while it sends.
-        messenger = _Messenger()
-        self._requests = LatestWins(messenger.answer, messenger.refuse)
-        # Signals sent from another thread are queued, so the slots run in the GUI thread.
-        messenger.answered.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        messenger.refused.connect(self._refuse, Qt.ConnectionType.QueuedConnection)
-        when_gone(self, self._requests.close)
-
-    def submit(self, work: Callable[..., Any], *args: Any) -> int:
-        """Ask for `work(*args, should_stop=...)` off the GUI thread."""
-        return self._requests.submit(work, *args)
-
-    def drop(self) -> None:
-        """Forget the request under way."""
-        self._requests.drop()
-
-    def close(self) -> None:
-        """Take no more requests."""
-        self._requests.close()
-
-    def _deliver(self, number: int, result: Any) -> None:
-        if self._requests.is_newest(number):
-            self.ready.emit(result)
-
-    def _refuse(self, number: int, text: str) -> None:
-        if self._requests.is_newest(number):
-            self.failed.emit(text)

@@ -15,7 +15,8 @@ from napari_medssl.backend.jobs import Job, Progress, error_text
 from napari_medssl.io.boxes import Box
 from napari_medssl.io.images import ImageRef
 from napari_medssl.state.queue import ReviewState
-from napari_medssl.widgets._base import JobPanel, LiveRequests
+from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.separation.separate_job import (
     PanelFinder,
     SeparateMany,

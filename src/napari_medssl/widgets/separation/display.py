@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.io.images import ImageRef
-from napari_medssl.widgets._base import LiveRequests
+from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.separation.layer_view import BoxLayer
 from napari_medssl.widgets.separation.separate_job import read_for_display
 from napari_medssl.widgets.separation.session import Session

@@ -14,8 +14,8 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QToolButton, QVBoxLayout, QWidget
 
-from napari_medssl.widgets._base import LiveRequests
 from napari_medssl.widgets._buttons import ToolButton, row_of
+from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.slides.camera import viewport
 from napari_medssl.widgets.slides.camera_link import CameraLink, camera_of
 from napari_medssl.widgets.slides.reading import OpenedSlide, open_for_view
@@ -241,7 +241,7 @@ class SideBySide(QObject):
                 view.rename(self._session.title(view.key))
 
     def _on_failed(self, text: str) -> None:
-        self.failed.emit(self._session.masked_text(text))
+        self.failed.emit(text)
 
 
 def _dock_of(widget: QWidget) -> QDockWidget | None:

@@ -49,6 +49,7 @@ class ClassList(QWidget):
         )
         self.view.setMinimumHeight(66)
         self.view.itemClicked.connect(self._on_clicked)
+        self.view.itemActivated.connect(self._on_clicked)  # Enter
         self.view.itemDoubleClicked.connect(self._on_double_clicked)
         self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.view.customContextMenuRequested.connect(self._show_menu)
@@ -76,10 +77,11 @@ class ClassList(QWidget):
     def _fill(self) -> None:
         store = self._session.store
         classes = {} if store is None else {k: store.region_class(k) for k in store.class_keys()}
+        counts = {} if store is None else store.class_counts()
         rows: list[tuple[int | None, str, tuple[int, int, int] | None]] = [(None, "No class", None)]
         for key, item in classes.items():
-            if item is not None and store is not None:
-                count = len(store.keys_of_class(key))
+            if item is not None:
+                count = counts.get(key, 0)
                 rows.append((key, f"{item.name}  ({count})" if count else item.name, item.color))
         if [self._row(n) for n in range(self.view.count())] != [(k, t) for k, t, _ in rows] or (
             store is not None and self._colors() != [c for _, _, c in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.convert_slide import ConvertConfig, convert_slide
-from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.convert_slide import ConvertConfig
+from napari_medssl.backend.convert_slides import Batch, Task, convert_all, verify_all
+from napari_medssl.backend.jobs import Job
 from napari_medssl.io.slides.places import local_path
+from napari_medssl.state.slide_entry import SlideEntry
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._form import ConfigForm
@@ -24,63 +26,6 @@ _REASON = (
     "No slide has to be converted to be viewed or searched. A store helps where other programs do "
     "not read the format, or the disk is slow. Lossless is about seven times the size of the slide."
 )
-
-
-@dataclass(frozen=True)
-class Task:
-    """One slide to convert: its id, name to show, source and store."""
-
-    key: int
-    title: str
-    source: str
-    out: Path
-
-
-@dataclass
-class Outcome:
-    """What became of the slides: stores by id, errors, and what a person should know."""
-
-    stores: dict[int, Path] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Slides to convert one after the other. `outcome` is filled as they are done."""
-
-    tasks: tuple[Task, ...]
-    config: ConvertConfig
-    outcome: Outcome
-
-
-def convert_all(batch: Batch, *, on_progress: OnProgress, should_stop: ShouldStop) -> Outcome:
-    """Convert the slides of a batch; one that fails does not stop the others.
-
-    Raises
-    ------
-    Cancelled
-        If asked to stop; the stores that are done are in `batch.outcome`.
-    """
-    outcome = batch.outcome
-    for number, task in enumerate(batch.tasks, start=1):
-        lead = (
-            task.title if len(batch.tasks) == 1 else f"{number} of {len(batch.tasks)}: {task.title}"
-        )
-
-        def report(progress: Progress, lead: str = lead) -> None:
-            on_progress(replace(progress, message=f"{lead}, {progress.message}"))
-
-        try:
-            found = convert_slide(
-                task.source, task.out, batch.config, on_progress=report, should_stop=should_stop
-            )
-        except UserError as error:
-            outcome.failures.append(str(error))
-            continue
-        outcome.stores[task.key] = found.store.path
-        outcome.notes += found.warnings
-    return outcome
 
 
 class ConvertPanel(QWidget):
@@ -102,6 +47,7 @@ class ConvertPanel(QWidget):
         self._selected = selected
         self._folder: Path | None = None
         self._batch: Batch | None = None
+        self._is_verifying = False
         self.form: ConfigForm[ConvertConfig] = ConfigForm(ConvertConfig, skip=("threads", "chunk"))
         self.reason = QLabel(_REASON)
         self.reason.setWordWrap(True)
@@ -114,7 +60,12 @@ class ConvertPanel(QWidget):
             "Convert the slides marked in the list; those stopped before go on where they were",
             self.start,
         )
-        self.jobs = JobPanel(self)
+        self.verify = PushButton(
+            "Verify",
+            "Read the stores of the slides marked and compare every file with what was written",
+            self.start_verifying,
+        )
+        self.jobs = JobPanel(self, shown=session.masked_text)
         self.jobs.ended.connect(self._on_ended)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -122,9 +73,10 @@ class ConvertPanel(QWidget):
         layout.addWidget(self.reason)
         layout.addWidget(self.form)
         layout.addWidget(self.where)
-        layout.addLayout(row_of([self.choose, self.convert]))
+        layout.addLayout(row_of([self.choose, self.convert, self.verify]))
         layout.addWidget(self.jobs)
         layout.addStretch(1)
+        session.masked_changed.connect(self._show_where)
         self._show_where()
 
     def ask_folder(self) -> None:
@@ -140,24 +92,48 @@ class ConvertPanel(QWidget):
 
     def start(self) -> None:
         """Convert the slides marked in the list, or the one in front."""
-        keys = self._selected() or [k for k in [self._session.current] if k is not None]
         try:
-            tasks = self._tasks(keys)
+            tasks = self._tasks()
             config = replace(self.form.config(), threads=max(1, (os.cpu_count() or 2) - 1))
         except UserError as error:
-            self.told.emit(self._session.masked_text(str(error)), True)
+            self.told.emit(str(error), True)
             return
+        self._start(Batch(tasks, config), is_verifying=False)
+
+    def start_verifying(self) -> None:
+        """Verify the stores of the slides marked in the list, or of the one in front."""
+        entries = self._session.entries(self._keys()).values()
+        tasks = [self._task(entry, Path(entry.converted)) for entry in entries if entry.converted]
+        if not tasks:
+            self.told.emit("None of the slides marked has a store. Convert it first.", True)
+            return
+        self._start(Batch(tuple(tasks)), is_verifying=True)
+
+    def _start(self, batch: Batch, *, is_verifying: bool) -> None:
         if self.jobs.is_busy:
             return
         self.told.emit("", True)
-        self._batch = Batch(tasks, config, Outcome())
-        self.convert.setEnabled(False)
-        many = f"{len(tasks)} slides" if len(tasks) > 1 else tasks[0].title
-        self.jobs.start(convert_all, self._batch, title=f"Converting {many}")
+        self._batch, self._is_verifying = batch, is_verifying
+        self._enable(False)
+        many = f"{len(batch.tasks)} slides" if len(batch.tasks) > 1 else batch.tasks[0].title
+        work, verb = (verify_all, "Verifying") if is_verifying else (convert_all, "Converting")
+        self.jobs.start(work, batch, title=f"{verb} {many}")
 
-    def _tasks(self, keys: list[int]) -> tuple[Task, ...]:
+    def _enable(self, is_on: bool) -> None:
+        for button in (self.convert, self.verify):
+            button.setEnabled(is_on)
+
+    def _keys(self) -> list[int]:
+        return self._selected() or [k for k in [self._session.current] if k is not None]
+
+    def _task(self, entry: SlideEntry, out: Path) -> Task:
+        title = entry.title(is_masked=self._session.is_masked)
+        size = max(1, entry.width * entry.height // 1_000_000)
+        return Task(title, entry.source, entry.fingerprint, out, size)
+
+    def _tasks(self) -> tuple[Task, ...]:
         tasks, outs = [], set()
-        for key in keys:
+        for key in self._keys():
             entry = self._session.entry(key)
             out = self._place(entry.source)
             if out in outs:
@@ -166,7 +142,7 @@ class ConvertPanel(QWidget):
                     "convert them one by one."
                 )
             outs.add(out)
-            tasks.append(Task(key, self._session.title(key), entry.source, out))
+            tasks.append(self._task(entry, out))
         if not tasks:
             raise UserError("No slide is marked. Click one in the list first.")
         return tuple(tasks)
@@ -186,30 +162,33 @@ class ConvertPanel(QWidget):
         return out
 
     def _on_ended(self, job: Job) -> None:
-        self.convert.setEnabled(True)
+        self._enable(True)
         batch, self._batch = self._batch, None
         if batch is None:
             return
-        self._note(batch.outcome.stores)
-        outcome = batch.outcome
+        outcome, count = batch.outcome, len(batch.outcome.stores)
+        if not self._is_verifying:
+            self._note(batch)
         if job.state == "cancelled":
-            self.told.emit("Stopped. Convert goes on where it was.", False)
+            goes_on = "" if self._is_verifying else " Convert goes on where it was."
+            self.told.emit(f"Stopped.{goes_on}", False)
         elif outcome.failures:
-            self.told.emit(self._session.masked_text(" ".join(outcome.failures)), True)
+            self.told.emit(" ".join(outcome.failures), True)
+        elif job.state == "done" and self._is_verifying:
+            words = "The store is" if count == 1 else f"All {count} stores are"
+            self.told.emit(f"{words} as written.", False)
         elif job.state == "done":
-            count = len(outcome.stores)
             words = f"{count} slide{'s' * (count != 1)} converted."
             notes = " ".join(dict.fromkeys(outcome.notes))
-            self.told.emit(self._session.masked_text(f"{words} {notes}".strip()), False)
+            self.told.emit(f"{words} {notes}".strip(), False)
 
-    def _note(self, stores: dict[int, Path]) -> None:
-        if self._session.library.is_closed:
-            return
-        entries = self._session.entries(stores)
-        self._session.library.store.note(
-            {key: replace(entry, converted=str(stores[key])) for key, entry in entries.items()}
-        )
+    def _note(self, batch: Batch) -> None:
+        library = self._session.library
+        if not library.is_closed:
+            for number, store in batch.outcome.stores.items():
+                task = batch.tasks[number]
+                library.note_made(task.source, task.fingerprint, converted=str(store))
 
     def _show_where(self) -> None:
         place = "beside each slide" if self._folder is None else f"to {self._folder}"
-        self.where.setText(f"Stores are written {place}.")
+        self.where.setText(self._session.masked_text(f"Stores are written {place}."))

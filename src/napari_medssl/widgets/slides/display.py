@@ -11,10 +11,10 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 from napari_medssl.io.slides.protocol import Slide, SlideReadError
 from napari_medssl.io.slides.tile_cache import shared_cache
-from napari_medssl.state.slide_entry import SlideEntry, glance_at
+from napari_medssl.state.slide_entry import CHANGED, SlideEntry, glance_at
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._base import LiveRequests
 from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.slides.reading import OpenedSlide, open_for_view
 from napari_medssl.widgets.slides.session import SlidesSession
 
@@ -102,14 +102,16 @@ class SlideDisplay(QObject):
             opened.slide.close()
             return
         self._take_off()
-        entry = self._seen(opened.key, opened.slide)
         self._slide = opened.layer[0][0].slide
-        self._put_layer(opened, entry)
-        self._glances.start()
-        self.shown.emit()
+        self._put_layer(opened)
+        if opened.is_store:
+            fingerprint = self._session.entry(opened.key).fingerprint
+        else:
+            fingerprint = self._seen(opened.key, opened.slide)
+        self._in_front(opened.key, fingerprint)
 
-    def _seen(self, key: int, slide: Slide) -> SlideEntry:
-        """Note what opening told, for a slide that was not looked at yet."""
+    def _seen(self, key: int, slide: Slide) -> str:
+        """Note what opening told of a slide; return the fingerprint of what is shown."""
         entry = self._session.entry(key)
         if not entry.fingerprint:
             entry = replace(
@@ -119,12 +121,26 @@ class SlideDisplay(QObject):
                 width=slide.dimensions[0],
                 height=slide.dimensions[1],
             )
-            self._session.library.store.note({key: entry})
-        return entry
+        elif entry.fingerprint != slide.fingerprint:
+            entry = replace(entry, problem=CHANGED, is_readable=True)
+        self._session.library.store.note({key: entry})
+        return slide.fingerprint
 
-    def _put_layer(self, opened: OpenedSlide, entry: SlideEntry) -> None:
+    def _in_front(self, key: int, fingerprint: str) -> None:
+        """Tell everybody of the slide whose layer is there."""
+        self._glances.start()
+        self._session.show(key, self._layer, fingerprint)
+        self.shown.emit()
+        if fingerprint != self._session.entry(key).fingerprint:
+            self.failed.emit(
+                f"{self._session.title(key)} is another content than when it was added, so its "
+                "former regions are not shown. If it was replaced on purpose, right-click it in "
+                "the list: Take as it is now."
+            )
+
+    def _put_layer(self, opened: OpenedSlide) -> None:
         levels, options, _ = opened.layer
-        options = dict(options, name=entry.title(is_masked=self._session.is_masked))
+        options = dict(options, name=self._session.title(opened.key))
         self._is_placing = True
         layer = self._viewer.add_image(levels, **options)
         self._is_placing = False
@@ -133,7 +149,6 @@ class SlideDisplay(QObject):
         self._viewer.reset_view()
         self._viewer.layers.selection.active = layer
         self._layer = layer
-        self._session.show(opened.key, layer)
 
     def _take_off(self) -> None:
         layer, self._layer = self._layer, None
@@ -151,7 +166,7 @@ class SlideDisplay(QObject):
 
     def _on_failed(self, text: str) -> None:
         self._is_opening = False
-        self.failed.emit(self._session.masked_text(text))
+        self.failed.emit(text)
 
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self._layer:
@@ -161,22 +176,23 @@ class SlideDisplay(QObject):
 
     def _on_layer_inserted(self, event: Any) -> None:
         """Take over a slide that was opened by napari's menu or dropped on the canvas."""
-        about = event.value.metadata.get("medssl", {})
-        is_slide = isinstance(about, dict) and about.get("kind") == "slide" and about.get("source")
-        if not is_slide or self._is_placing or self._layer is not None:
-            return
-        library = self._session.library
-        source = str(about["source"])
+        if not self._is_placing and self._layer is None and _slide_source(event.value):
+            self._take_over(event.value)
+
+    def take_over(self) -> None:
+        """Take over the uppermost slide that is in the viewer already, if there is one."""
+        slides = [layer for layer in self._viewer.layers if _slide_source(layer)]
+        if slides and self._layer is None:
+            self._take_over(slides[-1])
+
+    def _take_over(self, layer: Any) -> None:
+        library, source = self._session.library, _slide_source(layer)
         library.add([source])
         key = library.sources()[source]
-        self._layer = event.value
-        self._slide = event.value.data[0].slide
-        self._seen(key, self._slide)
+        self._layer, self._slide = layer, layer.data[0].slide
         self._viewer.canvas.overlays.scale_bar.visible = True
-        self._glances.start()
-        self._session.show(key, self._layer)
+        self._in_front(key, self._seen(key, layer.data[0].slide))
         self._name_layer()
-        self.shown.emit()
 
     def _on_library(self) -> None:
         self._reader.drop()
@@ -196,7 +212,7 @@ class SlideDisplay(QObject):
 
     def _on_bad_tile(self, source: str, text: str) -> None:
         if self._slide is not None and self._slide.source == source:
-            self.failed.emit(self._session.masked_text(text) + " Such places are shown grey.")
+            self.failed.emit(text + " Such places are shown grey.")
 
     def _glance(self) -> None:
         key = self._session.current
@@ -204,21 +220,42 @@ class SlideDisplay(QObject):
             return
         entry = self._session.entry(key)
         work = partial(glance_at, entry)
-        self._background.submit("glance", work, self._take_glance, self._on_no_glance)
+        take = partial(self._take_glance, entry)
+        self._background.submit("glance", work, take, self._on_no_glance)
 
     def _on_no_glance(self, error: BaseException) -> None:
         _log.warning("the file of the slide could not be looked at: %s", error)
 
-    def _take_glance(self, entry: SlideEntry) -> None:
+    def _take_glance(self, former: SlideEntry, entry: SlideEntry) -> None:
         key = self._session.current
-        if key is None or not self._session.has(key):
+        if key is None or not self._session.has(key) or entry == former:
             return
-        former = self._session.entry(key)
-        if entry.source != former.source or entry == former:
+        if entry.source != self._session.entry(key).source:
             return
-        self._session.library.store.note({key: entry})
+        self._session.library.note_seen({key: (former, entry)})
         if not entry.is_readable:
             self.failed.emit(
-                f"{self._session.title(key)}: {self._session.masked_text(entry.problem)} "
+                f"{self._session.title(key)}: {entry.problem} "
                 "What was read of it stays on the screen."
             )
+        elif entry.problem == CHANGED:
+            self.failed.emit(
+                f"{self._session.title(key)}: the file was replaced while it is shown. "
+                "Open it again to see what it holds now."
+            )
+        elif not former.is_readable:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        """Read anew what could not be read: the file is there again."""
+        self.failed.emit("")
+        if self._slide is not None and self._layer is not None:
+            shared_cache().forget(self._slide)
+            self._layer.refresh()
+
+
+def _slide_source(layer: Any) -> str:
+    """Return the path or URL of the slide that a layer shows, "" if it shows none."""
+    about = layer.metadata.get("medssl", {})
+    is_slide = isinstance(about, dict) and about.get("kind") == "slide"
+    return str(about.get("source") or "") if is_slide else ""

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.state.project_files import ProjectDamagedError
 from napari_medssl.state.slide_library import SUFFIX, SlideLibrary
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.slides.libraries import is_usual, libraries_folder
 from napari_medssl.widgets.slides.session import SlidesSession
 
@@ -65,7 +66,7 @@ class LibraryChoice(QObject):
         if self._session.library.folder == folder.expanduser().absolute():
             return
         try:
-            self._use(SlideLibrary.open(folder))
+            self._use(wait_for(partial(SlideLibrary.open, folder)))
         except ProjectDamagedError as error:
             if self._may_repair(str(error)):
                 self._open_repaired(partial(SlideLibrary.open, folder, repair=True))
@@ -74,7 +75,7 @@ class LibraryChoice(QObject):
 
     def _open_repaired(self, opening: Callable[[], SlideLibrary]) -> None:
         try:
-            self._use(opening())
+            self._use(wait_for(opening))
         except UserError as error:
             self.told.emit(str(error), True)
 
@@ -83,7 +84,7 @@ class LibraryChoice(QObject):
         self.leaving.emit()
         self._session.use(library)
         try:
-            former.close()
+            wait_for(former.close)
         except UserError as error:
             self.told.emit(str(error), True)
         self.chosen.emit()

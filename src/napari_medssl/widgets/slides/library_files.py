@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,27 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
-from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Job, Progress
 from napari_medssl.backend.slide_lists import Care, Looks, find_in_folders, look_at_slides
 from napari_medssl.io.slides.opening import SLIDE_SUFFIXES
-from napari_medssl.state.slide_entry import SlideEntry, look_at
-from napari_medssl.state.slide_library import SUFFIX, is_library
-from napari_medssl.widgets._background import Background
+from napari_medssl.state.slide_library import SUFFIX, SlideLibrary
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.slides.library_choice import LibraryChoice
 from napari_medssl.widgets.slides.session import SlidesSession
 
-_PATTERNS = " ".join(
+PATTERNS = " ".join(
     f"*{suffix}" for suffix in sorted({*SLIDE_SUFFIXES, ".tif", ".tiff"} - {".zarr"})
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Slides to look at, how closely, and whether a person waits to hear of it."""
+
+    keys: tuple[int, ...]
+    care: Care
+    is_told: bool = False
 
 
 class LibraryFiles(QObject):
@@ -50,12 +57,11 @@ class LibraryFiles(QObject):
         self.choice.leaving.connect(self._on_leaving)
         self.choice.chosen.connect(self.refresh)
         self._folders: list[tuple[str, ...]] = []  # to look for slides in
-        self._waiting: list[tuple[tuple[int, ...], Care]] = []  # slides to look at
+        self._waiting: list[_Look] = []
+        self._look: _Look | None = None  # the one that runs
         self._is_leaving = False
-        self._is_told = False
         self._must_follow: tuple[str, ...] = ()
-        self.background = Background("medssl-slides", self)
-        self.jobs = JobPanel(parent)
+        self.jobs = JobPanel(parent, shown=session.masked_text, has_error_line=False)
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.done.connect(self._on_done)
         self.jobs.failed.connect(self._on_failed)
@@ -97,7 +103,7 @@ class LibraryFiles(QObject):
     def ask_slides(self) -> None:
         """Ask for slide files."""
         chosen, _ = QFileDialog.getOpenFileNames(
-            self._parent, "Link slides", "", f"Slides ({_PATTERNS});;All files (*)"
+            self._parent, "Link slides", "", f"Slides ({PATTERNS});;All files (*)"
         )
         self.add_paths(Path(name) for name in chosen)
 
@@ -125,7 +131,7 @@ class LibraryFiles(QObject):
         """Add what was chosen or dropped: slides, folders, a library."""
         sources, folders = [], []
         for path in paths:
-            if path.is_dir() and is_library(path) and path.suffix == SUFFIX:
+            if path.is_dir() and SlideLibrary.is_one(path) and path.suffix == SUFFIX:
                 self.choice.open(path)
             elif path.is_dir() and not path.name.lower().endswith((".zarr", ".partial")):
                 folders.append(path)
@@ -167,13 +173,16 @@ class LibraryFiles(QObject):
 
     def look(self, keys: Iterable[int], care: Care = "look") -> None:
         """Look at slides in a thread; what was asked for before is done first."""
-        self._waiting.append((tuple(keys), care))
+        self._wait_for_turn(_Look(tuple(keys), care))
+
+    def _wait_for_turn(self, look: _Look) -> None:
+        self._waiting.append(look)
         self._begin_next()
 
     def verify(self, keys: Iterable[int] | None = None) -> None:
         """Open slides and compare their content with what it was; all without `keys`."""
-        self._is_told = True
-        self.look(self._session.entries() if keys is None else keys)
+        listed = self._session.entries() if keys is None else keys
+        self._wait_for_turn(_Look(tuple(listed), "look", is_told=True))
 
     def accept(self, keys: Iterable[int]) -> None:
         """Take slides as they are now, though their content has changed."""
@@ -183,54 +192,52 @@ class LibraryFiles(QObject):
         """Begin what was asked for first; finding slides goes before looking at them."""
         if self._folders and not self.jobs.is_busy:
             self._must_follow = self._folders.pop(0)
-            title = f"Looking for slides in {Path(self._must_follow[0]).name}"
+            name = "" if self._session.is_masked else f" in {Path(self._must_follow[0]).name}"
+            title = f"Looking for slides{name}"
             self.jobs.start(find_in_folders, Looks(folders=self._must_follow), title=title)
         while self._waiting and not self.jobs.is_busy:
-            keys, care = self._waiting.pop(0)
-            entries = self._session.entries(keys)
+            self._look = self._waiting.pop(0)
+            entries = self._session.entries(self._look.keys)
             if entries:
-                looks = Looks(entries=entries, care=care)
+                looks = Looks(entries=entries, care=self._look.care)
                 self.jobs.start(look_at_slides, looks, title="Looking at slides")
 
     def _on_progress(self, progress: Progress) -> None:
-        found = {int(key): entry for key, entry in progress.values.items()}
-        if found and not self._session.library.is_closed:
-            self._session.library.store.note(self._still_meant(found))
-
-    def _still_meant(self, found: dict[int, SlideEntry]) -> dict[int, SlideEntry]:
-        """Leave out slides that lie somewhere else by now."""
-        known = self._session.entries(found)
-        return {
-            k: seen for k, seen in found.items() if k in known and known[k].source == seen.source
-        }
+        if progress.values and not self._session.library.is_closed:
+            found = {int(key): news for key, news in progress.values.items()}
+            self._session.library.note_seen(found)
 
     def _on_done(self, result: Any) -> None:
+        if self._is_leaving:
+            return  # it ended before it could be stopped
         if isinstance(result, list):
             self._on_found(result)
-        elif self._is_told:
-            self._is_told = False
-            words = f"{result} slides have a problem." if result != 1 else "1 slide has a problem."
-            self.told.emit("All slides are as they were." if not result else words, False)
+        elif self._look is not None and self._look.is_told:
+            total = len(self._look.keys)
+            slides = "1 slide" if total == 1 else f"all {total} slides"
+            words = f"Verified: {slides} as added."
+            if result:
+                words = f"Verified: {result} of {total} missing, damaged or changed."
+            self.told.emit(words, bool(result))
 
     def _on_found(self, found: list[str]) -> None:
         library = self._session.library
-        try:
-            for folder in self._must_follow:
-                library.follow(Path(folder))
-        except UserError as error:
-            self.told.emit(str(error), True)
+        for folder in self._must_follow:
+            library.follow(Path(folder))
         if not found:
             self.told.emit("No slides were found there.", False)
             return
         before = len(library.store)
         keys = library.add(found)
-        self.told.emit(f"{len(library.store) - before} slides added.", False)
+        count = len(library.store) - before
+        words = f"{count} slide{'s' * (count != 1)} added." if count else "No new slides there."
+        self.told.emit(words, False)
         if keys:
-            self._waiting.append((keys, "look"))
+            self._waiting.append(_Look(keys, "look"))
             self.added.emit(keys)
 
     def _on_failed(self, text: str) -> None:
-        self.told.emit(self._session.masked_text(text), True)
+        self.told.emit(text, True)
 
     def _on_ended(self, job: Job) -> None:
         if job.state == "cancelled" and not self._is_leaving:
@@ -269,32 +276,3 @@ class LibraryFiles(QObject):
         """Do again what was taken back."""
         edit = self._session.library.store.redo()
         self.told.emit(f"Done again: {edit.name}" if edit else "Nothing to do again.", False)
-
-    def ask_relocate(self, key: int) -> None:
-        """Ask where a slide lies now."""
-        title = f"Where is {self._session.title(key)}?"
-        chosen, _ = QFileDialog.getOpenFileName(
-            self._parent, title, "", f"Slides ({_PATTERNS});;All files (*)"
-        )
-        if chosen:
-            self.relocate(key, chosen)
-
-    def relocate(self, key: int, source: str) -> None:
-        """Look for a slide at another place; refused if it is another slide."""
-        entry = SlideEntry(source)
-        self.background.submit(
-            "relocate", partial(look_at, entry), partial(self._relocated, key), self._on_error
-        )
-
-    def _relocated(self, key: int, entry: SlideEntry) -> None:
-        if not self._session.has(key):
-            return
-        try:
-            self._session.library.relocate(key, entry)
-        except UserError as error:
-            self.told.emit(self._session.masked_text(str(error)), True)
-            return
-        self.told.emit(f"{self._session.title(key)} was found again.", False)
-
-    def _on_error(self, error: BaseException) -> None:
-        self.told.emit(self._session.masked_text(str(error)), True)

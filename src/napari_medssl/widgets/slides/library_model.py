@@ -111,19 +111,19 @@ class LibraryModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DecorationRole:
             return self._thumbnails.get(str(key)) if entry.fingerprint else None
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self._tip(entry)
+            return self._tip(key, entry)
         values = {
             KEY_ROLE: key,
             STATE_ROLE: entry.state.value,
             DETAIL_ROLE: details(entry),
-            PROBLEM_ROLE: self._session.masked_text(entry.problem),
+            PROBLEM_ROLE: self._session.problem(key),
             READABLE_ROLE: entry.is_readable,
         }
         return values.get(role)
 
-    def _tip(self, entry: SlideEntry) -> str:
+    def _tip(self, key: int, entry: SlideEntry) -> str:
         place = entry.alias if self._session.is_masked else entry.source
-        lines = [place, details(entry), self._session.masked_text(entry.problem)]
+        lines = [place, details(entry), self._session.problem(key)]
         if entry.converted and not self._session.is_masked:
             lines.append(f"OME-Zarr: {entry.converted}")
         return "\n".join(line for line in lines if line)

@@ -86,7 +86,7 @@ class PrivateImages(QObject):
         dialog.show()
 
     def _on_error(self, error: BaseException) -> None:
-        self.told.emit(self._session.masked_text(error_text(error)), True)
+        self.told.emit(error_text(error), True)
 
 
 def _pixmap(pixels: Pixels) -> QPixmap:

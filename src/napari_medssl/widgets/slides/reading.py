@@ -27,12 +27,16 @@ _WARM_PIXELS = 6_000_000
 
 @dataclass(frozen=True)
 class OpenedSlide:
-    """A slide that was opened for a view, its layer's data, and what is known of it now."""
+    """A slide that was opened for a view, and its layer's data.
+
+    `entry` is what was known of it; `is_store` says that its OME-Zarr store stands in for it.
+    """
 
     key: int
     slide: Slide
     layer: LayerData
     entry: SlideEntry
+    is_store: bool
 
 
 def source_to_open(entry: SlideEntry) -> str:
@@ -50,8 +54,11 @@ def open_for_view(key: int, entry: SlideEntry, *, should_stop: Callable[[], bool
     Cancelled
         If another slide was asked for meanwhile.
     """
-    slide = open_slide(source_to_open(entry))
+    source = source_to_open(entry)
+    slide = open_slide(source)
     try:
+        if source != entry.source:
+            _check_stand_in(slide, entry)
         data = slide_layer(slide)
         _ = slide.fingerprint
         for level in reversed(data[0]):
@@ -63,7 +70,18 @@ def open_for_view(key: int, entry: SlideEntry, *, should_stop: Callable[[], bool
     except BaseException:
         slide.close()
         raise
-    return OpenedSlide(key, slide, data, entry)
+    return OpenedSlide(key, slide, data, entry, source != entry.source)
+
+
+def _check_stand_in(store: Slide, entry: SlideEntry) -> None:
+    """Raise UserError unless a store has the pixels of its slide: regions count in those."""
+    if store.dimensions != (entry.width, entry.height):
+        width, height = store.dimensions
+        raise UserError(
+            f"{entry.name!r} cannot be opened ({entry.problem}), and its store {store.name!r} has "
+            f"another resolution, {width} x {height} instead of {entry.width} x {entry.height} "
+            "pixels. Put the slide back, or link the store as a slide of its own."
+        )
 
 
 def read_map(slide: Slide, cache: DiskCache | None) -> Pixels:

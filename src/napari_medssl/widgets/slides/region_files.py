@@ -15,6 +15,7 @@ from napari_medssl.io.geojson import FeatureFile, read_geojson, write_geojson
 from napari_medssl.state.project_files import ProjectDamagedError
 from napari_medssl.state.region_folder import RegionFolder, SlideIdentity
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.slides.region_session import RegionSession
 from napari_medssl.widgets.slides.session import SlidesSession
 
@@ -38,8 +39,9 @@ class RegionFiles(QObject):
         self._slides = slides
         self._session = session
         self._parent = parent
-        self._count = 0
-        self._opened_key: int | None = None
+        self._runs = 0
+        self._turn = 0  # counts the slides that were in front
+        self._on_the_way: set[RegionFolder] = set()  # opened in the thread, not delivered yet
         self.background = Background("medssl-regions", self)
         slides.current_changed.connect(self._on_current)
 
@@ -52,48 +54,50 @@ class RegionFiles(QObject):
         """Save the regions and stop the thread; UserError if they could not be saved."""
         self._slides.current_changed.disconnect(self._on_current)
         former = self._session.use(None)
+        wait_for(partial(self._close_all, former))
+
+    def _close_all(self, former: RegionFolder | None) -> None:
         self.background.finish()
-        if former is not None:
-            former.close()
+        for folder in (*self._on_the_way, former):
+            if folder is not None:
+                folder.close()
 
     # -- the slide in front ----------------------------------------------------------------------
 
     def _on_current(self) -> None:
-        key = self._slides.current
-        if key == self._opened_key:
-            return
-        self._opened_key = key
         self._close_folder(self._session.use(None))
+        self._turn += 1  # what is being opened for the former slide is of no use any more
+        key = self._slides.current
         if key is not None and self._slides.has(key):
             self._open(key, repair=False)
 
     def _open(self, key: int, *, repair: bool) -> None:
-        entry = self._slides.entry(key)
-        try:
-            place = self._slides.library.regions_folder(key)
-        except UserError as error:
-            self.told.emit(self._slides.masked_text(str(error)), True)
-            return
-        identity = SlideIdentity(entry.name, entry.fingerprint)
-        self._run(
-            partial(RegionFolder.open, place, identity, repair=repair),
-            partial(self._use, key),
-            partial(self._on_not_opened, key),
-        )
+        fingerprint = self._slides.fingerprint
+        library, turn = self._slides.library, self._turn
+        identity = SlideIdentity(self._slides.entry(key).name, fingerprint)
+
+        def work() -> RegionFolder:
+            place = library.regions_folder(fingerprint)
+            folder = RegionFolder.open(place, identity, repair=repair)
+            self._on_the_way.add(folder)
+            return folder
+
+        self._run(work, partial(self._use, turn), partial(self._on_not_opened, turn, key))
 
     def _run(self, work: Any, on_done: Any, on_failed: Any) -> None:
         """Run in the thread in turn; no request takes the place of another."""
-        self._count += 1
-        self.background.submit(f"regions {self._count}", work, on_done, on_failed)
+        self._runs += 1
+        self.background.submit(f"regions {self._runs}", work, on_done, on_failed)
 
-    def _use(self, key: int, folder: RegionFolder) -> None:
-        if self._slides.current != key:
+    def _use(self, turn: int, folder: RegionFolder) -> None:
+        self._on_the_way.discard(folder)
+        if turn != self._turn:
             self._close_folder(folder)
             return
         self._session.use(folder)
 
-    def _on_not_opened(self, key: int, error: BaseException) -> None:
-        if self._slides.current != key:
+    def _on_not_opened(self, turn: int, key: int, error: BaseException) -> None:
+        if turn != self._turn:
             return
         text = self._slides.masked_text(error_text(error))
         if isinstance(error, ProjectDamagedError) and self._may_repair(text):
@@ -121,15 +125,19 @@ class RegionFiles(QObject):
 
     def read(self, path: Path) -> None:
         """Read regions in a thread and add them, one step to undo."""
-        self._run(partial(read_geojson, path), partial(self._take, path.name), self._on_error)
+        take = partial(self._take, self._turn, path.name)
+        self._run(partial(read_geojson, path), take, self._on_error)
 
-    def _take(self, name: str, found: FeatureFile) -> None:
+    def _take(self, turn: int, name: str, found: FeatureFile) -> None:
+        if turn != self._turn:
+            self.told.emit(f"{name} was not imported: another slide is in front by now.", True)
+            return
         try:
             keys = self._session.add(found.features, "import")
         except UserError as error:
             self.told.emit(str(error), True)
             return
-        words = f"{len(keys)} regions of {name} imported."
+        words = f"{_counted(len(keys))} of {name} imported."
         if found.failures:
             words += f" {len(found.failures)} are broken and were left out: {found.failures[0]}"
         self.told.emit(words, bool(found.failures))
@@ -160,10 +168,14 @@ class RegionFiles(QObject):
         )
 
     def _on_written(self, count: int, name: str, _: object) -> None:
-        self.told.emit(f"{count} regions written to {name}.", False)
+        self.told.emit(f"{_counted(count)} written to {name}.", False)
 
     def _on_error(self, error: BaseException) -> None:
-        self.told.emit(self._slides.masked_text(error_text(error)), True)
+        self.told.emit(error_text(error), True)
+
+
+def _counted(count: int) -> str:
+    return f"{count} region{'s' * (count != 1)}"
 
 
 def _nothing(_: object) -> None:

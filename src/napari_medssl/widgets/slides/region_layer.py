@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import shapely
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl._errors import UserError
@@ -29,6 +30,7 @@ from napari_medssl.widgets.slides.session import SlidesSession
 
 LAYER_NAME = "regions"
 MOST_SHAPES = 2000
+_FEW = 100  # drawn in any case: what a person has just made is seen
 _MOST_RESIZED = 400  # outlines whose width follows the zoom
 _EDGE_ON_SCREEN = 2.0
 _SMALLEST_ON_SCREEN = 4.0  # a click without a drag draws something smaller
@@ -66,7 +68,6 @@ class RegionLayer(QObject):
         self._crooked: set[int] = set()
         self._is_ours = False
         self._must_redraw = False
-        self.hidden = 0
         self.layer: Any = None
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -102,6 +103,13 @@ class RegionLayer(QObject):
             self._redraw((), ())
         self._viewer.layers.selection.active = self.layer
         self.layer.mode = mode
+
+    def count_hidden(self) -> int:
+        """Return how many regions are not drawn because there are too many."""
+        store = self._session.store
+        if store is None or not self._is_there:
+            return 0
+        return max(0, len(store.region_keys()) - len(set(self._ids) - {-1}))
 
     def _ensure_layer(self) -> Any:
         if not self._is_there:
@@ -191,19 +199,22 @@ class RegionLayer(QObject):
 
     def _put_in(self, keys: Iterable[int]) -> None:
         store = self._session.store
-        chosen = [k for k in keys if store is not None and k in store and k not in self._ids]
+        there = set(self._ids)
+        chosen = [k for k in keys if store is not None and k in store and k not in there]
         if store is None or not chosen:
             return
         # Large ones below small ones, so that both can be picked.
-        chosen.sort(key=lambda key: -store.region(key).shape.area)
-        ids, parts = [], []
-        for key in chosen:
-            for part in parts_of(store.region(key).feature.roi, self._point_radius()):
-                ids.append(key)
-                parts.append(part)
-        room = max(0, MOST_SHAPES - len(self._ids))
-        self.hidden = len(set(ids[room:]))
-        ids, parts = ids[:room], parts[:room]
+        areas = shapely.area([store.region(key).shape for key in chosen])
+        room = np.inf if len(chosen) <= _FEW else MOST_SHAPES - len(self._ids)
+        radius = self._point_radius()
+        ids: list[int] = []
+        parts: list[Part] = []
+        for index in np.argsort(-areas, kind="stable"):
+            if len(ids) >= room:
+                break
+            found = parts_of(store.region(chosen[index]).feature.roi, radius)
+            ids += [chosen[index]] * len(found)
+            parts += found
         if not ids:
             return
         colors = [_color(store, store.region(key)) for key in ids]

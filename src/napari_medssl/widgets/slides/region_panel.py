@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import shapely
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -109,7 +110,7 @@ class RegionPanel(QWidget):
     def close_down(self) -> None:
         """Save the regions and stop the thread; UserError if they could not be saved."""
         self.layer.close()
-        self.tissue.jobs.cancel()
+        self.tissue.close()
         self.files.close()
 
     # -- doing -----------------------------------------------------------------------------------
@@ -177,8 +178,9 @@ class RegionPanel(QWidget):
         chosen = self.session.selected()
         count = len(store.region_keys())
         parts = [f"{count} region{'s' * (count != 1)}"]
-        if self.layer.hidden:
-            parts.append(f"{self.layer.hidden} of them not drawn: more than napari can")
+        hidden = self.layer.count_hidden()
+        if hidden:
+            parts.append(f"{hidden} of them not drawn: more than napari can")
         if chosen:
             rois = [store.region(key).feature.roi for key in chosen]
             parts.append(f"{len(chosen)} selected{self._area(rois)}")
@@ -187,7 +189,9 @@ class RegionPanel(QWidget):
     def _area(self, rois: list[Any]) -> str:
         key = self._slides.current
         mpp = None if key is None else self._slides.entry(key).mpp
-        total = sum(roi.area(mpp or (1.0, 1.0)) for roi in rois if roi.has_inside)
+        step = mpp or (1.0, 1.0)
+        plain = shapely.area([roi.shape for roi in rois if not roi.is_ellipse]).sum()
+        total = plain * step[0] * step[1] + sum(roi.area(step) for roi in rois if roi.is_ellipse)
         if not total:
             return ""
         if mpp is None:

@@ -6,6 +6,7 @@ No Qt here: the list, the map and the layers are views of this.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
@@ -30,6 +31,9 @@ class SlidesSession:
         Another slide is in front, or none.
     masked_changed
         Names are hidden from now on, or shown.
+    current, layer, fingerprint
+        Of the slide in front: its id, its image layer, and the content that is shown, which is not
+        that of the list if the file was replaced.
     """
 
     library_changed = Signal()
@@ -42,7 +46,7 @@ class SlidesSession:
         self.library = library
         self.current: int | None = None
         self.layer: Any = None
-        self.is_masked = False
+        self.fingerprint = ""
         self.use(library)
 
     def use(self, library: SlideLibrary) -> None:
@@ -53,6 +57,7 @@ class SlidesSession:
         self.library = library
         library.store.changed.connect(self._on_store)
         self.library_changed.emit()
+        self.masked_changed.emit()
 
     def entry(self, key: int) -> SlideEntry:
         """Return what is known of a slide; KeyError if it is not on the list."""
@@ -64,37 +69,48 @@ class SlidesSession:
 
     def entries(self, keys: Iterable[int] | None = None) -> dict[int, SlideEntry]:
         """Return some entries by id, all without `keys`."""
-        known = self.library.store.as_dict()
-        return known if keys is None else {key: known[key] for key in keys if key in known}
+        store = self.library.store
+        return (
+            store.as_dict() if keys is None else {key: store[key] for key in keys if key in store}
+        )
 
     def title(self, key: int) -> str:
         """Return the name to show of a slide."""
         return self.entry(key).title(is_masked=self.is_masked)
 
+    @property
+    def is_masked(self) -> bool:
+        """True if names are hidden; the library remembers it."""
+        return self.library.is_masked
+
     def mask(self, is_masked: bool) -> None:
         """Show short names that tell nothing instead of file names, or file names again."""
         if is_masked != self.is_masked:
-            self.is_masked = is_masked
+            self.library.mask(is_masked)
             self.masked_changed.emit()
 
     def masked_text(self, text: str) -> str:
         """Return a message with the names of slides as they are to be shown."""
         if not self.is_masked or not text:
             return text
-        for entry in self.entries().values():
-            for name in (entry.source, entry.name):
-                text = text.replace(name, entry.alias)
-        return text
+        return masked(text, self.entries().values())
 
-    def show(self, key: int, layer: Any) -> None:
-        """Have a slide in front, shown by an image layer."""
+    def problem(self, key: int) -> str:
+        """Return what is wrong with a slide, "" if nothing is, as it is to be shown."""
+        entry = self.entry(key)
+        return masked(entry.problem, [entry]) if self.is_masked else entry.problem
+
+    def show(self, key: int, layer: Any, fingerprint: str = "") -> None:
+        """Have a slide in front, shown by an image layer, with the content that is shown."""
         self.current, self.layer = key, layer
+        self.fingerprint = fingerprint or self.entry(key).fingerprint
         self.current_changed.emit()
 
     def leave(self) -> None:
         """Have no slide in front."""
         had_one = self.current is not None
         self.current = self.layer = None
+        self.fingerprint = ""
         if had_one:
             self.current_changed.emit()
 
@@ -103,3 +119,20 @@ class SlidesSession:
             self.slides_changed.emit()
         for key in edit.updated:
             self.slide_changed.emit(key)
+
+
+def masked(text: str, entries: Iterable[SlideEntry]) -> str:
+    """Return a message without the names of slides, of their stores and of their folders."""
+    names: dict[str, str] = {}
+    for entry in entries:
+        folder = entry.source.rstrip("/\\")[: -len(entry.name)].rstrip("/\\")
+        stem = Path(entry.name).stem
+        names |= dict.fromkeys((entry.source, entry.name), entry.alias)
+        names |= {f"{stem.removesuffix('.ome')}.ome.zarr": f"{entry.alias}.ome.zarr"}
+        if folder:
+            names |= {folder: "..."}
+    # The longest first: "a.svs" is a part of "ba.svs", and the folder one of the path.
+    for name in sorted(names, key=len, reverse=True):
+        if name in text:
+            text = text.replace(name, names[name])
+    return text

@@ -69,7 +69,7 @@ class SlideMenu(QObject):
                 menu,
                 "Find again ...",
                 "Say where the file lies now, if it was moved or renamed",
-                partial(files.ask_relocate, keys[0]),
+                partial(widget.relocation.ask, keys[0]),
             )
             add_entry(
                 menu,

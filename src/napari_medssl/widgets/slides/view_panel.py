@@ -114,7 +114,7 @@ class ViewPanel(QWidget):
 
     def _on_no_map(self, error: BaseException) -> None:
         if isinstance(error, UserError):
-            self.told.emit(self._session.masked_text(str(error)), False)
+            self.told.emit(str(error), False)
 
     # -- the camera ------------------------------------------------------------------------------
 

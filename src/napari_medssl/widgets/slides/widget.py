@@ -26,6 +26,7 @@ from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet
 from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.slides.beside import SideBySide
 from napari_medssl.widgets.slides.commands import register_keys
@@ -37,6 +38,7 @@ from napari_medssl.widgets.slides.library_list import LibraryList
 from napari_medssl.widgets.slides.private_images import PrivateImages
 from napari_medssl.widgets.slides.reading import slide_thumbnail
 from napari_medssl.widgets.slides.region_panel import RegionPanel
+from napari_medssl.widgets.slides.relocation import Relocation
 from napari_medssl.widgets.slides.session import SlidesSession
 from napari_medssl.widgets.slides.slide_menu import SlideMenu
 from napari_medssl.widgets.slides.view_panel import ViewPanel
@@ -58,7 +60,7 @@ class SlidesWidget(QWidget):
     def __init__(self, napari_viewer: Any, libraries: Path | None = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._words = ""
+        self._is_down = False
         self.session = SlidesSession(open_usual_library(libraries))
         self.files = LibraryFiles(self.session, self, libraries)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
@@ -69,6 +71,7 @@ class SlidesWidget(QWidget):
         self._guard = CloseGuard(self, lambda: True, self.shut_down)
         self.setAcceptDrops(True)
         self.files.look(self.session.entries(), "glance")
+        self.display.take_over()
 
     # -- building --------------------------------------------------------------------------------
 
@@ -79,6 +82,7 @@ class SlidesWidget(QWidget):
         register_keys(self.regions.keys, self)
         self.converting = ConvertPanel(self.session, self.list.selected_keys, self)
         self.private = PrivateImages(self.session, self)
+        self.relocation = Relocation(self.session, self)
         self.offer = AsyncOffer()
         self.menu = SlideMenu(self)
         self.pages = QTabWidget()
@@ -146,19 +150,22 @@ class SlidesWidget(QWidget):
         self.regions.told.connect(self.tell)
         self.converting.told.connect(self.tell)
         self.private.told.connect(self.tell)
+        self.relocation.told.connect(self.tell)
         self.display.failed.connect(self.refuse)
         self.beside.failed.connect(self.refuse)
         self.beside.shown.connect(self._on_beside)
         self.display.shown.connect(self._on_shown)
         self.session.library_changed.connect(self._show_title)
+        self.session.masked_changed.connect(self._on_masked)
         self._saver = QTimer(self)
         self._saver.setInterval(1000)
         self._saver.timeout.connect(self._check_saved)
         self._saver.start()
         # A dock may be destroyed without being closed; self is gone by then.
-        threads = (self.files.background, self.thumbnails.background, self.view.background)
+        threads = (self.relocation.background, self.thumbnails.background, self.view.background)
         when_gone(self, _shut_down, self.session, *threads)
         self._show_title()
+        self._on_masked()
         self._use_settings(read_settings())
         on_settings_changed(_unless_gone(self, SlidesWidget._use_settings))
 
@@ -225,6 +232,11 @@ class SlidesWidget(QWidget):
     def _mask(self) -> None:
         self.session.mask(self.mask_entry.isChecked())
 
+    def _on_masked(self) -> None:
+        self.mask_entry.setChecked(self.session.is_masked)
+        for label in (self.status, self.error):  # what was said before names a slide too
+            label.setText(self.session.masked_text(label.text()))
+
     # -- words -----------------------------------------------------------------------------------
 
     def tell(self, text: str, is_error: bool) -> None:
@@ -237,11 +249,11 @@ class SlidesWidget(QWidget):
         """Show an error line; an empty text removes it."""
         if text:
             self._say("")
-        self.error.setText(text)
+        self.error.setText(self.session.masked_text(text))
         self.error.setVisible(bool(text))
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
+        self.status.setText(self.session.masked_text(text))
         self.status.setVisible(bool(text))
 
     def _check_saved(self) -> None:
@@ -270,23 +282,26 @@ class SlidesWidget(QWidget):
 
     def shut_down(self) -> None:
         """Stop all threads and close the library: the window is about to go."""
-        if self.session.library.is_closed:
+        if self._is_down:
             return
+        self._is_down = True
         self._saver.stop()
         self.files.jobs.cancel()
         self.converting.jobs.cancel()
         self.private.background.close()
         self.view.close_down()
         self.beside.close()
-        self._close_regions()
+        self._close_saved(self.regions.close_down)
         self.display.close()
-        _shut_down(self.session, self.files.background, self.thumbnails.background)
+        self.session.leave()
+        self._close_saved(partial(wait_for, self.session.library.close))
+        _shut_down(self.session, self.relocation.background, self.thumbnails.background)
 
-    def _close_regions(self) -> None:
+    def _close_saved(self, close: Callable[[], None]) -> None:
         try:
-            self.regions.close_down()
+            close()
         except UserError:
-            _log.exception("the last regions were not saved")
+            _log.exception("the last changes were not saved")
 
 
 def _unless_gone(
