@@ -114,9 +114,9 @@ def test_an_index_is_made_only_where_exact_search_is_slow(library, flat, monkeyp
     folder = library.collection().folder
     assert not needs_index(folder, flat)
     monkeypatch.setattr(approximate, "_LEAST_ROWS", 100)
-    monkeypatch.setattr(approximate, "exact_ms", lambda flat: 19.0)
+    monkeypatch.setattr(approximate, "exact_ms", lambda flat: 9.0)
     assert not needs_index(folder, flat)
-    monkeypatch.setattr(approximate, "exact_ms", lambda flat: 21.0)
+    monkeypatch.setattr(approximate, "exact_ms", lambda flat: 11.0)
     assert needs_index(folder, flat)
     built(library, flat)
     assert not needs_index(folder, flat)

@@ -8,6 +8,7 @@ from index_world import DIM, fingerprint, make_set_up, make_tiles, make_vectors,
 
 from napari_medssl._errors import UserError
 from napari_medssl.index import Tile, open_collection
+from napari_medssl.index.arrays import SHARD_ROWS
 
 COUNTS = (1500, 300, 0, 2100)
 PATIENTS = ("ann", "bob", "bob", "")
@@ -107,6 +108,24 @@ def test_the_scores_of_a_slide_are_its_cosines(library, halves):
     scores = open_collection(library).score_slide(3 * query, fingerprint(3))
     np.testing.assert_allclose(scores.similarity, halves[3].astype(np.float32) @ query, atol=1e-6)
     assert (scores.tiles == make_tiles(COUNTS[3])).all()
+
+
+def test_a_slide_that_is_being_indexed_has_the_scores_of_its_tiles_so_far(library):
+    vectors = make_vectors(2 * SHARD_ROWS + 9)
+    vectors[3] = 0
+    put_slide(library, 1, vectors, stop_after=1)
+    found = open_collection(library)
+    assert found.slides == ()
+    assert found.search(vectors[0], 5).hits == ((),)
+    query = make_vectors(1, seed=3)[0]
+    scores = found.score_slide(query, fingerprint(1))
+    is_read = np.arange(SHARD_ROWS) != 3
+    due = vectors[:SHARD_ROWS].astype(np.float16).astype(np.float32) @ query
+    np.testing.assert_allclose(scores.similarity, due[is_read], atol=1e-6)
+    assert (scores.tiles == make_tiles(len(vectors))[:SHARD_ROWS][is_read]).all()
+    put_slide(library, 1, vectors)
+    found.refresh()
+    assert len(found.score_slide(query, fingerprint(1)).tiles) == len(vectors) - 1
 
 
 def test_the_length_of_a_query_does_not_matter(library, halves):

@@ -21,13 +21,14 @@ For a program that searches (a window, a notebook):
     found.refresh()                              # slides that came since; cheap if none did
 
 Vectors of tiles from anywhere else are made by `backend.encoders.make_encoder`, whose sha256
-`set_up.check_encoder` compares with the collection's; `backend.search_tiles` is the example.
+`set_up.check_encoder` compares with the collection's; `backend.search_query` is the example.
 Everything here may be called from any thread, blocks, and imports faiss at the first search;
 opening takes less than a second for a million tiles. Errors are `UserError`, one line each.
 
 Slides are added by `backend.index_slides.index_slides` (in a compute process: it needs torch); its
-`towards` says what a person looks at. They are taken out by `remove_slides`. Readers need not close
-anything while that happens. The layout on disk: `index.library`, `index.arrays`, `index.flat`.
+`towards` says what a person looks at, and `score_slide` has the tiles embedded so far. They are
+taken out by `remove_slides`. Readers need not close anything while that happens. The layout on
+disk: `index.library`, `index.arrays`, `index.flat`.
 """
 
 from napari_medssl.index.arrays import TILE

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.index.arrays import TileRows
+from napari_medssl.index.arrays import Half, TileRows
 from napari_medssl.index.exact import Queries
 from napari_medssl.index.examples import combine_examples
 from napari_medssl.index.flat_update import OnSlide
 from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.index.results import SearchResult, SlideScores, Tile
 from napari_medssl.index.set_up import SetUp
-from napari_medssl.index.slide_record import SlideRecord
+from napari_medssl.index.slide_record import SlideRecord, is_fingerprint
+from napari_medssl.index.unfinished import read_unfinished
 from napari_medssl.index.view import (
     View,
     find,
@@ -136,6 +137,8 @@ class SearchCollection:
     def score_slide(self, vector: NDArray[np.floating], slide: str) -> SlideScores:
         """Return the similarity of every tile of a slide to a vector (D,): a heatmap.
 
+        A slide that is being indexed has the tiles that are embedded so far.
+
         Raises
         ------
         UserError
@@ -143,9 +146,9 @@ class SearchCollection:
         """
         view = self._view
         (unit,) = self._checked(vector)
-        rows = rows_of(view, slide)
-        similarity = np.asarray(view.flat.vectors[rows], np.float32) @ unit
-        return SlideScores(np.array(view.flat.tiles[rows]), np.clip(similarity, -1, 1))
+        tiles, half = self._embeddings(view, slide)
+        similarity = np.asarray(half, np.float32) @ unit
+        return SlideScores(np.array(tiles), np.clip(similarity, -1, 1))
 
     def combine(self, positives: Sequence[Tile], negatives: Sequence[Tile] = ()) -> Queries:
         """Return the direction that several tiles ask for, to be given to `search`, shape (D,).
@@ -219,6 +222,15 @@ class SearchCollection:
         if not (np.isfinite(lengths).all() and (lengths > 0).all()):
             raise UserError("A query is not finite or zero: it was no picture. Choose another one.")
         return np.ascontiguousarray(vectors / lengths)
+
+    def _embeddings(self, view: View, slide: str) -> tuple[TileRows, Half]:
+        """Return the tiles of a slide and their embeddings, of an unfinished one so far."""
+        if slide not in view.flat.live and is_fingerprint(slide):
+            found = read_unfinished(self._folder.slide_folder(slide), self.set_up.dim)
+            if found is not None:
+                return found
+        rows = rows_of(view, slide)
+        return view.flat.tiles[rows], view.flat.vectors[rows]
 
     @staticmethod
     def _row(view: View, tile: Tile) -> int:

@@ -5,6 +5,7 @@ The rows are shared out among threads, since faiss itself takes one thread for o
 
 from __future__ import annotations
 
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -30,6 +31,13 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def forget_pages(vectors: Half) -> None:
+    """Give back the memory of a mapped file that was read through; it is read again if need be."""
+    file: Any = vectors.base
+    if isinstance(file, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such call
+        file.madvise(mmap.MADV_DONTNEED)
 
 
 class ExactSearch:
@@ -59,6 +67,7 @@ class ExactSearch:
             for block in range(start, stop, _BLOCK_ROWS):
                 part.add(np.asarray(vectors[block : min(block + _BLOCK_ROWS, stop)], np.float32))
             self._parts.append((slice(start, stop), part))
+        forget_pages(vectors)
         # A thread of ours for each part: another team of faiss's threads would get in their way.
         self._pool = ThreadPoolExecutor(
             threads, "medssl search", initializer=faiss.omp_set_num_threads, initargs=(1,)

@@ -10,13 +10,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medssl.index.exact import Queries, selector
+from napari_medssl.index.exact import Queries, core_count, selector
 from napari_medssl.index.flat import Flat
 
 NEIGHBOURS = 10
@@ -125,21 +126,25 @@ def measure(index: Any, truth: HeldOut, nprobe: int, chosen: NDArray[np.bool_]) 
     """Return the recall for the chosen queries, bool (Q,)."""
     import faiss
 
-    live = selector(truth.is_live)
-    queries = np.flatnonzero(chosen)
-    shares = np.zeros((2, len(queries)))
-    for place, query in enumerate(queries.tolist()):
-        own = (truth.rows[query], truth.rows[query] + 1)
-        for kind, (first, end) in enumerate((own, truth.slides[query])):
-            outside = faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(end)))
-            allowed = faiss.IDSelectorAnd(live, outside)
-            found, _ = index.search(
-                truth.vectors[query : query + 1],
-                NEIGHBOURS,
-                params=faiss.SearchParametersIVF(nprobe=nprobe, sel=allowed),
-            )
-            tenth = truth.tenth[kind, query]
-            # With fewer than ten there is nothing to choose from.
-            is_found = found[0] >= tenth - _SAME if np.isfinite(tenth) else np.ones(NEIGHBOURS)
-            shares[kind, place] = is_found.mean()
-    return Recall(nprobe, float(shares[0].mean()), float(shares[1].mean()))
+    live = None if truth.is_live.all() else selector(truth.is_live)
+
+    def share(query: int, kind: int) -> float:
+        first, end = (truth.rows[query], truth.rows[query] + 1) if not kind else truth.slides[query]
+        allowed = faiss.IDSelectorNot(faiss.IDSelectorRange(int(first), int(end)))
+        if live is not None:
+            allowed = faiss.IDSelectorAnd(live, allowed)
+        found, _ = index.search(
+            truth.vectors[query : query + 1],
+            NEIGHBOURS,
+            params=faiss.SearchParametersIVF(nprobe=nprobe, sel=allowed),
+        )
+        tenth = truth.tenth[kind, query]
+        # With fewer than ten there is nothing to choose from.
+        return float((found[0] >= tenth - _SAME).mean()) if np.isfinite(tenth) else 1.0
+
+    queries = np.flatnonzero(chosen).tolist()
+    with ThreadPoolExecutor(
+        core_count(), initializer=faiss.omp_set_num_threads, initargs=(1,)
+    ) as pool:
+        shares = [list(pool.map(share, queries, [kind] * len(queries))) for kind in (0, 1)]
+    return Recall(nprobe, float(np.mean(shares[0])), float(np.mean(shares[1])))
