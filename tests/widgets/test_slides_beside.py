@@ -72,8 +72,16 @@ def test_two_views_and_names_that_are_hidden(slides, beside):
     slides.widget.open_beside(slides.keys[0])
     side = slides.widget.beside
     wait_until(lambda: len(side.views) == 2)
+    slides.settle(0.3)
+    slides.viewer.status = "slide0.svs [1, 1]: 2"
     slides.widget.session.mask(True)
     assert all("slide" not in view.name.text() for view in side.views)
+    assert "slide" not in slides.viewer.status
+    places = [view.mapToGlobal(view.rect().topLeft()) for view in side.views]
+    ours = slides.widget.mapToGlobal(slides.widget.rect().topLeft())
+    assert places[0].x() < places[1].x() < ours.x()  # all side by side
+    heights = [view.height() for view in side.views]
+    assert min(heights) > 500
     assert all("slide" not in view.layer.name for view in side.views)
     slides.widget.session.mask(False)
     slides.settle(0.2)

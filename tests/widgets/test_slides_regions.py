@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import shapely
@@ -159,6 +161,19 @@ def test_a_region_of_two_rings_moves_as_a_whole(regions):
     regions.assert_in_step()
     regions.slides.press(Qt.Key.Key_Z, CTRL)
     assert regions.store.region(key).shape.equals(shape)
+    regions.assert_in_step()
+
+
+def test_a_small_region_inside_a_large_one_is_picked_though_the_large_one_was_moved(regions):
+    large = regions.store.draw(rectangle(300, 200, 1500, 1300))
+    small = regions.store.draw(rectangle(700, 600, 900, 800))
+    regions.slides.settle(0.1)
+    regions.tool("Select")
+    regions.slides.drag((1300, 1100), (1350, 1150))
+    assert regions.panel.session.selected() == [large]
+    regions.slides.click(1800, 1400)
+    regions.slides.click(800, 700)
+    assert regions.panel.session.selected() == [small]
     regions.assert_in_step()
 
 
@@ -381,6 +396,15 @@ def said(widget):
     return widget.status.text() + widget.error.text()
 
 
+WORDS = {
+    "select": "Select",
+    "add_rectangle": "Rect",
+    "add_polygon": "Polygon",
+    "add_polygon_lasso": "Lasso",
+    "direct": "Edit",
+}
+
+
 def test_keys_choose_the_tools(regions):
     regions.store.draw(rectangle(100, 100, 200, 200))
     regions.slides.settle(0.2)
@@ -395,3 +419,20 @@ def test_keys_choose_the_tools(regions):
     ):
         regions.slides.press(key, keys)
         assert regions.layer.mode == mode
+        pressed = [button.text() for button in regions.panel.tools if button.isChecked()]
+        assert pressed == ([] if mode == "add_ellipse" else [WORDS[mode]])
+    regions.tool("Select")  # it is pressed already, and stays so
+    assert regions.panel.tools[0].isChecked()
+    regions.slides.viewer.layers.remove(regions.layer)
+    assert not any(button.isChecked() for button in regions.panel.tools)
+
+
+def test_buttons_lie_beside_each_other_with_their_words_whole(regions):
+    panel = regions.panel
+    rows = [panel.tools, [panel.delete, panel.merge, panel.cut]]
+    rows.append([panel.load, panel.store, panel.find, panel.outline])
+    for row in rows:
+        for one, other in itertools.pairwise(row):
+            assert one.geometry().right() < other.geometry().left()
+        for button in row:
+            assert button.fontMetrics().horizontalAdvance(button.text()) <= button.width() - 8

@@ -14,7 +14,12 @@ from slides_world import MPP, NO_KEYS, wait_until, write_slide
 
 from napari_medssl.io.slides.tile_cache import shared_cache
 from napari_medssl.state.slide_entry import CHANGED, MISSING
-from napari_medssl.widgets.slides.library_model import DETAIL_ROLE, PROBLEMS
+from napari_medssl.widgets.slides.library_model import (
+    DETAIL_ROLE,
+    PROBLEM_ROLE,
+    PROBLEMS,
+    SIZE_ROLE,
+)
 
 pytestmark = pytest.mark.gui
 
@@ -45,7 +50,8 @@ def test_enter_opens_another_slide_in_its_place(slides):
 def test_rows_say_what_is_known(slides):
     index = slides.widget.list.model.index(0)
     assert index.data() == "slide0.svs"
-    assert index.data(DETAIL_ROLE).startswith("0.5 µm/px · 2000×1500 · ")
+    assert index.data(DETAIL_ROLE) == "0.5 µm/px · 2000×1500"
+    assert index.data(SIZE_ROLE).endswith(" kB")
     wait_until(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None)
     assert slides.widget.list.count.text() == "2 slides"
 
@@ -58,6 +64,8 @@ def test_a_bad_file_is_told_and_the_slide_in_front_stays(slides, tmp_path):
     slides.wait_looked()
     assert "Cannot open 'bad.svs' as a slide" in slides.session.entry(key).problem
     assert slides.widget.list.count.text() == "3 slides · 1 unreadable"
+    row = slides.widget.list.model.index(2)
+    assert row.data(PROBLEM_ROLE).startswith("The file is damaged")  # the row has the name
     slides.widget.open_slide(key)
     wait_until(lambda: "Cannot open 'bad.svs'" in slides.widget.error.text())
     assert slides.session.current == slides.keys[0]

@@ -28,7 +28,7 @@ class ConvertConfig:
     mpp: float | None = option(
         None,
         help="Resolution of the full size; by default the slide's own. None finer can be given.",
-        unit="microns per pixel",
+        unit="µm/px",
         min=0.005,
         max=1000,
     )

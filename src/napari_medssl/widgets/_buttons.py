@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+_NARROW_PAD = 12
 
 
 class PushButton(QPushButton):
@@ -33,6 +42,26 @@ class PushButton(QPushButton):
 
     def _run(self) -> None:
         self._on_click()
+
+
+class NarrowButton(PushButton):
+    """A button just as wide as its words need, wider where there is room.
+
+    For rows of many: what Qt takes for the usual width would take room from the canvas.
+    """
+
+    def __init__(self, text: str, tip: str, on_click: Callable[[], object]) -> None:
+        super().__init__(text, tip, on_click)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        """Return the width of the words and a little."""
+        width = self.fontMetrics().horizontalAdvance(self.text()) + _NARROW_PAD
+        return QSize(width, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: the words are to be read whole."""
+        return self.sizeHint()
 
 
 class ToolButton(QToolButton):

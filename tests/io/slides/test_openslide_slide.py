@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.slides import open_slide
 from napari_medssl.io.slides.openslide_slide import OpenSlideSlide, _color, _flatten
 from napari_medssl.io.slides.protocol import SlideReadError
 
@@ -178,8 +179,9 @@ def test_opacity_is_laid_on_the_background():
 def test_parts_outside_the_folder_or_missing_are_told(tmp_path, name, content, text):
     path = tmp_path / name
     path.write_text(content)
-    with pytest.raises(UserError, match=text):
-        OpenSlideSlide(path)
+    for opening in (OpenSlideSlide, open_slide):
+        with pytest.raises(UserError, match=text):
+            opening(path)
 
 
 def test_a_missing_part_of_a_mirax_slide_is_named(tmp_path):

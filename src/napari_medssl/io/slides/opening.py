@@ -14,6 +14,7 @@ from napari_medssl.io.slides.level_slide import Level
 from napari_medssl.io.slides.openslide_slide import openslide_vendor
 from napari_medssl.io.slides.places import local_path
 from napari_medssl.io.slides.protocol import Slide
+from napari_medssl.io.slides.sidecars import check_sidecars
 from napari_medssl.io.sniff import picture_kind
 
 _ZARR_KEYS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
@@ -58,6 +59,7 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     vendor = openslide_vendor(path)
     if vendor is not None:
         return open_vendor_file(path, vendor)
+    check_sidecars(path)  # OpenSlide does not know a slide whose parts are missing
     return _open_picture(path)
 
 

@@ -209,11 +209,15 @@ class SideBySide(QObject):
         return bool(seen.width >= width * 0.99 and seen.height >= height * 0.99)
 
     def _place(self, view: BesideView) -> None:
-        """Put a view between the main canvas and the widget."""
+        """Put a view between the main canvas and the widget, right of the views before it."""
         window, ours, other = self._widget.window(), _dock_of(self._widget), _dock_of(view)
         if not isinstance(window, QMainWindow) or ours is None or other is None:
             return
-        window.splitDockWidget(other, ours, Qt.Orientation.Horizontal)
+        before = _dock_of(self.views[-2]) if len(self.views) > 1 else None
+        if before is not None:
+            window.splitDockWidget(before, other, Qt.Orientation.Horizontal)
+        else:
+            window.splitDockWidget(other, ours, Qt.Orientation.Horizontal)
 
     def _share_room(self) -> None:
         """Make the main canvas and all views as wide as each other."""

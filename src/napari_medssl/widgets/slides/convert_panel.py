@@ -49,6 +49,8 @@ class ConvertPanel(QWidget):
         self._batch: Batch | None = None
         self._is_verifying = False
         self.form: ConfigForm[ConvertConfig] = ConfigForm(ConvertConfig, skip=("threads", "chunk"))
+        self.form.set_value("mpp", 1.0)  # where a person begins who wants another one than
+        self.form.set_value("mpp", None)  # that of the slide
         self.reason = QLabel(_REASON)
         self.reason.setWordWrap(True)
         self.where = QLabel()

@@ -207,6 +207,7 @@ class SlideDisplay(QObject):
         key, layer = self._session.current, self._session.layer
         if key is not None and layer is not None:
             layer.name = self._session.title(key)
+            self._viewer.status = "Ready"  # it told the former name until the mouse moves
 
     # -- the file, while it is shown -------------------------------------------------------------
 
@@ -235,7 +236,7 @@ class SlideDisplay(QObject):
         self._session.library.note_seen({key: (former, entry)})
         if not entry.is_readable:
             self.failed.emit(
-                f"{self._session.title(key)}: {entry.problem} "
+                f"{self._session.title(key)}: {entry.problem.rstrip('.')}. "
                 "What was read of it stays on the screen."
             )
         elif entry.problem == CHANGED:

@@ -28,6 +28,7 @@ from napari_medssl.widgets.slides.library_model import (
     PROBLEM_ROLE,
     PROBLEMS,
     READABLE_ROLE,
+    SIZE_ROLE,
     STATE_ROLE,
     LibraryFilter,
     LibraryModel,
@@ -67,12 +68,14 @@ class SlideDelegate(QStyledItemDelegate):
         _paint_picture(painter, frame, index.data(Qt.ItemDataRole.DecorationRole))
         text = area.adjusted(WIDTH + 3 * _PAD, _PAD, -_PAD, -_PAD)
         role = option.palette.ColorRole
-        painter.setPen(option.palette.color(role.HighlightedText if is_selected else role.Text))
+        text_color = option.palette.color(role.HighlightedText if is_selected else role.Text)
+        painter.setPen(text_color)
         line = QRect(text.left(), text.top(), text.width(), option.fontMetrics.height() + 2)
         self._paint_line(painter, option, line, str(index.data()), is_bold=is_selected)
         line = line.translated(0, line.height())
         problem = str(index.data(PROBLEM_ROLE) or "")
         if not index.data(READABLE_ROLE):
+            painter.setFont(option.font)
             painter.setPen(QColor(_PROBLEM))
             rest = line.adjusted(0, 0, 0, line.height())
             flags = Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
@@ -87,8 +90,15 @@ class SlideDelegate(QStyledItemDelegate):
         painter.setOpacity(1.0)
         line = line.translated(0, line.height())
         left = _paint_state(painter, line, str(index.data(STATE_ROLE)))
+        line = line.adjusted(left + _PAD, 0, 0, 0)
+        size = str(index.data(SIZE_ROLE))
+        painter.setPen(text_color)
+        painter.setOpacity(0.75)
+        self._paint_line(painter, option, line, size)
+        painter.setOpacity(1.0)
         painter.setPen(QColor(_NOTE))
-        self._paint_line(painter, option, line.adjusted(left + _PAD, 0, 0, 0), problem)
+        left = option.fontMetrics.horizontalAdvance(f"{size}  ") if size else 0
+        self._paint_line(painter, option, line.adjusted(left, 0, 0, 0), problem)
         painter.restore()
 
     def _paint_line(

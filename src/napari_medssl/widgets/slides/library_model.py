@@ -15,21 +15,29 @@ STATE_ROLE = KEY_ROLE + 1
 DETAIL_ROLE = KEY_ROLE + 2
 PROBLEM_ROLE = KEY_ROLE + 3
 READABLE_ROLE = KEY_ROLE + 4
+SIZE_ROLE = KEY_ROLE + 5
 
 PROBLEMS = "problems"
 """The filter that lets through slides with a problem, beside the states."""
 
 
 def details(entry: SlideEntry) -> str:
-    """Return resolution and size in words."""
+    """Return resolution and size in pixels in words."""
     if not entry.width:
         return "" if entry.is_known else "not looked at yet"
     parts = [f"{entry.width}×{entry.height}"]
     if entry.mpp is not None:
         parts.insert(0, f"{entry.mpp[0]:.3g} µm/px")
-    if entry.size_bytes:
-        parts.append(size_text(entry.size_bytes))
     return " · ".join(parts)
+
+
+def reason(problem: str, name: str) -> str:
+    """Return a problem without the words that say which slide it is of: a row has its name."""
+    for lead in (f"Cannot open {name!r} as a slide: ", f"Cannot open {name!r}: "):
+        if problem.startswith(lead):
+            rest = problem.removeprefix(lead)
+            return rest[:1].upper() + rest[1:]
+    return problem
 
 
 def size_text(size_bytes: float) -> str:
@@ -116,14 +124,19 @@ class LibraryModel(QAbstractListModel):
             KEY_ROLE: key,
             STATE_ROLE: entry.state.value,
             DETAIL_ROLE: details(entry),
-            PROBLEM_ROLE: self._session.problem(key),
+            PROBLEM_ROLE: self._in_short(key, entry),
+            SIZE_ROLE: size_text(entry.size_bytes) if entry.size_bytes else "",
             READABLE_ROLE: entry.is_readable,
         }
         return values.get(role)
 
+    def _in_short(self, key: int, entry: SlideEntry) -> str:
+        return reason(self._session.problem(key), self._session.title(key))
+
     def _tip(self, key: int, entry: SlideEntry) -> str:
         place = entry.alias if self._session.is_masked else entry.source
-        lines = [place, details(entry), self._session.problem(key)]
+        size = size_text(entry.size_bytes) if entry.size_bytes else ""
+        lines = [place, details(entry), size, self._session.problem(key)]
         if entry.converted and not self._session.is_masked:
             lines.append(f"OME-Zarr: {entry.converted}")
         return "\n".join(line for line in lines if line)

@@ -8,6 +8,7 @@ More than 300 lines: both directions of one synchronisation, which share what th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,6 +37,7 @@ _EDGE_ON_SCREEN = 2.0
 _SMALLEST_ON_SCREEN = 4.0  # a click without a drag draws something smaller
 _NO_CLASS: Color = (230, 25, 75)
 _FACE = 0x22
+_TOP = 10_000  # of the pile of regions; the largest, of 10^13 pixels, lies at 5,700
 _ROUNDING = 0.05  # pixels of level 0
 
 
@@ -46,9 +48,12 @@ class RegionLayer(QObject):
     -------
     refused
         Why an edit was not taken; "" when one was.
+    mode_changed
+        The tool that the mouse has now, in napari's words; "" without a layer.
     """
 
     refused = Signal(str)
+    mode_changed = Signal(str)
 
     def __init__(
         self,
@@ -98,11 +103,13 @@ class RegionLayer(QObject):
         """Give the mouse a tool of napari, such as "add_rectangle" or "select"."""
         if self._session.store is None:
             self.refused.emit("No slide is open. Open one from the list first.")
+            self._on_mode()
             return
         if not self._is_there:
             self._redraw((), ())
         self._viewer.layers.selection.active = self.layer
         self.layer.mode = mode
+        self._on_mode()  # also where it has that tool already
 
     def count_hidden(self) -> int:
         """Return how many regions are not drawn because there are too many."""
@@ -128,6 +135,7 @@ class RegionLayer(QObject):
             self.layer.selected_data.events.items_changed.connect(self._on_layer_selection)
             self._keys.bind(self.layer)
             self._set_next_look()
+            self._on_mode()
         return self.layer
 
     # -- store to layer --------------------------------------------------------------------------
@@ -138,6 +146,7 @@ class RegionLayer(QObject):
         if layer is not None and layer in self._viewer.layers:
             with self._ours():
                 self._viewer.layers.remove(layer)
+        self._on_mode()
         store = self._session.store
         if store is not None and store.region_keys() and self._slides.layer is not None:
             front = self._viewer.layers.selection.active
@@ -151,6 +160,7 @@ class RegionLayer(QObject):
         if event.value is self.layer and not self._is_ours:
             self.layer = None
             self._ids, self._parts = [], []
+            self._on_mode()
 
     def _on_changed(self, edit: Edit[Item]) -> None:
         """Redraw what an edit touched, unless the layer shows it so already."""
@@ -203,7 +213,6 @@ class RegionLayer(QObject):
         chosen = [k for k in keys if store is not None and k in store and k not in there]
         if store is None or not chosen:
             return
-        # Large ones below small ones, so that both can be picked.
         areas = shapely.area([store.region(key).shape for key in chosen])
         room = np.inf if len(chosen) <= _FEW else MOST_SHAPES - len(self._ids)
         radius = self._point_radius()
@@ -227,6 +236,7 @@ class RegionLayer(QObject):
                 for color, part in zip(colors, parts, strict=True)
             ],
             edge_width=[self._edge_width()] * len(ids),
+            z_index=[_depth(store.region(key)) for key in ids],
         )
         self._ids += ids
         self._parts += parts
@@ -383,10 +393,11 @@ class RegionLayer(QObject):
         if set(self.layer.selected_data) != wanted:
             self.layer.selected_data = wanted
 
-    def _on_mode(self, _event: Any) -> None:
+    def _on_mode(self, _event: Any = None) -> None:
         """Regions lie where the slide does: the tool that moves the whole layer leads back."""
         if self.layer is not None and self.layer.mode == "transform":
             QTimer.singleShot(0, self._leave_transform)
+        self.mode_changed.emit("" if self.layer is None else str(self.layer.mode))
 
     def _leave_transform(self) -> None:
         if self._is_there:
@@ -423,6 +434,11 @@ def _exactly(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def _sides(bounds: tuple[float, ...]) -> tuple[float, float]:
     return bounds[2] - bounds[0], bounds[3] - bounds[1]
+
+
+def _depth(region: Region) -> int:
+    """Return the place in the pile: large ones below small ones, so that both can be picked."""
+    return _TOP - round(100 * math.log2(1 + region.shape.area))
 
 
 def _color(store: RegionStore, region: Region) -> Color:

@@ -8,12 +8,12 @@ from typing import Any
 
 import shapely
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.history import Edit
 from napari_medssl.state.regions import Item
-from napari_medssl.widgets._buttons import PushButton, ToolButton, row_of
+from napari_medssl.widgets._buttons import NarrowButton, ToolButton, row_of
 from napari_medssl.widgets._shortcuts import ShortcutRegistry
 from napari_medssl.widgets.slides.class_list import ClassList
 from napari_medssl.widgets.slides.display import SlideDisplay
@@ -54,6 +54,7 @@ class RegionPanel(QWidget):
         self.keys = ShortcutRegistry()
         self.layer = RegionLayer(viewer, slides, self.session, self.keys, self)
         self.layer.refused.connect(self._on_refused)
+        self.layer.mode_changed.connect(self._show_mode)
         self.tissue = TissueTool(viewer, slides, display, self.session, self)
         self.tissue.told.connect(self.told)
         self._build()
@@ -68,35 +69,34 @@ class RegionPanel(QWidget):
         self.classes = ClassList(self.session)
         self.classes.told.connect(self.told)
         self.tools = [
-            PushButton(text, tip, partial(self.layer.set_mode, mode)) for text, mode, tip in _TOOLS
+            NarrowButton(text, tip, partial(self.layer.set_mode, mode))
+            for text, mode, tip in _TOOLS
         ]
+        for button in self.tools:
+            button.setCheckable(True)
         self.undo = ToolButton("↶", "Undo (Ctrl+Z)", self.run_undo)
         self.redo = ToolButton("↷", "Redo (Ctrl+Shift+Z)", self.run_redo)
-        self.delete = PushButton("Delete", "Delete the selected regions (Del)", self.run_delete)
-        self.merge = PushButton("Merge", "Make one region of those selected (M)", self.run_merge)
-        self.cut = PushButton(
+        self.delete = NarrowButton("Delete", "Delete the selected regions (Del)", self.run_delete)
+        self.merge = NarrowButton("Merge", "Make one region of those selected (M)", self.run_merge)
+        self.cut = NarrowButton(
             "Cut out", "Cut the smaller selected regions out of the largest one", self.run_cut
         )
-        self.load = PushButton(
+        self.load = NarrowButton(
             "Import ...", "Read regions from GeoJSON of QuPath", self.files.ask_import
         )
-        self.store = PushButton(
+        self.store = NarrowButton(
             "Export ...", "Write all regions as GeoJSON that QuPath reads", self.files.ask_export
         )
-        self.find = PushButton(
+        self.find = NarrowButton(
             "Find tissue",
             "Mask the tissue of the slide, to be corrected with the brush",
             self._find,
         )
-        self.outline = PushButton(
+        self.outline = NarrowButton(
             "As region", "Make a region of the tissue mask", self.tissue.make_region
         )
         self.words = QLabel()
         self.words.setToolTip("Regions of the slide, and the area of those selected")
-        narrow = (self.delete, self.merge, self.cut, self.load, self.store, self.find, self.outline)
-        for button in (*self.tools, *narrow):  # the page is no reason to take room from the canvas
-            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(button.text()) + 20)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
@@ -155,6 +155,11 @@ class RegionPanel(QWidget):
 
     def _find(self) -> None:
         self.tissue.find()
+
+    def _show_mode(self, mode: str) -> None:
+        """Press the button of the tool that the mouse has, however it got it."""
+        for button, (_, of_button, _) in zip(self.tools, _TOOLS, strict=True):
+            button.setChecked(mode == of_button)
 
     def _on_refused(self, text: str) -> None:
         self.told.emit(text, True)
