@@ -75,6 +75,45 @@ def test_an_encoder_is_trained_written_and_used(slides, tmp_path):
     assert str(tmp_path) not in out.with_suffix(".json").read_text()
 
 
+def test_without_steps_the_closed_form_is_the_encoder(slides, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    seen = []
+    card = train_siamese(config_of(slides, out, steps=0), on_progress=seen.append)
+    assert card.recipe.steps == 0
+    # 32 tiles, three changes of each, and a neighbour for every tile that has one.
+    fitted = [p for p in seen if p.message == "fitting the head"]
+    assert 128 < fitted[-1].total <= 160
+    assert fitted[-1].done == fitted[-1].total
+    encoder = make_encoder(str(out), "cpu")
+    tile = picture(0, 64)
+    turned, other = np.rot90(tile), picture(9, 64)
+    came = encoder.embed(np.stack([tile, turned, other]))
+    assert came[0] @ came[1] > came[0] @ came[2]
+
+
+def test_the_fit_stops_within_one_batch(slides, tmp_path):
+    seen = []
+    with pytest.raises(Cancelled, match="Stopped before the first step"):
+        train_siamese(
+            config_of(slides, tmp_path / "m.safetensors"),
+            on_progress=seen.append,
+            should_stop=lambda: any(p.message == "fitting the head" for p in seen),
+        )
+    assert sum(p.message == "fitting the head" for p in seen) == 1
+    assert not list(tmp_path.glob("m.*"))
+
+
+def test_tiles_that_are_all_alike_are_told(tmp_path):
+    for number in range(2):
+        Image.fromarray(np.full((256, 256, 3), (150, 60, 140), np.uint8)).save(
+            tmp_path / f"s{number}.png"
+        )
+    (tmp_path / "slides.txt").write_text("s0.png\ns1.png\n")
+    config = config_of(tmp_path / "slides.txt", tmp_path / "m.safetensors", dim=4)
+    with pytest.raises(UserError, match="cannot be trained on: .*"):
+        train_siamese(config)
+
+
 @pytest.mark.parametrize("trunk_rate", [0.0, 1e-4])
 def test_a_resumed_run_equals_an_unbroken_one(slides, tmp_path, trunk_rate):
     whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"

@@ -20,7 +20,7 @@ class TrainSiameseConfig:
         help="A slide, a folder of slides, a folder with tiles.csv, or a .txt list of these."
     )
     out: Path = option(help="The trained encoder, NAME.safetensors.")
-    steps: int = option(2000, help="Optimizer steps.", min=1)
+    steps: int = option(0, help="Optimizer steps after the fit in closed form.", min=0)
     batch: int = option(32, help="Pairs in a step.", min=2)
     near: float = option(2.0, help="Tiles up to here are near.", min=0.001, unit="mm")
     far: float = option(10.0, help="Tiles beyond are far.", min=0.001, unit="mm")
@@ -44,6 +44,9 @@ class TrainSiameseConfig:
     stain: str = option("none", help="Stain to bring slides to first.", choices=("none", "he"))
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
     amp: bool = option(True, help="Mixed precision (bfloat16).", advanced=True)
+    shrinkage: float = option(
+        0.03, help="How far the closed form trusts all directions alike.", min=1e-6, advanced=True
+    )
     seed: int = option(1, help="Seed of pairs and changes.", min=0, advanced=True)
     checkpoint_every: int = option(100, help="Steps between checkpoints.", min=1, advanced=True)
     resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")

@@ -29,6 +29,7 @@ from napari_medssl.backend.siamese_config import (
     checkpoint_of,
     comparable,
 )
+from napari_medssl.backend.siamese_fit import fit_head, tile_batch
 from napari_medssl.backend.siamese_tiles import (
     TileRequest,
     data_sources,
@@ -37,8 +38,7 @@ from napari_medssl.backend.siamese_tiles import (
 )
 from napari_medssl.backend.trunks import IMAGENET_TRUNK, load_imagenet_trunk
 
-_STAGES = (2, 3, 4, 5)
-_START_TILES = 512  # that the head's start is fitted on
+_STAGES = (3, 4, 5, 6)
 
 
 def train_siamese(
@@ -122,26 +122,14 @@ class _Run:
             saved.restore({"network": self.network}, {"adamw": self.optimizer})
             self.done = saved.step
         else:
-            self._start_head()
-
-    def _start_head(self) -> None:
-        import torch
-
-        rng = np.random.default_rng([self.config.seed, 1])
-        count = min(_START_TILES, len(self.tiles.pixels))
-        chosen = rng.choice(len(self.tiles.pixels), count, replace=False)
-        with torch.inference_mode():
-            parts = [
-                self.network.pool(self._pixels(chosen[start : start + 32]))
-                for start in range(0, count, 32)
-            ]
-        self.network.start_head(torch.cat(parts).clone())
-
-    def _pixels(self, chosen: np.ndarray) -> Any:
-        import torch
-
-        batch = torch.from_numpy(self.tiles.pixels[chosen]).permute(0, 3, 1, 2)
-        return batch.to(self.device)
+            fit_head(
+                self.network,
+                self.tiles,
+                self.pairs,
+                config,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
 
     def step(self) -> dict[str, float]:
         """Take one optimizer step and return what is worth drawing."""
@@ -158,7 +146,11 @@ class _Run:
             group["lr"] = learning_rate_at(self.done, config.steps, peak)
         # Seeded by the step, so that a resumed run needs no state of it.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.done)
-        pixels = augment(self._pixels(np.concatenate([first, second])), Augmentation(), generator)
+        pixels = augment(
+            tile_batch(self.tiles, np.concatenate([first, second]), self.device),
+            Augmentation(),
+            generator,
+        )
         with (
             torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=config.amp),
             torch.set_grad_enabled(config.trunk_rate > 0),

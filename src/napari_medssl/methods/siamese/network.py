@@ -4,18 +4,21 @@ Source: Gildenblat and Klaiman, arXiv 1905.08139: a siamese network, a trunk tra
 with its end replaced, 128 dimensions.
 
 We differ: the trunk is EfficientNet-Lite0 (3.4 M weights) for ResNet-50 (24 M), and the head sees
-mean and standard deviation of the maps of several stages, standardised: texture is in the middle
-of the trunk, and its end knows ImageNet's objects. Embeddings have unit length.
+the means of the maps of several stages, standardised: texture is in the middle of the trunk, and
+its end knows ImageNet's objects. Embeddings have unit length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_medssl.methods.siamese.closed_form import near_far_head, scatter
 from napari_medssl.methods.siamese.trunk import STAGE_DIMS, EfficientNetLite0, normalise_pixels
 
 _LEAST_SPREAD = 1e-3  # of a pooled value: below it is a channel that is always off
@@ -34,7 +37,7 @@ class NetworkConfig:
     """
 
     dim: int = 128
-    stages: tuple[int, ...] = (2, 3, 4, 5)
+    stages: tuple[int, ...] = (3, 4, 5, 6)
 
 
 class SiameseNetwork(nn.Module):
@@ -49,13 +52,13 @@ class SiameseNetwork(nn.Module):
         whole = EfficientNetLite0() if trunk is None else trunk
         self.stem = whole.stem
         self.blocks = nn.Sequential(*list(whole.blocks)[: max(config.stages) + 1])
-        pooled = 2 * sum(STAGE_DIMS[stage] for stage in config.stages)
+        pooled = sum(STAGE_DIMS[stage] for stage in config.stages)
         self.register_buffer("mean", torch.zeros(pooled))
         self.register_buffer("spread", torch.ones(pooled))
         self.head = nn.Linear(pooled, config.dim, bias=False)
 
     def pool(self, tiles: Tensor) -> Tensor:
-        """Return mean and spread of the maps of each stage, shape (B, P).
+        """Return the means of the maps of each stage, shape (B, P).
 
         Parameters
         ----------
@@ -66,8 +69,7 @@ class SiameseNetwork(nn.Module):
         for number, stage in enumerate(self.blocks):
             maps = stage(maps)
             if number in self.config.stages:
-                flat = maps.flatten(2).float()
-                found.append(torch.cat([flat.mean(dim=2), flat.std(dim=2)], dim=1))
+                found.append(maps.float().mean(dim=(2, 3)))
         return torch.cat(found, dim=1)
 
     def project(self, pooled: Tensor) -> Tensor:
@@ -79,22 +81,38 @@ class SiameseNetwork(nn.Module):
         return self.project(self.pool(tiles))
 
     @torch.no_grad()
-    def start_head(self, pooled: Tensor) -> None:
-        """Fit the standardisation, and start the head with the principal axes.
+    def start_head(
+        self, pooled: Tensor, near: Sequence[tuple[Tensor, float]], shrinkage: float = 0.03
+    ) -> None:
+        """Fit the standardisation and, in closed form, the head; see `closed_form`.
 
         Parameters
         ----------
         pooled
-            Pooled values of many tiles, shape (N, P). With fewer than D the rest of the head stays
-            as it was made at random.
+            Pooled values of many tiles, shape (N, P).
+        near
+            Differences of pooled values of near pairs, shape (M, P), and how much they count; of
+            several kinds.
+        shrinkage
+            As in `closed_form.near_far_head`.
+
+        Notes
+        -----
+        With few tiles there are fewer directions than D; the rest of the head stays nearly nothing.
         """
-        values = pooled.double()
+        values = pooled.double().cpu()
         mean, spread = values.mean(dim=0), values.std(dim=0).clamp(min=_LEAST_SPREAD)
         self.mean.copy_(mean)
         self.spread.copy_(spread)
-        _, size, axes = torch.linalg.svd((values - mean) / spread, full_matrices=False)
-        count = min(self.config.dim, int((size > size[0] * 1e-6).sum()))
-        # Half whitened: axes of more spread still count for more, but do not drown the others.
-        scaled = axes[:count] / size[:count, None].sqrt()
-        self.head.weight[:count] = (scaled / scaled.norm()).to(self.head.weight)
-        self.head.weight[count:] *= 0.1 / self.head.weight.norm()
+        kinds = (weight * scatter((d.double().cpu() / spread).numpy()) for d, weight in near)
+        rows = torch.from_numpy(
+            near_far_head(
+                ((values - mean) / spread).numpy(),
+                sum(kinds, np.zeros(())),
+                self.config.dim,
+                shrinkage,
+            ).copy()
+        )
+        # Of a size that suits the optimizer; lengths of embeddings are taken out anyway.
+        self.head.weight[: len(rows)] = (rows / rows.norm()).to(self.head.weight)
+        self.head.weight[len(rows) :] *= 1e-3 / self.head.weight.norm()

@@ -79,7 +79,7 @@ class PairSampler:
         order = generator.permutation(len(self.slides))
         has_far = self._has_far[order] | (len(self._members) > 1)
         is_far = (generator.random(len(order)) < 0.5) & has_far
-        near = self._near_partners(generator)
+        near = self.near_partners(generator)
         far = self._far_partners(generator)
         second = np.where(is_far, far[order], near[order])
         return Pairs(order, second, is_far)
@@ -130,7 +130,7 @@ class PairSampler:
                 "near to themselves alone.",
             )
 
-    def _near_partners(self, generator: np.random.Generator) -> NDArray[np.int64]:
+    def near_partners(self, generator: np.random.Generator) -> NDArray[np.int64]:
         """Return for each tile one within `near_mm`: that nearest to a random place, or itself."""
         partner = np.arange(len(self.slides))
         for members, tree in zip(self._members, self._trees, strict=True):
