@@ -34,6 +34,7 @@ _VERBS = (
     "embed",
     "index",
     "search",
+    "import_features",
     "simulate",
     "train",
     "evaluate",
