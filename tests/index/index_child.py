@@ -20,8 +20,9 @@ class SmallHistogram(HistogramEncoder):
     info = EncoderInfo(name="histogram", dim=512, pixels=PIXELS)
 
 
-def write_slide(path, seed=0):
-    colours = np.random.default_rng(seed).integers(0, 256, (SIDE // 8, SIDE // 8, 3), np.uint8)
+def write_slide(path, seed=0, side=SIDE):
+    """A picture of squares of 8 pixels."""
+    colours = np.random.default_rng(seed).integers(0, 256, (side // 8, side // 8, 3), np.uint8)
     Image.fromarray(np.repeat(np.repeat(colours, 8, 0), 8, 1)).save(path, compress_level=1)
 
 

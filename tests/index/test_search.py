@@ -86,6 +86,8 @@ def test_a_tile_finds_itself_first_unless_it_is_excluded(library, halves):
     assert (tile.x, tile.y, tile.size) == (64, 32, 32)
     assert tile.holds((70, 40))
     assert not tile.holds((96, 40))
+    corner = found.nearest_tile(fingerprint(1), (64, 32))
+    assert corner == tile
     vector = found.vector(tile)
     np.testing.assert_allclose(vector, halves[1][50 + 2].astype(np.float32), atol=1e-3)
     first = found.search(vector, 2).hits[0][0]

@@ -181,9 +181,9 @@ class SearchCollection:
         return vector / np.linalg.norm(vector)
 
     def nearest_tile(self, slide: str, point: tuple[float, float]) -> Tile:
-        """Return the tile whose middle is nearest to a level-0 point `(x, y)`.
+        """Return the tile under a level-0 point `(x, y)`, else the one whose middle is nearest.
 
-        Whether it lies under the point is said by `Tile.holds`.
+        Which of the two it is says `Tile.holds`.
 
         Raises
         ------
@@ -199,9 +199,14 @@ class SearchCollection:
                 "tile. Index it again with a lower --min-tissue."
             )
         x, y = (
-            tiles[axis] + tiles["size"] / 2 - value for axis, value in zip("xy", point, strict=True)
+            value - (tiles[axis] + tiles["size"] / 2)
+            for axis, value in zip("xy", point, strict=True)
         )
-        return make_tile(slide, tiles[int((x * x + y * y).argmin())])
+        half = tiles["size"] / 2
+        is_under = (x >= -half) & (x < half) & (y >= -half) & (y < half)
+        # A point on the edge of a tile is as far from the middle of the next one.
+        distance = np.where(is_under, 0, tiles["size"].max() ** 2) + x * x + y * y
+        return make_tile(slide, tiles[int(distance.argmin())])
 
     def tiles(self, slide: str) -> TileRows:
         """Return the tiles of a slide, `arrays.TILE`, shape (N,); UserError if it is not there."""
