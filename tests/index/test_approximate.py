@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from index_world import fingerprint, put_slide
 
+from napari_medssl._errors import UserError
 from napari_medssl.index import approximate, open_collection, recall
 from napari_medssl.index.approximate import build_approximate, list_count, needs_index
 from napari_medssl.index.flat import CACHE
 from napari_medssl.index.flat_update import open_flat
-from napari_medssl.index.recall import NEIGHBOURS
 
 DIM = 32
 COUNT = 6000
@@ -21,6 +21,11 @@ def latent(count, seed=0):
     mix = np.random.default_rng(99).normal(size=(12, DIM))
     values = np.random.default_rng(seed).normal(size=(count, 12)) @ mix
     return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _few_queries(monkeypatch):
+    monkeypatch.setattr(approximate, "_QUERIES", 64)
 
 
 @pytest.fixture
@@ -35,22 +40,24 @@ def built(library, flat, **more):
     return build_approximate(library.collection().folder, flat, **more)
 
 
-def true_recall(index, flat, queries, keep=None):
-    """The share of the ten nearest, by comparing all, that the index gives."""
+def true_recall(index, flat, queries, keep=None, top=10):
+    """The share of the nearest, by comparing all, that the index gives."""
     similarity = queries.astype(np.float64) @ flat.vectors.astype(np.float64).T
     if keep is not None:
         similarity[:, ~keep] = -np.inf
-    due = np.argsort(-similarity, axis=1)[:, :NEIGHBOURS]
-    _, rows = index.search(queries, NEIGHBOURS, keep)
-    return np.mean([len(set(one) & set(two)) for one, two in zip(due, rows, strict=True)]) / 10
+    due = np.argsort(-similarity, axis=1)[:, :top]
+    _, rows = index.search(queries, top, keep)
+    return np.mean([len(set(one) & set(two)) for one, two in zip(due, rows, strict=True)]) / top
 
 
 def test_the_promised_recall_holds_for_queries_it_never_saw(library, flat):
     index = built(library, flat)
     assert index.rows == COUNT
-    assert index.recall >= recall.LEAST_RECALL
+    assert [one.top for one in index.reaches] == [10, 100]
+    assert min(one.recall for one in index.reaches) >= recall.LEAST_RECALL
     queries = latent(200, seed=77)
     assert true_recall(index, flat, queries) >= 0.98
+    assert true_recall(index, flat, queries, top=100) >= 0.98
     keep = np.ones(COUNT, bool)
     keep[: COUNT // 3] = False
     assert true_recall(index, flat, queries, keep) >= 0.98
@@ -69,7 +76,7 @@ def test_vectors_that_do_not_cluster_need_more_lists_than_those_that_do(library,
             library.remove_slide(fingerprint(number))
     collection = library.collection()
     clustered = built(library, open_flat(collection, collection.manifests()[0])[0])
-    assert clustered._nprobe < spread._nprobe
+    assert clustered.reach(10).nprobe < spread.reach(10).nprobe
 
 
 def test_a_collection_searches_the_index_and_what_came_since(library, flat):
@@ -148,6 +155,28 @@ def test_it_stops_when_told_to_and_leaves_nothing(library, flat):
     assert built(library, flat, should_stop=lambda: True) is None
     names = {path.name for path in (library.collection().folder / CACHE).iterdir()}
     assert not [name for name in names if "approximate" in name or name.startswith(".writing")]
+
+
+def test_a_disk_without_room_is_told_before_the_work(library, flat, monkeypatch):
+    class Usage:
+        free = 100_000
+
+    monkeypatch.setattr(approximate.shutil, "disk_usage", lambda folder: Usage)
+    with pytest.raises(UserError, match=r"has 0 MB free; the index of 6000 tiles needs 0 MB"):
+        built(library, flat)
+
+
+def test_a_disk_that_fills_up_leaves_the_exact_search(library, flat, monkeypatch):
+    import faiss
+
+    def refuse(index, path):
+        raise RuntimeError("Error: 'ret == (n)' failed: write error: No space left on device")
+
+    monkeypatch.setattr(faiss, "write_index", refuse)
+    with pytest.raises(UserError, match="the disk is full or refuses"):
+        built(library, flat)
+    assert not list((library.collection().folder / CACHE).glob(".writing-*"))
+    assert open_collection(library).recall == 1.0
 
 
 def test_the_number_of_lists_grows_with_the_root():

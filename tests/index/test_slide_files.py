@@ -220,6 +220,17 @@ def test_a_library_that_cannot_be_understood_is_told(library, content, text):
         Library.open(library.folder)
 
 
+def test_a_collection_that_a_kill_stopped_is_made_by_the_next(library):
+    folder = library.folder / f"{make_set_up().name}.embeddings"
+    (folder / "slides").mkdir(parents=True)
+    assert library.collections == ()
+    put_slide(library, 1, make_vectors(40))
+    assert open_collection(library).tile_count == 40
+    (folder / "collection.json").unlink()
+    with pytest.raises(UserError, match=r"'collection\.json' of the collection .* is missing"):
+        open_collection(library)
+
+
 def test_a_slide_goes_and_comes_anew(library):
     put_slide(library, 1, make_vectors(40))
     put_slide(library, 2, make_vectors(30, seed=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
 from napari_medssl.backend.encoders import Encoder, make_encoder
 from napari_medssl.backend.index_config import IndexConfig, IndexReport, RemoveReport
@@ -71,7 +72,10 @@ def index_slides(
         for number, slide in enumerate(slides):
             if not indexer.add(slide, len(slides) - number):
                 break
-        report.recall = bring_up_to_date(collection, on_progress, should_stop)
+        try:
+            report.recall = bring_up_to_date(collection, on_progress, should_stop)
+        except UserError as error:  # the slides are in the library, and can be searched
+            report.remarks.append(str(error))
     return report
 
 
@@ -117,7 +121,7 @@ def bring_up_to_date(
     if should_stop():
         raise Cancelled("Stopped; the slides are in the library. The same command goes on.")
     found = open_approximate(collection.folder, flat)
-    return 1.0 if found is None else found.recall
+    return 1.0 if found is None else found.reach(1).recall
 
 
 def remove_slides(slides: Sequence[str], library: Path) -> RemoveReport:

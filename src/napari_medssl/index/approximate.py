@@ -12,19 +12,23 @@ the flat cache; those that came since are searched exactly beside it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medssl._errors import UserError
 from napari_medssl.index.exact import ExactSearch, Found, Queries, forget_pages, selector
 from napari_medssl.index.flat import CACHE, Flat
 from napari_medssl.index.recall import NEIGHBOURS, HeldOut, calibrated
@@ -43,6 +47,15 @@ _LEAST_ROWS = 20_000
 _ROUNDS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many lists are looked into for up to `top` neighbours, and the recall of that."""
+
+    top: int
+    nprobe: int
+    recall: float
+
+
 class ApproximateSearch:
     """An index over the first rows of a flat cache. Safe in threads.
 
@@ -50,18 +63,22 @@ class ApproximateSearch:
     ----------
     rows
         How many rows it holds.
-    recall
-        As measured, see `index.recall`.
+    reaches
+        As measured, see `index.recall`; for more neighbours than the last one says, it holds.
     """
 
-    def __init__(self, index: Any, rows: int, nprobe: int, recall: float) -> None:
-        self._index, self.rows, self._nprobe, self.recall = index, rows, nprobe, recall
+    def __init__(self, index: Any, rows: int, reaches: tuple[Reach, ...]) -> None:
+        self._index, self.rows, self.reaches = index, rows, reaches
+
+    def reach(self, top: int) -> Reach:
+        """Return what is done for the `top` nearest."""
+        return next((one for one in self.reaches if top <= one.top), self.reaches[-1])
 
     def search(self, queries: Queries, top: int, keep: NDArray[np.bool_] | None = None) -> Found:
         """Return the nearest rows as `ExactSearch.search` does, most of them surely."""
         import faiss
 
-        chosen = faiss.SearchParametersIVF(nprobe=self._nprobe)
+        chosen = faiss.SearchParametersIVF(nprobe=self.reach(top).nprobe)
         if keep is not None:
             held = selector(keep[: self.rows])  # `chosen` does not keep it alive
             chosen.sel = held
@@ -76,15 +93,19 @@ def open_approximate(collection: Path, flat: Flat) -> ApproximateSearch | None:
     folder = collection / CACHE
     try:
         about = json.loads(_about_file(folder, flat.generation).read_bytes())
-        rows, nprobe, recall = int(about["rows"]), int(about["nprobe"]), float(about["recall"])
+        rows = int(about["rows"])
+        reaches = tuple(
+            Reach(int(one["top"]), int(one["nprobe"]), float(one["recall"]))
+            for one in about["reaches"]
+        )
         if about["format"] != FORMAT or about["key"] != _key(flat, rows):
             return None
         index = _read_index(_index_file(folder, flat.generation))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError):
         return None  # it is made again
-    if index.ntotal != rows or index.d != flat.vectors.shape[1] or nprobe < 1:
+    if index.ntotal != rows or index.d != flat.vectors.shape[1] or not reaches:
         return None
-    return ApproximateSearch(index, rows, nprobe, recall)
+    return ApproximateSearch(index, rows, reaches)
 
 
 def needs_index(collection: Path, flat: Flat) -> bool:
@@ -105,7 +126,7 @@ def exact_ms(flat: Flat) -> float:
     taken = []
     for _ in range(7):
         start = time.perf_counter()
-        engine.search(query, NEIGHBOURS)
+        engine.search(query, NEIGHBOURS[0])
         taken.append(time.perf_counter() - start)
     return sorted(taken)[3] * 1000 * rows / max(part.stop, 1)
 
@@ -139,6 +160,7 @@ def build_approximate(
 
     folder = collection / CACHE
     rows = len(flat.vectors)
+    _check_space(folder, flat)
     queries, training = _samples(rows)
     on_step(0, rows, "finding centres")
     index = _trained(flat, training)
@@ -154,22 +176,42 @@ def build_approximate(
     on_step(rows, rows, "measuring recall")
     measured = calibrated(index, truth)
     with replace_whole(_index_file(folder, flat.generation)) as temporary:
-        faiss.write_index(index, str(temporary))
+        try:
+            faiss.write_index(index, str(temporary))
+        except RuntimeError as error:  # faiss's word for every error of a disk
+            raise OSError(errno.EIO, "the disk is full or refuses") from error
     about = {
         "format": FORMAT,
         "key": _key(flat, rows),
         "rows": rows,
         "lists": index.nlist,
-        "nprobe": measured.nprobe,
-        "recall": round(measured.lower, 5),
-        "recall_all_tiles": round(measured.all_tiles, 5),
-        "recall_other_slides": round(measured.other_slides, 5),
-        "neighbours": NEIGHBOURS,
+        "reaches": [
+            {
+                "top": one.top,
+                "nprobe": one.nprobe,
+                "recall": round(one.value, 5),
+                "recall_all_tiles": round(one.all_tiles, 5),
+                "recall_other_slides": round(one.other_slides, 5),
+            }
+            for one in measured
+        ],
         "queries": len(queries) // 2,
     }
     write_whole(_about_file(folder, flat.generation), json.dumps(about, indent=1))
     _delete_others(folder, flat.generation)
     return open_approximate(collection, flat)
+
+
+def _check_space(folder: Path, flat: Flat) -> None:
+    """Raise `UserError` if the disk cannot hold the index."""
+    rows, dim = flat.vectors.shape
+    due = rows * (2 * dim + 8) + list_count(rows) * 4 * dim
+    free = shutil.disk_usage(folder).free
+    if free < due:
+        raise UserError(
+            f"The disk of the library has {free / 1e6:.0f} MB free; the index of {rows} tiles "
+            f"needs {due / 1e6:.0f} MB. Until there is room, every search compares all tiles."
+        )
 
 
 def _samples(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -70,9 +70,9 @@ class SearchCollection:
 
     @property
     def recall(self) -> float:
-        """1.0 while searches are exact, else the measured recall of the index."""
+        """1.0 while searches are exact, else the measured recall of the ten nearest."""
         approximate = self._view.approximate
-        return 1.0 if approximate is None else approximate.recall
+        return 1.0 if approximate is None else approximate.reach(1).recall
 
     def refresh(
         self,
@@ -132,7 +132,7 @@ class SearchCollection:
             for similarities, rows in zip(*found, strict=True)
         )
         approximate = view.approximate
-        return SearchResult(hits, 1.0 if approximate is None else approximate.recall)
+        return SearchResult(hits, 1.0 if approximate is None else approximate.reach(wanted).recall)
 
     def score_slide(self, vector: NDArray[np.floating], slide: str) -> SlideScores:
         """Return the similarity of every tile of a slide to a vector (D,): a heatmap.

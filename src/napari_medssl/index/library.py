@@ -134,7 +134,7 @@ class Library:
             If the file of one is damaged.
         """
         folders = sorted(self.folder.glob(f"*{SUFFIX}"))
-        return tuple(_read_collection(folder) for folder in folders if folder.is_dir())
+        return tuple(_read_collection(folder) for folder in folders if _is_made(folder))
 
     def collection(self, encoder: str = "") -> CollectionFolder:
         """Return the collection of an encoder, or the only one.
@@ -226,6 +226,11 @@ class Library:
 
 def _holds_anything(place: Path) -> bool:
     return any(not path.name.startswith(".") for path in place.iterdir())
+
+
+def _is_made(folder: Path) -> bool:
+    """Say whether a folder is a collection, not one that a kill stopped from becoming one."""
+    return (folder / _COLLECTION).exists() or any(folder.glob("slides/*"))
 
 
 def _fits(collection: CollectionFolder, encoder: str) -> bool:

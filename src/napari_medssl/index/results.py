@@ -54,8 +54,9 @@ class SearchResult:
     hits
         For each query its hits, best first; fewer than asked for where there are no more.
     recall
-        1.0 if every vector was compared. Else the share of the ten true neighbours that this
-        library's index finds, measured when it was built with queries it was not tuned on.
+        1.0 if every vector was compared. Else the share of the ten true neighbours (with more
+        than ten hits wanted: of the hundred) that this library's index finds, measured when it was
+        built with queries that it was not tuned on.
     """
 
     hits: tuple[tuple[Hit, ...], ...]
