@@ -13,6 +13,7 @@ from pathlib import Path
 
 from napari_medssl.io.files import write_whole
 from napari_medssl.widgets.separation import palette as separation
+from napari_medssl.widgets.similar import palette as similar
 from napari_medssl.widgets.slides import palette as slides
 
 MANIFEST = Path(__file__).resolve().parents[1] / "src" / "napari_medssl" / "napari.yaml"
@@ -23,12 +24,13 @@ END = "    # End of the actions.\n"
 def rendered() -> str:
     """Return the entries as YAML, each title quoted: some hold a colon."""
     lines = []
-    for entry in (*separation.PALETTE.manifest_entries(), *slides.PALETTE.manifest_entries()):
-        lines += [
-            f"    - id: {entry['id']}\n",
-            f"      title: {json.dumps(entry['title'])}\n",
-            f"      python_name: {entry['python_name']}\n",
-        ]
+    for palette in (separation.PALETTE, slides.PALETTE, similar.PALETTE):
+        for entry in palette.manifest_entries():
+            lines += [
+                f"    - id: {entry['id']}\n",
+                f"      title: {json.dumps(entry['title'])}\n",
+                f"      python_name: {entry['python_name']}\n",
+            ]
     return "".join(lines)
 
 

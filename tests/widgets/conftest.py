@@ -92,3 +92,21 @@ def slides(slides_window, tmp_path):
     """The widget "Slides" in a shown viewer, with two slides in a fresh library."""
     slides_window.begin(tmp_path / "slides")
     return slides_window
+
+
+@pytest.fixture(scope="module")
+def similar_window(qapp, tmp_path_factory):
+    from similar_world import SimilarWorld
+
+    os.environ["NAPARI_CONFIG"] = ""
+    with own_application():
+        world = SimilarWorld(tmp_path_factory.mktemp("world"))
+        yield world
+        world.close()
+
+
+@pytest.fixture
+def similar(similar_window, tmp_path):
+    """The widget "Find similar" in a shown viewer, with a library of two slides."""
+    similar_window.begin(tmp_path)
+    return similar_window

@@ -13,12 +13,14 @@ from napari_medssl.widgets._palette import PLUGIN
 from napari_medssl.widgets.separation import palette
 from napari_medssl.widgets.separation.commands import COMMANDS
 from napari_medssl.widgets.separation.separate_job import GivenFinder
+from napari_medssl.widgets.similar import palette as similar_palette
 from napari_medssl.widgets.slides import palette as slides_palette
 
 pytestmark = pytest.mark.gui
+PALETTES = [palette, slides_palette, similar_palette]
 
 
-@pytest.mark.parametrize("module", [palette, slides_palette], ids=["separation", "slides"])
+@pytest.mark.parametrize("module", PALETTES, ids=lambda module: module.PALETTE.widget)
 def test_the_manifest_holds_the_commands_of_the_table(module):
     from npe2 import PluginManifest
 

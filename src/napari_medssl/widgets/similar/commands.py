@@ -1,0 +1,83 @@
+"""All a person can do in the widget, in one table: keys and palette are made from it.
+
+The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
+writes from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+
+if TYPE_CHECKING:
+    from napari_medssl.widgets.similar.widget import SimilarWidget
+
+Run = Callable[["SimilarWidget"], object]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a person can do.
+
+    `name` is its identifier in the manifest; `keys` are as napari writes them and act while the
+    canvas has the keyboard; `group` is the heading in the cheat sheet.
+    """
+
+    name: str
+    title: str
+    group: str
+    run: Run
+    keys: tuple[str, ...] = ()
+
+
+def register_keys(keys: ShortcutRegistry, widget: SimilarWidget) -> None:
+    """Add the keys of all commands; they act on a widget."""
+    for command in COMMANDS.values():
+        for key in command.keys:
+            keys.add(Shortcut(key, command.title, command.group, partial(command.run, widget)))
+
+
+def _table() -> Iterator[Command]:
+    for name, title, group, run, keys in (
+        ("pick", "Pick a tile on the slide", "Search", lambda w: w.pick.toggle("tile"), ("Q",)),
+        ("box", "Draw a box on the slide", "Search", lambda w: w.pick.toggle("box"), ("Shift-Q",)),
+        ("picture", "Search for a picture ...", "Search", lambda w: w.ask_picture(), ()),
+        ("clear", "Take all examples away", "Search", lambda w: w.session.set_examples(()), ()),
+        ("same_slide", "Leave out the same slide", "Search", lambda w: w.no_slide.toggle(), ()),
+        (
+            "same_patient",
+            "Leave out the same patient",
+            "Search",
+            lambda w: w.no_patient.toggle(),
+            (),
+        ),
+        ("next", "Go to the next hit", "Hits", lambda w: w.gallery.view.step(1), ("Shift-Right",)),
+        (
+            "previous",
+            "Go to the hit before",
+            "Hits",
+            lambda w: w.gallery.view.step(-1),
+            ("Shift-Left",),
+        ),
+        ("open", "Open a library ...", "Library", lambda w: w.choice.ask_open(), ()),
+        ("new", "Begin a library ...", "Library", lambda w: w.choice.ask_new(), ()),
+        (
+            "refresh",
+            "Take in slides indexed elsewhere",
+            "Library",
+            lambda w: w.choice.refresh(),
+            (),
+        ),
+        ("index", "Index this slide", "Library", lambda w: w.index_front(), ()),
+        ("hide_names", "Hide or show names", "Library", lambda w: w.mask_entry.trigger(), ()),
+        ("keys", "Show these keys", "Library", lambda w: w.show_keys(), ()),
+    ):
+        yield Command(f"similar_{name}", title, group, run, keys)
+
+
+COMMANDS = {command.name: command for command in _table()}
+"""Every command by its name, in the order of the cheat sheet."""

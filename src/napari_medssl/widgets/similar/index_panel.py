@@ -1,0 +1,218 @@
+"""Index the slide in front into the library that is open, what is in view first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_medssl.backend.compute_process import compute_process
+from napari_medssl.backend.index_config import IndexConfig, IndexReport
+from napari_medssl.backend.jobs import OnProgress, ShouldStop
+from napari_medssl.index.library import CollectionFolder
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets._buttons import PushButton
+from napari_medssl.widgets._form import ConfigForm
+from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.similar.session import SimilarSession
+from napari_medssl.widgets.similar.slide_places import SlidePlaces
+from napari_medssl.widgets.slides.camera import viewport
+
+_LIVE = "napari_medssl.backend.index_live:"
+_NEW = "Another set-up ..."
+_LOOK_EVERY_MS = 500
+_SHOWN = ("encoder", "mpp", "size")
+
+
+@dataclass(frozen=True)
+class IndexTask:
+    """A slide to be indexed: its path, where to, with what."""
+
+    source: str
+    library: Path
+    config: IndexConfig
+
+
+def index_slide(
+    task: IndexTask, *, on_progress: OnProgress, should_stop: ShouldStop
+) -> IndexReport:
+    """Index a slide in the compute process; raises as `backend.index_slides.index_slides`."""
+    report: IndexReport = compute_process().call(
+        f"{_LIVE}index_in_view",
+        [task.source],
+        task.library,
+        task.config,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    return report
+
+
+def config_like(folder: CollectionFolder) -> IndexConfig:
+    """Return what indexes a slide into a collection."""
+    set_up = folder.set_up
+    return IndexConfig(
+        encoder=folder.encoder_given,
+        mpp=set_up.mpp,
+        size=set_up.size,
+        overlap=set_up.overlap,
+        min_tissue=set_up.min_tissue,
+    )
+
+
+class IndexPanel(QWidget):
+    """Says whether the slide in front is in the library, and indexes it.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    indexed
+        A slide came to the library; the argument is the name of its collection.
+    """
+
+    told = Signal(str, bool)
+    indexed = Signal(str)
+
+    def __init__(self, viewer: Any, session: SimilarSession, places: SlidePlaces) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session = session
+        self._places = places
+        self._source = ""
+        self.background = Background("medssl-similar-look", self)
+        self.state = QLabel()
+        self.state.setWordWrap(True)
+        self.state.setToolTip("Whether the slide in front can be searched")
+        self.into = QComboBox()
+        self.into.setToolTip("With which encoder and which tiles the slide is indexed")
+        self.into.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.into.currentIndexChanged.connect(self._on_into)
+        skip = tuple(name for name in IndexConfig.__dataclass_fields__ if name not in _SHOWN)
+        self.form: ConfigForm[IndexConfig] = ConfigForm(IndexConfig, skip=skip)
+        self.button = PushButton(
+            "Index this slide",
+            "Embed all tiles with tissue of the slide in front, those in view first",
+            self.index_front,
+        )
+        self.jobs = JobPanel(self)
+        self.jobs.done.connect(self._on_done)
+        self.jobs.ended.connect(self._on_ended)
+        self._looks = QTimer(self)
+        self._looks.setInterval(_LOOK_EVERY_MS)
+        self._looks.timeout.connect(self._look)
+        rows = QFormLayout()
+        rows.addRow("Into", self.into)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addWidget(self.state)
+        layout.addLayout(rows)
+        layout.addWidget(self.form)
+        layout.addWidget(self.button)
+        layout.addWidget(self.jobs)
+        layout.addStretch(1)
+        session.library_changed.connect(self._fill)
+        session.slides_changed.connect(self._fill)
+        places.front_changed.connect(self.show_state)
+        places.masked_changed.connect(self.show_state)
+        self._fill()
+
+    def _fill(self) -> None:
+        former = self.into.currentData()
+        self.into.clear()
+        for folder in self._session.folders:
+            set_up = folder.set_up
+            words = f"{set_up.encoder} · {set_up.mpp:g} µm/px · {set_up.size} px"
+            self.into.addItem(words, set_up.name)
+        self.into.addItem(_NEW, "")
+        collection = self._session.collection
+        wanted = former if collection is None else collection.set_up.name
+        self.into.setCurrentIndex(max(0, self.into.findData(wanted)))
+        self._on_into()
+        self.show_state()
+
+    def _on_into(self, _row: int = 0) -> None:
+        self.form.setVisible(not self.into.currentData())
+
+    def show_state(self) -> None:
+        """Say whether the slide in front is in the collection."""
+        front, library = self._places.front, self._session.library
+        self.button.setEnabled(front is not None and not self.jobs.is_busy)
+        if front is None:
+            self.state.setText("No slide is in front.")
+            return
+        name = self._places.title(front.fingerprint)
+        record = self._session.records.get(front.fingerprint)
+        if library is None:
+            self.state.setText(f"{name}: no library is open; you will be asked for a new one.")
+        elif record is None:
+            self.state.setText(f"{name} is not in this collection: nothing of it is found.")
+        else:
+            self.state.setText(f"{name} is indexed: {record.tiles} tiles.")
+
+    def index_front(self) -> None:
+        """Index the slide in front."""
+        front, library = self._places.front, self._session.library
+        if front is None:
+            self.told.emit("No slide is in front. Open one first.", True)
+            return
+        if library is None:
+            self.told.emit("No library is open. Open one, or begin one with Library > New.", True)
+            return
+        if self.jobs.is_busy:
+            return
+        chosen = [f for f in self._session.folders if f.set_up.name == self.into.currentData()]
+        config = config_like(chosen[0]) if chosen else self.form.config()
+        config = replace(config, device=read_settings().device)
+        self._source = front.source
+        self.told.emit("", True)
+        task = IndexTask(front.source, library.folder, config)
+        self.jobs.start(
+            index_slide, task, title=f"Indexing {self._places.title(front.fingerprint)}"
+        )
+        self._looks.start()
+        self._look()
+        self.show_state()
+
+    def _look(self) -> None:
+        """Tell the compute process where the person looks: those tiles come next."""
+        front = self._places.front
+        point = None
+        if front is not None and front.source == self._source:
+            seen = viewport(self._viewer, front.layer)
+            point = (seen.x, seen.y)
+        work = partial(compute_process().call, f"{_LIVE}look_towards", point)
+        self.background.submit("look", work, _ignore, _ignore)
+
+    def _on_done(self, report: IndexReport) -> None:
+        failures = [reason for _, reason in report.failures]
+        if report.indexed or report.skipped:
+            words = (
+                f"{report.tiles} tiles were embedded." if report.tiles else "It was there already."
+            )
+            self.told.emit(self._places.masked_text(" ".join([words, *report.remarks])), False)
+            self.indexed.emit(report.collection)
+        if failures:
+            more = f" ({len(failures) - 1} more places)" if len(failures) > 1 else ""
+            self.told.emit(self._places.masked_text(failures[0]) + more, True)
+
+    def _on_ended(self, _job: Any) -> None:
+        self._looks.stop()
+        self.show_state()
+
+    def close_down(self) -> None:
+        """Stop the job and the thread."""
+        self._looks.stop()
+        self.jobs.cancel()
+        self.background.close()
+
+
+def _ignore(_: Any) -> None:
+    """Nothing hangs on it: without a place the tiles come in order."""

@@ -1,0 +1,209 @@
+"""Which slide is in front, where the file of an indexed one lies, and what it is called.
+
+A slide is a layer that the widget "Slides" or napari's reader made. The widget "Slides", where it
+is open beside, knows where files lie now and whether names are to be hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_medssl.widgets.similar.session import SimilarSession
+from napari_medssl.widgets.slides.widget import SlidesWidget
+
+
+@dataclass(frozen=True)
+class ShownSlide:
+    """A slide that a layer of the viewer shows."""
+
+    layer: Any
+    fingerprint: str
+    source: str
+    mpp: tuple[float, float] | None
+    dimensions: tuple[int, int]
+
+    def location(self, world: Any) -> tuple[float, float]:
+        """Return the location `(x, y)` at level 0 of a place in the viewer's coordinates."""
+        place = self.layer.world_to_data(world)
+        return float(place[-1]) + 0.5, float(place[-2]) + 0.5
+
+    def holds(self, point: tuple[float, float]) -> bool:
+        """Say whether a location lies on the slide."""
+        return 0 <= point[0] < self.dimensions[0] and 0 <= point[1] < self.dimensions[1]
+
+
+def shown_slide(layer: Any) -> ShownSlide | None:
+    """Return the slide of a layer, None if it shows none."""
+    about = layer.metadata.get("medssl", {})
+    if not (isinstance(about, dict) and about.get("kind") == "slide" and about.get("fingerprint")):
+        return None
+    return ShownSlide(
+        layer, about["fingerprint"], about["source"], about["mpp"], tuple(about["dimensions"])
+    )
+
+
+class SlidePlaces(QObject):
+    """Looks at the layers of a viewer and at the widget "Slides" beside.
+
+    Signals
+    -------
+    front_changed
+        Another slide is in front, or none.
+    masked_changed
+        Names are hidden from now on, or shown.
+    """
+
+    front_changed = Signal()
+    masked_changed = Signal()
+
+    def __init__(self, viewer: Any, session: SimilarSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._is_masked = False
+        self._slides: SlidesWidget | None = None
+        self._front: ShownSlide | None = None
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self._look)
+        events = viewer.layers.events
+        self._events = (events.inserted, events.removed, events.reordered)
+        for event in self._events:
+            event.connect(self._on_layers)
+        viewer.layers.selection.events.active.connect(self._on_layers)
+        self._look()
+
+    def close(self) -> None:
+        """Listen to the viewer no more."""
+        self._later.stop()
+        for event in self._events:
+            event.disconnect(self._on_layers)
+        self._viewer.layers.selection.events.active.disconnect(self._on_layers)
+        self._follow(None)
+
+    # -- in the viewer ---------------------------------------------------------------------------
+
+    def shown(self) -> Iterator[ShownSlide]:
+        """Return the slides of the viewer, the uppermost first."""
+        for layer in reversed(self._viewer.layers):
+            slide = shown_slide(layer)
+            if slide is not None:
+                yield slide
+
+    @property
+    def front(self) -> ShownSlide | None:
+        """The slide of the selected layer, else that before, else the uppermost to be seen."""
+        visible = {id(one.layer): one for one in self.shown() if one.layer.visible}
+        active = id(self._viewer.layers.selection.active)
+        former = id(self._front.layer) if self._front is not None else 0
+        first = next(iter(visible.values()), None)
+        return visible.get(active) or visible.get(former) or first
+
+    def _on_layers(self, _event: Any = None) -> None:
+        """Look a moment later: who hears of it may change the layers."""
+        self._later.start()
+
+    def _look(self) -> None:
+        self._follow(self._find_slides())
+        former, self._front = self._front, self.front
+        now = self._front
+        if (former and former.layer) is not (now and now.layer):
+            self.front_changed.emit()
+
+    # -- the widget "Slides" ---------------------------------------------------------------------
+
+    def slides(self) -> SlidesWidget | None:
+        """Return the widget "Slides" of this window, None where it is not open."""
+        self._follow(self._find_slides())
+        return self._slides
+
+    def _find_slides(self) -> SlidesWidget | None:
+        for widget in self._viewer.window.dock_widgets.values():
+            if isinstance(widget, SlidesWidget) and not widget.session.library.is_closed:
+                return widget
+        return None
+
+    def _follow(self, slides: SlidesWidget | None) -> None:
+        if slides is self._slides:
+            return
+        if self._slides is not None:
+            self._slides.session.masked_changed.disconnect(self._on_masked)
+        self._slides = slides
+        if slides is not None:
+            slides.session.masked_changed.connect(self._on_masked)
+
+    def _on_masked(self) -> None:
+        self.masked_changed.emit()
+
+    # -- names and files -------------------------------------------------------------------------
+
+    @property
+    def is_masked(self) -> bool:
+        """True if names are hidden, here or in the widget "Slides"."""
+        return self._is_masked or (self._slides is not None and self._slides.session.is_masked)
+
+    def mask(self, is_masked: bool) -> None:
+        """Show short names that tell nothing instead of file names, or file names again."""
+        self._is_masked = is_masked
+        self.masked_changed.emit()
+
+    def title(self, fingerprint: str) -> str:
+        """Return the name to show of a slide."""
+        if self.is_masked:
+            return self._alias(fingerprint)
+        return file_name(self._place_of(fingerprint)) or fingerprint[:8]
+
+    def masked_text(self, text: str) -> str:
+        """Return a message with the names of slides as they are to be shown."""
+        if not self.is_masked or not text:
+            return text
+        for fingerprint in {*self._session.records, *(one.fingerprint for one in self.shown())}:
+            place = self._place_of(fingerprint)
+            for name in (place, file_name(place)):
+                if name:
+                    text = text.replace(name, self._alias(fingerprint))
+        return text
+
+    def candidates(self, fingerprint: str) -> tuple[str, ...]:
+        """Return the places where the file of a slide may lie, the likeliest first."""
+        places = [one.source for one in self.shown() if one.fingerprint == fingerprint]
+        slides = self.slides()
+        if slides is not None:
+            for entry in slides.session.entries().values():
+                if entry.fingerprint == fingerprint:
+                    places += [entry.source, *([entry.converted] if entry.converted else [])]
+        record = self._session.records.get(fingerprint)
+        if record is not None:
+            places.append(record.path)
+        return tuple(dict.fromkeys(places))
+
+    def _place_of(self, fingerprint: str) -> str:
+        record = self._session.records.get(fingerprint)
+        if record is not None:
+            return record.path
+        return next((one.source for one in self.shown() if one.fingerprint == fingerprint), "")
+
+    def _alias(self, fingerprint: str) -> str:
+        """Return the short name: that of the widget "Slides", else one made of the content."""
+        if self._slides is not None:
+            for entry in self._slides.session.entries().values():
+                if entry.fingerprint == fingerprint:
+                    return entry.alias
+        return f"S-{fingerprint[:6].upper()}"
+
+
+def file_name(place: str) -> str:
+    """Return the last part of a path or URL."""
+    path = PurePosixPath(place.replace("\\", "/").rstrip("/"))
+    return path.name or place
+
+
+def exists(place: str) -> bool:
+    """Say whether a file may be there; URLs may."""
+    return "://" in place or Path(place).exists()

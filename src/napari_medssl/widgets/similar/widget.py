@@ -1,0 +1,395 @@
+"""The dock widget "Find similar": pick a tile, see the most similar ones, fly to them.
+
+More than 300 lines: the one place where all parts are put together; each part has its own file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_medssl.index.results import Hit
+from napari_medssl.state.search_examples import Area, Example
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
+from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
+from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._window_events import CloseGuard
+from napari_medssl.widgets.similar.commands import register_keys
+from napari_medssl.widgets.similar.example_strip import ExampleStrip
+from napari_medssl.widgets.similar.fly import FlyTo
+from napari_medssl.widgets.similar.gallery import Gallery
+from napari_medssl.widgets.similar.gallery_model import GalleryModel
+from napari_medssl.widgets.similar.index_panel import IndexPanel
+from napari_medssl.widgets.similar.library_choice import LibraryChoice
+from napari_medssl.widgets.similar.outlines import HIT, UNWANTED, WANTED, Outlines
+from napari_medssl.widgets.similar.pick_tool import PickTool, Role
+from napari_medssl.widgets.similar.queries import Queries
+from napari_medssl.widgets.similar.search import Searching
+from napari_medssl.widgets.similar.session import SimilarSession, area_of
+from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
+from napari_medssl.widgets.similar.tile_pictures import OpenSlides, PictureMaker
+
+
+class SimilarWidget(QWidget):
+    """Find the tiles of a library that look like a tile, a box or a picture.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that shows the slides.
+    recent
+        File that remembers the libraries; by default one in the user's data folder.
+    """
+
+    def __init__(self, napari_viewer: Any, recent: Path | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.is_closed = False
+        self.session = SimilarSession()
+        self.places = SlidePlaces(napari_viewer, self.session, self)
+        self.pictures = PictureMaker(self.places.candidates)
+        self.thumbnails = Thumbnails(self.pictures, self)
+        self.searching = Searching(self.session, self)
+        self.queries = Queries(self.session, self)
+        self.pick = PickTool(napari_viewer, self.places, self)
+        self.fly = FlyTo(napari_viewer, self.places, self)
+        self.outlines = Outlines(napari_viewer, self)
+        self.choice = LibraryChoice(self.session, self, recent)
+        self._flown: Area | None = None
+        self._build()
+        self._connect()
+        self._guard = CloseGuard(self, lambda: True, self.shut_down)
+        self.setAcceptDrops(True)
+        self.choice.open_recent()
+
+    # -- building --------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.strip = ExampleStrip(self.session, self.places, self.thumbnails)
+        self.model = GalleryModel(self.session, self.places, self.thumbnails, self)
+        self.gallery = Gallery(self.model)
+        self.indexing = IndexPanel(self._viewer, self.session, self.places)
+        self.pages = QTabWidget()
+        self.pages.setDocumentMode(True)
+        self.pages.addTab(self.indexing, "Index")
+        self.status, self.error = QLabel(), QLabel()
+        self.status.setToolTip("What was done last")
+        for label in (self.status, self.error):
+            label.setWordWrap(True)
+            label.hide()
+        self.error.setStyleSheet("color: #e5484d;")
+        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.addWidget(self.gallery)
+        parts.addWidget(self.pages)
+        parts.setStretchFactor(0, 3)
+        parts.setStretchFactor(1, 1)
+        parts.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(5)
+        for row in (self._build_header(), self._build_tools()):
+            layout.addLayout(row)
+        layout.addWidget(self.strip)
+        layout.addWidget(parts, 1)
+        layout.addWidget(self.error)
+        layout.addWidget(self.status)
+        self.setMinimumWidth(360)
+
+    def _build_header(self) -> Any:
+        menu = QMenu(self)
+        self.choice.fill_menu(menu)
+        menu.addSeparator()
+        self.mask_entry = MenuEntry(
+            menu,
+            "Hide names",
+            "Show short names that tell nothing of the patient",
+            self._mask,
+        )
+        self.mask_entry.setCheckable(True)
+        menu.addAction(self.mask_entry)
+        button = QPushButton("Library")
+        button.setToolTip("Open a library of embeddings, or begin one")
+        button.setMenu(menu)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.title = QLabel()
+        row = row_of([button, self.title, self.choice.box])
+        row.setStretch(2, 1)
+        row.addWidget(ToolButton("?", "Show all keys", self.show_keys))
+        return row
+
+    def _build_tools(self) -> Any:
+        self.pick_button = ToolButton(
+            "Pick", "Click a tile of the slide to search for it (Q)", self._toggle_pick
+        )
+        self.box_button = ToolButton(
+            "Box", "Draw a box on the slide to search for it (Shift+Q)", self._toggle_box
+        )
+        for button in (self.pick_button, self.box_button):
+            button.setCheckable(True)
+        picture = ToolButton(
+            "Picture ...", "Search for a picture of a tile; or drop one here", self.ask_picture
+        )
+        self.no_slide = QCheckBox("slide")
+        self.no_slide.setToolTip("Find nothing in the slides that the + examples are from")
+        self.no_patient = QCheckBox("patient")
+        self.no_patient.setToolTip(
+            "Find nothing of the patients that the + examples are from, nor in their slides"
+        )
+        for box in (self.no_slide, self.no_patient):
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            box.toggled.connect(self._on_switch)
+        row = row_of([self.pick_button, self.box_button, picture])
+        row.addStretch(1)
+        for widget in (QLabel("Not the same"), self.no_slide, self.no_patient):
+            row.addWidget(widget)
+        return row
+
+    def _connect(self) -> None:
+        self.keys = ShortcutRegistry()
+        register_keys(self.keys, self)
+        self.keys.bind(self._viewer)
+        self.pick.picked.connect(self._on_picked)
+        self.pick.drawing.connect(self._on_drawing)
+        self.pick.mode_changed.connect(self._on_mode)
+        for failed in (self.pick.refused, self.searching.failed, self.queries.failed):
+            failed.connect(self.refuse)
+        self.queries.began.connect(self._say)
+        self.queries.made.connect(self._on_made)
+        self.fly.failed.connect(self._on_fly_failed)
+        self.fly.arrived.connect(self._on_arrived)
+        self.choice.told.connect(self.tell)
+        self.indexing.told.connect(self.tell)
+        self.indexing.indexed.connect(self._on_indexed)
+        self.gallery.view.opened.connect(self.open_hit)
+        self.gallery.view.signed.connect(self.sign_hit)
+        self.strip.opened.connect(self._open_example)
+        self.session.library_changed.connect(self._show_title)
+        self.session.slides_changed.connect(self._show_title)
+        self.session.answered.connect(self._on_answered)
+        self.places.front_changed.connect(self._show_outlines)
+        self.places.masked_changed.connect(self._show_title)
+        settings = read_settings()
+        self.thumbnails.use(True, settings.open_cache("similar"))
+        threads = (
+            self.thumbnails.background,
+            self.searching.background,
+            self.queries.background,
+            self.choice.background,
+            self.indexing.background,
+        )
+        self._threads = threads
+        when_gone(self, _shut_down, self.pictures.slides, *threads)
+        self._show_title()
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def _toggle_pick(self) -> None:
+        self.pick.toggle("tile")
+        self._on_mode()
+
+    def _toggle_box(self) -> None:
+        self.pick.toggle("box")
+        self._on_mode()
+
+    def _on_mode(self) -> None:
+        self.pick_button.setChecked(self.pick.mode == "tile")
+        self.box_button.setChecked(self.pick.mode == "box")
+
+    def _on_picked(self, front: ShownSlide, area: Area, role: Role) -> None:
+        self.refuse("")
+        self._flown = None
+        self.queries.ask_place(front, area, role)
+
+    def _on_drawing(self, front: ShownSlide, area: Area) -> None:
+        if area.width and area.height:
+            self.outlines.show(front, [*self._example_outlines(), (area, WANTED)])
+
+    def _on_made(self) -> None:
+        self._say("")
+        self.refuse("")
+
+    def ask_picture(self) -> None:
+        """Ask for a picture to search for."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Search for a picture", "", "Pictures (*.png *.jpg *.jpeg *.tif *.tiff *.bmp)"
+        )
+        if chosen:
+            self.queries.ask_picture(Path(chosen), "new")
+
+    def sign_hit(self, hit: Hit, is_wanted: bool) -> None:
+        """Search with a hit as an example more."""
+        collection, record = self.session.collection, self.session.records.get(hit.tile.slide)
+        if collection is None or record is None:
+            return
+        vector = collection.vector(hit.tile)
+        example = Example(vector, area_of(hit.tile), record.path, is_wanted, is_indexed=True)
+        self.session.add(example)
+
+    def _on_switch(self, _is_on: bool) -> None:
+        self.session.leave_out(slide=self.no_slide.isChecked(), patient=self.no_patient.isChecked())
+
+    # -- hits ------------------------------------------------------------------------------------
+
+    def _on_answered(self) -> None:
+        answer = self.session.answer
+        if answer is None:
+            self.gallery.count.setText("")
+        else:
+            recall = answer.result.recall
+            how = "exact" if recall == 1.0 else f"recall {recall:.3f}"
+            count = len(self.session.hits)
+            self.gallery.count.setText(f"{count} hit{'s' * (count != 1)} · {how}")
+            self.refuse("")
+            if not count:
+                self.refuse("Nothing was found: no other tile is left to search in.")
+            elif self.no_patient.isChecked() and not answer.question.patients:
+                self._say(
+                    "Nobody said whose the slide is, so only the slide itself is left out. Index "
+                    "with --patients or --patient-rule."
+                )
+        self._show_outlines()
+
+    def open_hit(self, hit: Hit) -> None:
+        """Fly to a hit."""
+        self._open(area_of(hit.tile))
+
+    def _open_example(self, example: Example) -> None:
+        if example.area is not None:
+            self._open(example.area)
+
+    def _open(self, area: Area) -> None:
+        self.refuse("")
+        self._flown = area
+        self.fly.fly(area)
+        if self.fly.is_opening:
+            self._say(f"Opening {self.places.title(area.slide)} ...")
+
+    def _on_arrived(self, area: Area) -> None:
+        self._say("")
+        self._flown = area
+        self._show_outlines()
+
+    def _on_fly_failed(self, text: str) -> None:
+        self._flown = None
+        self.refuse(text)
+
+    def _example_outlines(self) -> list[tuple[Area, str]]:
+        return [
+            (one.area, WANTED if one.is_wanted else UNWANTED)
+            for one in self.session.examples
+            if one.area is not None and one.area.width
+        ]
+
+    def _show_outlines(self) -> None:
+        outlines = self._example_outlines()
+        if self._flown is not None:
+            outlines.append((self._flown, HIT))
+        self.outlines.show(self.places.front, outlines)
+
+    # -- library ---------------------------------------------------------------------------------
+
+    def index_front(self) -> None:
+        """Index the slide in front."""
+        self.pages.setCurrentWidget(self.indexing)
+        self.indexing.index_front()
+
+    def _on_indexed(self, name: str) -> None:
+        collection = self.session.collection
+        if collection is not None and collection.set_up.name == name:
+            self.choice.refresh()
+        else:
+            self.choice.choose(name)
+
+    def _show_title(self) -> None:
+        library, collection = self.session.library, self.session.collection
+        self.title.setText("No library" if library is None else f"<b>{library.folder.name}</b>")
+        if collection is None:
+            self.title.setToolTip("Open a library, or begin one")
+            return
+        slides = len(self.session.records)
+        self.title.setToolTip(
+            f"{collection.tile_count} tiles of {slides} slide{'s' * (slides != 1)}"
+        )
+
+    def _mask(self) -> None:
+        self.places.mask(self.mask_entry.isChecked())
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def show_keys(self) -> None:
+        """Show the cheat sheet."""
+        CheatSheet(self.keys, self).show()
+
+    def tell(self, text: str, is_error: bool) -> None:
+        """Show a line: an error, or what was done."""
+        self.refuse(text if is_error else "")
+        if not is_error:
+            self._say(text)
+
+    def refuse(self, text: str) -> None:
+        """Show an error line; an empty text removes it."""
+        if text:
+            self._say("")
+        self.error.setText(self.places.masked_text(text))
+        self.error.setVisible(bool(text))
+
+    def _say(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    # -- window ----------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take a picture or a library that is dragged in."""
+        if event is not None and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Search for a picture that is dropped; open a library."""
+        if event is None:
+            return
+        for url in event.mimeData().urls():
+            path = Path(url.toLocalFile())
+            if path.is_dir():
+                self.choice.open(path)
+            else:
+                is_added = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+                self.queries.ask_picture(path, "wanted" if is_added else "new")
+            return
+
+    def shut_down(self) -> None:
+        """Stop all threads and let go of the viewer: the window is about to go."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.pick.close()
+        self.fly.close()
+        self.indexing.close_down()
+        self.places.close()
+        self.keys.unbind(self._viewer)
+        self.outlines.close()
+        _shut_down(self.pictures.slides, *self._threads)
+
+
+def _shut_down(slides: OpenSlides, *threads: Background) -> None:
+    for thread in threads:
+        thread.close()
+    slides.close()

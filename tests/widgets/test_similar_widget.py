@@ -1,0 +1,263 @@
+"""The widget "Find similar" in a real window: pick, gallery, fly, index, and what goes wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QApplication
+from separation_world import NO_KEYS, wait_until
+from similar_world import COLORS, CONFIG, TILE
+
+from napari_medssl.backend.index_slides import index_slides
+from napari_medssl.widgets.similar.gallery_model import SIMILARITY_ROLE
+from napari_medssl.widgets.slides import SlidesWidget
+
+pytestmark = pytest.mark.gui
+SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+
+
+def test_a_click_on_the_slide_fills_the_gallery_with_its_like(similar):
+    similar.show(0)
+    similar.pick(300, 200)
+    (example,) = similar.session.examples
+    assert example.is_indexed
+    assert (example.area.x, example.area.y) == (256, 128)
+    hits = similar.session.hits
+    assert [similar.kind_of(hit.tile) for hit in hits[:38]] == [0] * 38  # 2 x 20 but the query
+    assert all(
+        (hit.tile.x, hit.tile.y) != (256, 128) or hit.tile.slide != example.area.slide
+        for hit in hits
+    )
+    model = similar.widget.gallery.view.model()
+    assert model.rowCount() == len(hits)
+    index = model.index(0, 0)
+    assert index.data(SIMILARITY_ROLE) == f"{hits[0].similarity:.3f}"
+    assert index.data() in ("slide0.svs", "slide1.svs")
+    assert similar.widget.gallery.count.text().endswith("exact")
+    wait_until(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None)
+    color = index.data(Qt.ItemDataRole.DecorationRole).toImage().pixelColor(80, 80)
+    assert np.abs(np.array(color.getRgb()[:3]) - COLORS[0]).max() < 40
+
+
+def test_a_click_on_a_hit_of_the_same_slide_centres_it(similar):
+    similar.show(0)
+    similar.pick(300, 200)
+    same = similar.session.examples[0].area.slide
+    row = next(n for n, hit in enumerate(similar.session.hits) if hit.tile.slide == same)
+    similar.widget.gallery.view.scrollTo(similar.widget.gallery.view.model().index(row, 0))
+    similar.click_hit(row)
+    tile = similar.session.hits[row].tile
+    assert similar.middle() == pytest.approx((tile.x + TILE / 2, tile.y + TILE / 2))
+    shown = TILE * 0.5 * similar.viewer.scene.camera.zoom
+    assert shown == pytest.approx(0.35 * min(similar.viewer.canvas.size), rel=0.01)
+    layer = similar.widget.outlines.layer
+    corners = np.asarray(layer.data[-1])
+    assert corners.min(axis=0).tolist() == [tile.y - 0.5, tile.x - 0.5]
+    assert corners.max(axis=0).tolist() == [tile.y + TILE - 0.5, tile.x + TILE - 0.5]
+
+
+def test_a_hit_of_another_slide_opens_that_slide(similar):
+    first = similar.show(0)
+    similar.widget.no_slide.setChecked(True)
+    similar.pick(300, 200)
+    assert {hit.tile.slide for hit in similar.session.hits}.isdisjoint(
+        {similar.session.examples[0].area.slide}
+    )
+    similar.click_hit(0)
+    wait_until(lambda: not similar.widget.fly.is_opening)
+    tile = similar.session.hits[0].tile
+    front = similar.widget.places.front
+    assert front.fingerprint == tile.slide
+    assert not first.visible
+    assert similar.middle() == pytest.approx((tile.x + TILE / 2, tile.y + TILE / 2))
+    assert front.layer.name == "slide1.svs"
+    assert tuple(front.layer.scale) == (0.5, 0.5)
+
+
+def test_beside_the_widget_slides_a_hit_opens_there(similar, tmp_path):
+    slides = SlidesWidget(similar.viewer, tmp_path / "libraries")
+    similar.viewer.window.add_dock_widget(slides, name="Slides", area="right")
+    try:
+        similar.show(0)
+        similar.widget.no_slide.setChecked(True)
+        similar.pick(300, 200)
+        similar.click_hit(0)
+        wait_until(lambda: not similar.widget.fly.is_opening)
+        tile = similar.session.hits[0].tile
+        assert slides.session.entry(slides.session.current).fingerprint == tile.slide
+        assert similar.middle() == pytest.approx((tile.x + TILE / 2, tile.y + TILE / 2))
+        assert len(slides.session.library.store) == 2
+        slides.session.mask(True)
+        alias = slides.session.title(slides.session.current)
+        assert similar.widget.gallery.view.model().index(0, 0).data() == alias
+    finally:
+        slides.shut_down()
+        similar.viewer.window.remove_dock_widget(slides)
+        slides.deleteLater()
+
+
+def test_a_slide_that_is_not_indexed_is_embedded_on_the_spot(similar):
+    similar.show(2)
+    similar.pick(300, 200)
+    (example,) = similar.session.examples
+    assert not example.is_indexed
+    assert example.area.middle == pytest.approx((300, 200), abs=8)
+    assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {2}
+
+
+def test_a_box_asks_for_the_mean_of_its_tiles(similar):
+    similar.show(0)
+    similar.widget.pick.set_mode("box")
+    similar.drag_slide((100, 600), (600, 900))
+    similar.wait_answer(None)
+    (example,) = similar.session.examples
+    assert example.area.width == pytest.approx(500, abs=10)
+    assert not example.is_indexed
+    assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {2}
+    assert len(similar.widget.outlines.layer.data) == 1
+    similar.widget.pick.set_mode("")
+    assert similar.viewer.scene.camera.mouse_pan
+
+
+def test_a_drag_in_the_tile_mode_pans_and_asks_nothing(similar):
+    similar.show(0)
+    similar.widget.pick.set_mode("tile")
+    before = similar.viewer.scene.camera.center
+    similar.drag_slide((300, 300), (500, 500))
+    assert similar.viewer.scene.camera.center != before
+    assert similar.session.examples == ()
+
+
+def test_a_dropped_picture_is_searched_for(similar, tmp_path):
+    picture = np.full((200, 200, 3), COLORS[3], np.uint8)
+    picture = np.clip(picture + np.random.default_rng(0).normal(0, 12, picture.shape), 0, 255)
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "tile.png")
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "tile.png"))])
+    copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    enter = QDragEnterEvent(QPoint(5, 5), copy, mime, left, NO_KEYS)
+    QApplication.sendEvent(similar.widget, enter)
+    assert enter.isAccepted()
+    QApplication.sendEvent(similar.widget, QDropEvent(QPointF(5, 5), copy, mime, left, NO_KEYS))
+    similar.wait_answer(None)
+    assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {3}
+    (tile,) = similar.widget.strip.tiles
+    assert tile.example.area is None
+
+
+def test_plus_and_minus_rank_anew(similar):
+    similar.show(0)
+    similar.pick(300, 200)  # of kind 0
+    similar.pick(900, 200, SHIFT)  # of kind 1
+    assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:60]} == {0, 1}
+    assert len(similar.widget.strip.tiles) == 2
+    similar.pick(300, 200, CONTROL)
+    kinds = [similar.kind_of(hit.tile) for hit in similar.session.hits]
+    assert set(kinds[:35]) == {1}
+    assert [one.is_wanted for one in similar.session.examples] == [True, False]
+    similar.click_sign(0, True)
+    assert len(similar.session.examples) == 3
+    former = similar.session.answer
+    similar.session.remove(similar.session.examples[1])
+    similar.wait_answer(former)
+    assert len(similar.widget.strip.tiles) == 2
+
+
+def test_names_are_hidden(similar):
+    similar.show(0)
+    similar.pick(300, 200)
+    similar.widget.mask_entry.trigger()
+    index = similar.widget.gallery.view.model().index(0, 0)
+    for role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+        assert "slide" not in index.data(role)
+
+
+def test_the_patient_is_left_out(similar):
+    similar.show(0)
+    similar.widget.no_patient.setChecked(True)
+    similar.pick(300, 200)
+    records = similar.session.records
+    assert {records[hit.tile.slide].patient for hit in similar.session.hits} == {"B"}
+
+
+def test_without_a_library_a_pick_says_so(similar_window, tmp_path):
+    similar_window.begin(tmp_path, is_open=False)
+    similar_window.show(0)
+    similar_window.widget.pick.set_mode("tile")
+    similar_window.click_slide(300, 200)
+    assert "No library is open" in similar_window.widget.error.text()
+    similar_window.widget.choice.open(tmp_path / "nothing")
+    wait_until(lambda: "There is no library" in similar_window.widget.error.text())
+
+
+def test_a_click_beside_the_slide_is_refused(similar):
+    similar.show(0)
+    similar.widget.pick.set_mode("tile")
+    similar.click_slide(-40, 300)
+    assert "beside the slide" in similar.widget.error.text()
+
+
+def test_the_library_that_was_open_is_opened_again(similar, tmp_path):
+    similar.end()
+    similar.begin(tmp_path, is_open=False)
+    wait_until(lambda: similar.session.collection is not None)
+    assert similar.session.library.folder == similar.library
+
+
+def test_this_slide_is_indexed_from_the_widget(similar_window, tmp_path):
+    similar_window.begin(tmp_path, is_open=False)
+    library = tmp_path / "new.library"
+    index_slides([str(similar_window.slides[0])], library, CONFIG)
+    similar_window.widget.choice.open(library)
+    wait_until(lambda: similar_window.session.collection is not None)
+    similar_window.show(2)
+    assert "is not in this collection" in similar_window.widget.indexing.state.text()
+    similar_window.widget.index_front()
+    wait_until(lambda: len(similar_window.session.records) == 2, 60)
+    assert "slide2.svs is indexed: 80 tiles" in similar_window.widget.indexing.state.text()
+    similar_window.pick(300, 200)
+    assert similar_window.session.examples[0].is_indexed
+
+
+def test_a_slide_that_moved_is_told_and_found_where_it_is_open(similar_window, tmp_path):
+    similar_window.begin(tmp_path, is_open=False)
+    place = tmp_path / "moved.svs"
+    place.write_bytes(similar_window.slides[2].read_bytes())
+    library = tmp_path / "new.library"
+    index_slides([str(place)], library, CONFIG)
+    place.unlink()
+    similar_window.widget.choice.open(library)
+    wait_until(lambda: similar_window.session.collection is not None)
+    similar_window.show(0)
+    similar_window.pick(300, 200)
+    assert similar_window.session.hits
+    similar_window.click_hit(0)
+    wait_until(lambda: "is not at" in similar_window.widget.error.text())
+    assert str(place) in similar_window.widget.error.text()
+    similar_window.show(2)
+    similar_window.click_hit(0)
+    assert similar_window.widget.error.isHidden()
+    tile = similar_window.session.hits[0].tile
+    assert similar_window.middle() == pytest.approx((tile.x + TILE / 2, tile.y + TILE / 2))
+
+
+def test_an_encoder_that_is_gone_leaves_the_indexed_tiles(similar_window, tmp_path):
+    similar_window.begin(tmp_path, is_open=False)
+    library = tmp_path / "new.library"
+    index_slides([str(similar_window.slides[0])], library, CONFIG)
+    (about,) = library.glob("*.embeddings/collection.json")
+    about.write_text(
+        about.read_text().replace('"encoder_given": "histogram"', '"encoder_given": "gone.onnx"')
+    )
+    similar_window.widget.choice.open(library)
+    wait_until(lambda: "gone.onnx" in similar_window.widget.error.text(), 30)
+    assert "only tiles that are indexed" in similar_window.widget.error.text()
+    similar_window.show(0)
+    similar_window.pick(300, 200)
+    assert similar_window.session.hits
+    similar_window.show(2)
+    similar_window.click_slide(300, 200)
+    wait_until(lambda: "gone.onnx" in similar_window.widget.error.text(), 30)
