@@ -81,6 +81,26 @@ def test_search_finds_names(slides):
     assert slides.widget.list.filter.rowCount() == 2
 
 
+def test_slides_of_one_name_show_their_folders(slides, tmp_path):
+    model, view = slides.widget.list.model, slides.widget.list.view
+    slides.widget.list.mark(slides.keys[1])
+    for folder in ("Monday", "Tuesday"):
+        (tmp_path / folder).mkdir()
+        path = write_slide(tmp_path / folder / "biopsy.svs", 300, 300)
+        slides.widget.files.add_sources([str(path)])
+    names = [model.index(row).data() for row in range(model.rowCount())]
+    assert names == ["slide0.svs", "slide1.svs", "biopsy.svs · Monday", "biopsy.svs · Tuesday"]
+    assert slides.widget.list.selected_keys() == [slides.keys[1]]  # no row lost its mark
+    QTest.keyClicks(slides.widget.list.search, "tuesday")
+    assert slides.widget.list.filter.rowCount() == 1
+    slides.widget.list.search.clear()
+    slides.widget.files.remove([model.key_at(2)])
+    assert model.index(2).data() == "biopsy.svs"
+    assert [model.key_at(row) for row in range(3)] == list(slides.session.entries())
+    assert view.model().rowCount() == 3
+    slides.wait_looked()
+
+
 def test_names_are_hidden_everywhere(slides, tmp_path):
     key = slides.show(0)
     slides.widget.mask_entry.trigger()

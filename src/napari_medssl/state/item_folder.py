@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.files import make_folder, write_whole
+from napari_medssl.io.files import make_folder, replace_whole
 from napari_medssl.state.history import Edit
 from napari_medssl.state.items import ItemStore
 from napari_medssl.state.journal import Journal, Record, dump, line_of, read_journal
@@ -102,13 +102,7 @@ class ItemFolder(ABC, Generic[T]):
     ) -> Self:
         """Open a folder, make it if it is missing, and take in what its journal holds.
 
-        Raises
-        ------
-        UserError
-            If the folder is something else, is open elsewhere, was made by a newer version, cannot
-            be written, or does not pass `check`.
-        ProjectDamagedError
-            If files are damaged and `repair` is not set. Nothing was changed.
+        Raises what the `open` of the subclasses says, and what `check` does.
         """
         place = Path(folder).expanduser().absolute()
         if place.is_dir() and any(place.iterdir()) and not cls.is_one(place):
@@ -137,7 +131,11 @@ class ItemFolder(ABC, Generic[T]):
 
     def save(self) -> None:
         """Write all files and empty the journal; UserError if the disk refuses, nothing is lost."""
-        write_whole(self.folder / self.file_name, "\n".join(self._lines()) + "\n")
+        with (
+            replace_whole(self.folder / self.file_name) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as stream,
+        ):
+            stream.writelines(f"{line}\n" for line in self._lines())
         self._open_journal.compact()
         self._saved_sequence = self._sequence
 

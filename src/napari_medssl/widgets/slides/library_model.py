@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer
+from qtpy.QtCore import Qt
 
+from napari_medssl.state.figure_names import folders_to_show
 from napari_medssl.state.slide_entry import SlideEntry
+from napari_medssl.widgets._item_model import (
+    DETAIL_ROLE,
+    FIRST_OWN_ROLE,
+    STATE_ROLE,
+    ItemFilter,
+    ItemModel,
+)
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets.slides.session import SlidesSession
 
-KEY_ROLE = int(Qt.ItemDataRole.UserRole)
-STATE_ROLE = KEY_ROLE + 1
-DETAIL_ROLE = KEY_ROLE + 2
-PROBLEM_ROLE = KEY_ROLE + 3
-READABLE_ROLE = KEY_ROLE + 4
-SIZE_ROLE = KEY_ROLE + 5
+PROBLEM_ROLE = FIRST_OWN_ROLE
+READABLE_ROLE = FIRST_OWN_ROLE + 1
+SIZE_ROLE = FIRST_OWN_ROLE + 2
 
 PROBLEMS = "problems"
 """The filter that lets through slides with a problem, beside the states."""
@@ -49,41 +54,33 @@ def size_text(size_bytes: float) -> str:
     raise AssertionError("the loop returns at TB")
 
 
-class LibraryModel(QAbstractListModel):
+class LibraryModel(ItemModel):
     """One row per slide, in the order in which they were added."""
 
     def __init__(self, session: SlidesSession, thumbnails: Thumbnails, parent: Any = None) -> None:
-        super().__init__(parent)
+        super().__init__(thumbnails, parent)
         self._session = session
-        self._thumbnails = thumbnails
-        self._keys: list[int] = []
-        self._rows: dict[int, int] = {}
-        session.library_changed.connect(self._on_library)
-        session.slides_changed.connect(self.reload)
+        self._folders: dict[str, str] = {}
+        session.library_changed.connect(self.start_anew)
+        session.slides_changed.connect(self.refresh)
         session.slide_changed.connect(self._on_slide)
-        session.masked_changed.connect(self._touch_all)
+        session.masked_changed.connect(self.touch_all)
         thumbnails.ready.connect(self._on_thumbnail)
-        thumbnails.switched.connect(self.reload)
         self.reload()
 
-    def _on_library(self) -> None:
-        self._thumbnails.clear()
-        self.reload()
+    def read_keys(self) -> list[int]:
+        """See `ItemModel.read_keys`."""
+        entries = self._session.entries()
+        places = {str(key): (e.name, e.source.replace("\\", "/")) for key, e in entries.items()}
+        self._folders = folders_to_show(places)
+        return list(entries)
 
-    def reload(self) -> None:
-        """Read all slides anew."""
-        self.beginResetModel()
-        self._keys = list(self._session.library.store)
-        self._rows = {key: row for row, key in enumerate(self._keys)}
-        self.endResetModel()
-
-    def key_at(self, row: int) -> int:
-        """Return the id of the slide in a row."""
-        return self._keys[row]
-
-    def row_of(self, key: int) -> int:
-        """Return the row of a slide, -1 if it is not there."""
-        return self._rows.get(key, -1)
+    def refresh(self) -> None:
+        """See `ItemModel.refresh`; names may need a folder now, or no more."""
+        former = self._folders
+        super().refresh()
+        if self._folders != former:
+            self.touch_all()
 
     def _on_slide(self, key: int) -> None:
         self._thumbnails.forget(str(key))
@@ -92,101 +89,60 @@ class LibraryModel(QAbstractListModel):
     def _on_thumbnail(self, key: str) -> None:
         self.touch(int(key))
 
-    def touch(self, key: int) -> None:
-        """Tell the views that a slide looks different."""
-        if key in self._rows:
-            index = self.index(self._rows[key])
-            self.dataChanged.emit(index, index)
+    def name(self, key: int) -> str:
+        """Return a slide's name, with a folder if another slide has the same name."""
+        if not self._session.has(key):
+            return ""
+        folder = "" if self._session.is_masked else self._folders.get(str(key), "")
+        title = self._session.title(key)
+        return f"{title} · {folder}" if folder else title
 
-    def _touch_all(self) -> None:
-        if self._keys:
-            self.dataChanged.emit(self.index(0), self.index(len(self._keys) - 1))
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of slides."""
-        return 0 if parent is not None and parent.isValid() else len(self._keys)
-
-    def data(self, index: QModelIndex, role: int = int(Qt.ItemDataRole.DisplayRole)) -> Any:
-        """Return what a view shows of a slide."""
-        if not index.isValid() or index.row() >= len(self._keys):
-            return None
-        key = self._keys[index.row()]
+    def value(self, key: int, role: int) -> Any:
+        """See `ItemModel.value`."""
         if not self._session.has(key):
             return None
         entry = self._session.entry(key)
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._session.title(key)
         if role == Qt.ItemDataRole.DecorationRole:
             return self._thumbnails.get(str(key)) if entry.fingerprint else None
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(key, entry)
+        if role == PROBLEM_ROLE:
+            return reason(self._session.problem(key), self._session.title(key))
         values = {
-            KEY_ROLE: key,
             STATE_ROLE: entry.state.value,
             DETAIL_ROLE: details(entry),
-            PROBLEM_ROLE: self._in_short(key, entry),
-            SIZE_ROLE: size_text(entry.size_bytes) if entry.size_bytes else "",
             READABLE_ROLE: entry.is_readable,
+            SIZE_ROLE: _size(entry),
         }
         return values.get(role)
 
-    def _in_short(self, key: int, entry: SlideEntry) -> str:
-        return reason(self._session.problem(key), self._session.title(key))
-
     def _tip(self, key: int, entry: SlideEntry) -> str:
         place = entry.alias if self._session.is_masked else entry.source
-        size = size_text(entry.size_bytes) if entry.size_bytes else ""
-        lines = [place, details(entry), size, self._session.problem(key)]
+        lines = [place, details(entry), _size(entry), self._session.problem(key)]
         if entry.converted and not self._session.is_masked:
             lines.append(f"OME-Zarr: {entry.converted}")
         return "\n".join(line for line in lines if line)
 
 
-class LibraryFilter(QSortFilterProxyModel):
-    """The rows whose slide matches a text and a state, in the order of the model."""
+class LibraryFilter(ItemFilter):
+    """The rows whose slide matches a text and a state, or has a problem."""
 
     def __init__(self, model: LibraryModel, session: SlidesSession, parent: Any = None) -> None:
-        super().__init__(parent)
-        self._model = model
+        super().__init__(model, parent)
         self._session = session
-        self._words: list[str] = []
-        self._state: str | None = None
-        self.setSourceModel(model)
-        self.setDynamicSortFilter(False)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(100)
-        self._later.timeout.connect(self.invalidate)
-        session.slide_changed.connect(self._on_slide)
+        session.slide_changed.connect(self.look_later)
         session.masked_changed.connect(self._on_masked)
-
-    def set_text(self, text: str) -> None:
-        """Show only names that hold all words of the text."""
-        self._words = text.casefold().split()
-        self.invalidate()
-
-    def set_state(self, state: str | None) -> None:
-        """Show only one state, or slides with a problem for `PROBLEMS`; all if None."""
-        self._state = state
-        self.invalidate()
 
     def _on_masked(self) -> None:
         self.invalidate()
 
-    def _on_slide(self, _key: int) -> None:
-        if self._state is not None:
-            self._later.start()
-
-    def filterAcceptsRow(self, row: int, _parent: QModelIndex) -> bool:
-        """Tell whether a row is shown."""
-        key = self._model.key_at(row)
+    def is_in_state(self, key: int) -> bool:
+        """See `ItemFilter.is_in_state`; the state may be `PROBLEMS` too."""
         if not self._session.has(key):
             return False
         entry = self._session.entry(key)
-        if self._state == PROBLEMS:
-            if not entry.problem:
-                return False
-        elif self._state is not None and entry.state.value != self._state:
-            return False
-        name = self._session.title(key).casefold() if self._words else ""
-        return all(word in name for word in self._words)
+        return bool(entry.problem) if self.state == PROBLEMS else entry.state.value == self.state
+
+
+def _size(entry: SlideEntry) -> str:
+    return size_text(entry.size_bytes) if entry.size_bytes else ""
