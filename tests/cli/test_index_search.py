@@ -168,18 +168,26 @@ def test_no_library_and_no_place_for_hits(made, world, capsys):
 
 
 def test_what_is_there_is_passed_over_and_a_moved_slide_is_followed(made, world, capsys):
-    moved = shutil.copy(made / "slides" / "p1_a.tif", world / "renamed.tif")
-    words = ["index", str(moved), "--library", str(world / "library"), "--encoder", "histogram"]
-    assert main(words) == 0
+    def paths():
+        return [slide.path for slide in open_collection(world / "library").slides]
+
+    words = ["--library", str(world / "library"), "--encoder", "histogram"]
+    copy = shutil.copy(made / "slides" / "p1_a.tif", world / "copy.tif")
+    assert main(["index", str(copy), *words]) == 0
     assert "0 slides indexed, 1 there already, 0 tiles embedded" in capsys.readouterr().err
-    paths = [slide.path for slide in open_collection(world / "library").slides]
-    assert str(moved) in paths
-    assert len(paths) == 3
+    assert str(copy) not in paths()  # the first one is there
+    mine = write_slide(world / "mine.tif", 11)
+    assert main(["index", str(mine), *words]) == 0
+    moved = mine.rename(world / "moved.tif")
+    assert main(["index", str(moved), *words]) == 0
+    assert str(moved) in paths()
+    assert str(mine) not in paths()
+    assert len(paths()) == 4
 
 
 def test_a_slide_that_changed_is_told_and_put_in_place_with_reindex(made, world, capsys):
     library = str(world / "library")
-    path = str(shutil.copy(made / "slides" / "p1_a.tif", world / "mine.tif"))
+    path = str(write_slide(world / "mine.tif", 12))
     words = ["index", path, "--library", library, "--encoder", "histogram"]
     assert main(words) == 0
     capsys.readouterr()
@@ -207,7 +215,7 @@ def test_a_slide_that_changed_is_told_and_put_in_place_with_reindex(made, world,
     assert "is another slide than when it was indexed" in capsys.readouterr().err
     assert main([*words, "--reindex"]) == 0
     slides = open_collection(library).slides
-    assert len(slides) == 3
+    assert len(slides) == 4
     with open_slide(path) as slide:
         assert slide.fingerprint in [one.fingerprint for one in slides if one.path == path]
 

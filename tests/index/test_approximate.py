@@ -117,6 +117,38 @@ def test_what_left_the_library_is_not_found_though_the_index_holds_it(library, f
     assert fingerprint(5) not in slides
 
 
+def test_when_little_is_left_to_search_in_it_is_compared_one_by_one(library, flat, monkeypatch):
+    from napari_medssl.index import view
+
+    built(library, flat)
+    found = open_collection(library)
+    query = latent(1, seed=8)
+    most = {fingerprint(1), fingerprint(2)}
+    few = found.search(query, 20, exclude_slides=most)
+    assert few.recall == 1.0
+    similarity = flat.vectors[2 * COUNT // 3 :].astype(np.float32) @ query[0]
+    due = np.sort(similarity)[::-1][:20]
+    np.testing.assert_allclose([hit.similarity for hit in few.hits[0]], due, atol=1e-5)
+    monkeypatch.setattr(view, "_FEW_ROWS", 100)
+    more = found.search(query, 20, exclude_slides=most)
+    assert {hit.tile.slide for hit in more.hits[0]} == {fingerprint(3)}
+    shared = {hit.tile for hit in more.hits[0]} & {hit.tile for hit in few.hits[0]}
+    assert len(shared) >= 18
+
+
+def test_the_tile_that_is_asked_for_does_not_take_the_place_of_a_hit(library, flat, monkeypatch):
+    built(library, flat)
+    found = open_collection(library)
+    tile = found.nearest_tile(fingerprint(1), (5, 5))
+    asked = []
+    approximate = found._view.approximate
+    whole = approximate.reach
+    monkeypatch.setattr(approximate, "reach", lambda top: asked.append(top) or whole(top))
+    result = found.search(found.vector(tile), 10, exclude_tiles=[tile])
+    assert len(result.hits[0]) == 10
+    assert set(asked) == {10}
+
+
 def test_an_index_is_made_only_where_exact_search_is_slow(library, flat, monkeypatch):
     folder = library.collection().folder
     assert not needs_index(folder, flat)

@@ -23,7 +23,7 @@ State = Literal["ok", "warning", "fault"]
 _PACKAGES = (
     "napari", "npe2", "magicgui", "superqt", "psygnal", "numpy", "scipy", "scikit-image",
     "torch", "safetensors", "zarr", "openslide-python", "openslide-bin", "tifffile", "imagecodecs",
-    "pypdfium2", "umap-learn", "typer", "rich",
+    "pypdfium2", "umap-learn", "faiss-cpu", "typer", "rich",
 )  # fmt: skip
 
 # Run in a process of its own: a broken GL driver or Qt plugin ends the process that tries it.

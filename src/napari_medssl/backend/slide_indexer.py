@@ -24,6 +24,7 @@ from napari_medssl.index.slide_writer import SlideWriter, remove_folder
 from napari_medssl.index.tile_order import compact_order, nearest_shards
 from napari_medssl.io.slide_store.errors import DiskFullError
 from napari_medssl.io.slides import Slide, open_slide
+from napari_medssl.io.slides.places import local_path
 from napari_medssl.io.stain import Reinhard, fit_slide_stain
 from napari_medssl.io.tile_table import TileSource, TileTable
 from napari_medssl.io.tiles import TileReadError
@@ -96,7 +97,9 @@ class SlideIndexer:
         folder = self._collection.slide_folder(fingerprint)
         if folder.is_dir() and not self._config.reindex:
             manifest = read_manifest(folder)
-            update_manifest(folder, manifest, place, patient or manifest.record.patient)
+            # Of two copies the first one counts, as long as it is there.
+            kept = manifest.record.path if _is_there(manifest.record.path) else place
+            update_manifest(folder, manifest, kept, patient or manifest.record.patient)
             self.report.skipped.append(path)
             return
         former = self._known.get(place)
@@ -218,6 +221,14 @@ class SlideIndexer:
         mean = (self._done + total) / (self._finished + 1)
         due = self._done + total + round(mean * (slides_left - 1))
         self._job.on_progress(Progress(self._done + done, due, self._message))
+
+
+def _is_there(place: str) -> bool:
+    path = local_path(place)
+    try:
+        return path is None or path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _ordered(table: TileTable) -> TileRows:

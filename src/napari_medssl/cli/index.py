@@ -26,7 +26,7 @@ def index(
     slides: Annotated[
         list[str],
         typer.Argument(
-            help="Slides, folders of slides, or text files with one a line.", metavar="SLIDE..."
+            help="Slides, folders of slides, or text files with one a line.", metavar="SLIDES"
         ),
     ],
     library: Annotated[

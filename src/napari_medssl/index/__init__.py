@@ -26,9 +26,10 @@ Everything here may be called from any thread, blocks, and imports faiss at the 
 opening takes less than a second for a million tiles. Errors are `UserError`, one line each.
 
 Slides are added by `backend.index_slides.index_slides` (in a compute process: it needs torch); its
-`towards` says what a person looks at, and `score_slide` has the tiles embedded so far. They are
-taken out by `remove_slides`. Readers need not close anything while that happens. The layout on
-disk: `index.library`, `index.arrays`, `index.flat`.
+`towards` says what a person looks at (`backend.index_live` from another process), and
+`score_slide` has the tiles embedded so far. They are taken out by `remove_slides`. Readers need not
+close anything while that happens. The layout on disk: `index.library`, `index.arrays`,
+`index.flat`.
 """
 
 from napari_medssl.index.arrays import TILE

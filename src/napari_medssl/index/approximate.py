@@ -74,15 +74,29 @@ class ApproximateSearch:
         """Return what is done for the `top` nearest."""
         return next((one for one in self.reaches if top <= one.top), self.reaches[-1])
 
-    def search(self, queries: Queries, top: int, keep: NDArray[np.bool_] | None = None) -> Found:
-        """Return the nearest rows as `ExactSearch.search` does, most of them surely."""
+    def search(
+        self,
+        queries: Queries,
+        top: int,
+        keep: NDArray[np.bool_] | None = None,
+        *,
+        spare: int = 0,
+    ) -> Found:
+        """Return the nearest rows as `ExactSearch.search` does, `top` and `spare` more.
+
+        Where much is left out, the nearest of the rest are farther away: as many times as many
+        lists are looked into as there are rows for each that is kept.
+        """
         import faiss
 
-        chosen = faiss.SearchParametersIVF(nprobe=self.reach(top).nprobe)
+        nprobe = self.reach(top).nprobe
+        chosen = faiss.SearchParametersIVF()
         if keep is not None:
             held = selector(keep[: self.rows])  # `chosen` does not keep it alive
             chosen.sel = held
-        similarities, rows = self._index.search(queries, top, params=chosen)
+            nprobe = math.ceil(nprobe * self.rows / max(int(keep[: self.rows].sum()), 1))
+        chosen.nprobe = min(nprobe, self._index.nlist)
+        similarities, rows = self._index.search(queries, top + spare, params=chosen)
         return similarities, rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Collection as Group
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -121,18 +122,17 @@ class SearchCollection:
         vectors = self._checked(queries)
         if top < 1:
             raise UserError(f"The {top} nearest tiles are asked for; due is 1 or more.")
-        unwanted = {self._row(view, tile) for tile in exclude_tiles}
+        unwanted = self._unwanted(view, exclude_tiles)
         keep = kept_rows(view, frozenset(exclude_slides), frozenset(exclude_patients))
-        wanted = min(top + len(unwanted), len(view.flat.vectors))
-        if not wanted or (keep is not None and not keep.any()):
+        top = min(top, len(view.flat.vectors))
+        if not top or (keep is not None and not keep.any()):
             return SearchResult(((),) * len(vectors), 1.0)
-        found = find(view, vectors, wanted, keep)
+        found, recall = find(view, vectors, top, len(unwanted), keep)
         hits = tuple(
             make_hits(view, similarities, rows, unwanted, top)
             for similarities, rows in zip(*found, strict=True)
         )
-        approximate = view.approximate
-        return SearchResult(hits, 1.0 if approximate is None else approximate.reach(wanted).recall)
+        return SearchResult(hits, recall)
 
     def score_slide(self, vector: NDArray[np.floating], slide: str) -> SlideScores:
         """Return the similarity of every tile of a slide to a vector (D,): a heatmap.
@@ -236,6 +236,14 @@ class SearchCollection:
                 return found
         rows = rows_of(view, slide)
         return view.flat.tiles[rows], view.flat.vectors[rows]
+
+    def _unwanted(self, view: View, tiles: Sequence[Tile]) -> set[int]:
+        """Return the rows of tiles; those that are not in the library cannot be found anyway."""
+        rows = set()
+        for tile in tiles:
+            with suppress(UserError):
+                rows.add(self._row(view, tile))
+        return rows
 
     @staticmethod
     def _row(view: View, tile: Tile) -> int:

@@ -95,6 +95,14 @@ class ExactSearch:
         return merged(list(self._pool.map(one, self._parts)), top)
 
 
+def search_rows(vectors: Half, rows: NDArray[np.int64], queries: Queries, top: int) -> Found:
+    """Return the nearest of some rows (N,), not many, of each query; as `ExactSearch.search`."""
+    similarity = queries @ np.asarray(vectors[rows], np.float32).T  # (Q, N)
+    count = min(top, len(rows))
+    best = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+    return merged([(np.take_along_axis(similarity, best, 1), rows[best])], count)
+
+
 def _selected(keep: NDArray[np.bool_]) -> Any:
     """Return search parameters that leave out what is not kept."""
     import faiss

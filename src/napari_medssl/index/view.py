@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.index.approximate import ApproximateSearch, open_approximate
-from napari_medssl.index.exact import ExactSearch, Found, Queries, merged
+from napari_medssl.index.exact import ExactSearch, Found, Queries, merged, search_rows
 from napari_medssl.index.flat import Flat, Segment
 from napari_medssl.index.flat_update import OnSlide, open_flat
 from napari_medssl.index.library import CollectionFolder
 from napari_medssl.index.results import Hit, Tile
 from napari_medssl.index.slide_record import SlideRecord
 
+_FEW_ROWS = 50_000  # if no more are left to search in, they are compared one by one
 _MEAN_ROWS = 20_000  # rows that the mean of a library is taken from
 
 
@@ -106,15 +107,20 @@ def kept_rows(
     return keep
 
 
-def find(view: View, queries: Queries, top: int, keep: NDArray[np.bool_] | None) -> Found:
-    """Return the nearest rows of each query: of the index, and of what it does not hold."""
-    parts = []
+def find(
+    view: View, queries: Queries, top: int, spare: int, keep: NDArray[np.bool_] | None
+) -> tuple[Found, float]:
+    """Return the `top` nearest rows of each query and `spare` more, and the recall of that."""
+    if keep is not None and view.approximate is not None and keep.sum() <= _FEW_ROWS:
+        return search_rows(view.flat.vectors, np.flatnonzero(keep), queries, top + spare), 1.0
+    parts, recall = [], 1.0
     if view.approximate is not None:
-        parts.append(view.approximate.search(queries, top, keep))
+        parts.append(view.approximate.search(queries, top, keep, spare=spare))
+        recall = view.approximate.reach(top).recall
     engine = view.engine()
     if engine is not None:
-        parts.append(engine.search(queries, top, keep))
-    return merged(parts, top)
+        parts.append(engine.search(queries, top + spare, keep))
+    return merged(parts, top + spare), recall
 
 
 def make_hits(
