@@ -12,6 +12,8 @@ from separation_world import NO_KEYS, wait_until
 from similar_world import COLORS, CONFIG, TILE
 
 from napari_medssl.backend.index_slides import index_slides
+from napari_medssl.state.slide_entry import SlideState
+from napari_medssl.widgets._item_model import STATE_ROLE
 from napari_medssl.widgets.similar.gallery_model import SIMILARITY_ROLE
 from napari_medssl.widgets.slides import SlidesWidget
 
@@ -205,6 +207,29 @@ def test_the_library_that_was_open_is_opened_again(similar, tmp_path):
     similar.begin(tmp_path, is_open=False)
     wait_until(lambda: similar.session.collection is not None)
     assert similar.session.library.folder == similar.library
+
+
+def test_the_widget_slides_shows_that_a_slide_is_indexed(similar_window, tmp_path):
+    similar_window.begin(tmp_path, is_open=False)
+    library = tmp_path / "new.library"
+    index_slides([str(similar_window.slides[0])], library, CONFIG)
+    similar_window.widget.choice.open(library)
+    wait_until(lambda: similar_window.session.collection is not None)
+    slides = SlidesWidget(similar_window.viewer, tmp_path / "libraries")
+    similar_window.viewer.window.add_dock_widget(slides, name="Slides", area="right")
+    try:
+        similar_window.show(2)  # the widget "Slides" takes it over
+        wait_until(lambda: slides.session.current is not None)
+        key = slides.session.current
+        assert slides.session.entry(key).state == SlideState.LINKED
+        similar_window.widget.index_front()
+        wait_until(lambda: slides.session.entry(key).state == SlideState.INDEXED, 60)
+        assert slides.session.entry(key).index == str(library)
+        assert slides.list.model.index(0).data(STATE_ROLE) == "indexed"
+    finally:
+        slides.shut_down()
+        similar_window.viewer.window.remove_dock_widget(slides)
+        slides.deleteLater()
 
 
 def test_this_slide_is_indexed_from_the_widget(similar_window, tmp_path):

@@ -20,7 +20,7 @@ from napari_medssl.widgets._buttons import PushButton
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.similar.session import SimilarSession
-from napari_medssl.widgets.similar.slide_places import SlidePlaces
+from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
 from napari_medssl.widgets.slides.camera import viewport
 
 _LIVE = "napari_medssl.backend.index_live:"
@@ -85,6 +85,7 @@ class IndexPanel(QWidget):
         self._session = session
         self._places = places
         self._source = ""
+        self._indexing: tuple[ShownSlide, Path] | None = None
         self.background = Background("medssl-similar-look", self)
         self.state = QLabel()
         self.state.setWordWrap(True)
@@ -172,6 +173,7 @@ class IndexPanel(QWidget):
         config = config_like(chosen[0]) if chosen else self.form.config()
         config = replace(config, device=read_settings().device)
         self._source = front.source
+        self._indexing = (front, library.folder)
         self.told.emit("", True)
         task = IndexTask(front.source, library.folder, config)
         self.jobs.start(
@@ -198,6 +200,8 @@ class IndexPanel(QWidget):
                 f"{report.tiles} tiles were embedded." if report.tiles else "It was there already."
             )
             self.told.emit(self._places.masked_text(" ".join([words, *report.remarks])), False)
+            if self._indexing is not None:
+                self._places.note_indexed(*self._indexing)
             self.indexed.emit(report.collection)
         if failures:
             more = f" ({len(failures) - 1} more places)" if len(failures) > 1 else ""

@@ -183,6 +183,12 @@ class SlidePlaces(QObject):
             places.append(record.path)
         return tuple(dict.fromkeys(places))
 
+    def note_indexed(self, slide: ShownSlide, library: Path) -> None:
+        """Have the widget "Slides" say that a slide is indexed, if it is open and lists it."""
+        slides = self.slides()
+        if slides is not None:
+            slides.session.library.note_made(slide.source, slide.fingerprint, index=str(library))
+
     def _place_of(self, fingerprint: str) -> str:
         record = self._session.records.get(fingerprint)
         if record is not None:

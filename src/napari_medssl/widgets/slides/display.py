@@ -41,10 +41,13 @@ class SlideDisplay(QObject):
         A slide is in front.
     failed
         Why it could not be shown, or what happened to the file of the one in front.
+    recovered
+        That file can be read again.
     """
 
     shown = Signal()
     failed = Signal(str)
+    recovered = Signal()
 
     def __init__(self, viewer: Any, session: SlidesSession, parent: QObject) -> None:
         super().__init__(parent)
@@ -249,7 +252,7 @@ class SlideDisplay(QObject):
 
     def _read_again(self) -> None:
         """Read anew what could not be read: the file is there again."""
-        self.failed.emit("")
+        self.recovered.emit()
         if self._slide is not None and self._layer is not None:
             shared_cache().forget(self._slide)
             self._layer.refresh()

@@ -152,6 +152,7 @@ class SlidesWidget(QWidget):
         self.private.told.connect(self.tell)
         self.relocation.told.connect(self.tell)
         self.display.failed.connect(self.refuse)
+        self.display.recovered.connect(self._on_recovered)
         self.beside.failed.connect(self.refuse)
         self.beside.shown.connect(self._on_beside)
         self.display.shown.connect(self._on_shown)
@@ -228,6 +229,9 @@ class SlidesWidget(QWidget):
         self.refuse("")
         self._say("")
         self.offer.offer()
+
+    def _on_recovered(self) -> None:
+        self.refuse("")
 
     def _mask(self) -> None:
         self.session.mask(self.mask_entry.isChecked())
