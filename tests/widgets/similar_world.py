@@ -165,6 +165,7 @@ class SimilarWorld(World):
         view = self.widget.gallery.view
         place = self.cell(row).center()
         QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, NO_KEYS, place)
+        wait_until(lambda: not self.widget.fly.is_opening)
         self.settle()
 
     def click_sign(self, row: int, is_wanted: bool) -> None:

@@ -63,6 +63,13 @@ def _table() -> Iterator[Command]:
             lambda w: w.gallery.view.step(-1),
             ("Shift-Left",),
         ),
+        (
+            "heatmap",
+            "Show or hide the heatmap",
+            "Hits",
+            lambda w: w.heatmap.switch.toggle(),
+            ("Shift-H",),
+        ),
         ("open", "Open a library ...", "Library", lambda w: w.choice.ask_open(), ()),
         ("new", "Begin a library ...", "Library", lambda w: w.choice.ask_new(), ()),
         (

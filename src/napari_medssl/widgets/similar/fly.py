@@ -58,18 +58,21 @@ class FlyTo(QObject):
     def fly(self, area: Area) -> None:
         """Go to an area; its slide is opened in a thread."""
         self._area = area
+        view = view_of(area, self._viewer.canvas.size)
         shown = next((s for s in self._places.shown() if s.fingerprint == area.slide), None)
         if shown is not None:
-            self._requests.drop()
-            self._arrive(shown)
-            return
-        self._requests.submit(_open, area.slide, self._places.candidates(area.slide))
+            self._requests.submit(_look_ahead, shown.layer.data, view)
+        else:
+            self._requests.submit(_open, area.slide, self._places.candidates(area.slide), view)
 
-    def _take(self, opened: tuple[str, LayerData]) -> None:
+    def _take(self, opened: tuple[str, LayerData] | None) -> None:
         """Show a slide that was opened: in the widget "Slides" if that is there."""
-        source, data = opened
         if self._area is None:
             return
+        if opened is None:
+            self._on_shown()
+            return
+        source, data = opened
         slides = self._places.slides()
         if slides is None:
             self._put(data)
@@ -128,9 +131,11 @@ class FlyTo(QObject):
         if area is None:
             return
         for other in self._places.shown():
-            other.layer.visible = other.layer is shown.layer
-        self._viewer.layers.selection.active = shown.layer
+            if other.layer is not shown.layer:
+                other.layer.visible = False
         show_area(self._viewer, shown, area)
+        shown.layer.visible = True  # now, not before: it would read where the camera was
+        self._viewer.layers.selection.active = shown.layer
         self.arrived.emit(area)
 
 
@@ -142,10 +147,39 @@ def show_area(viewer: Any, shown: ShownSlide, area: Area) -> None:
     look_at_location(viewer, layer, *area.middle)
 
 
+View = tuple[float, float, float, float, float]
+"""A rectangle `(x, y, width, height)` at level 0, and level-0 pixels per pixel of the screen."""
+
+
+def view_of(area: Area, canvas: tuple[int, int]) -> View:
+    """Return what a canvas (height, width) shows once it has flown to an area."""
+    pixels = max(area.width, area.height) / (_PART * min(canvas))
+    x, y = area.middle
+    width, height = canvas[1] * pixels, canvas[0] * pixels
+    return x - width / 2, y - height / 2, width, height, pixels
+
+
+def _look_ahead(levels: Any, view: View, *, should_stop: Callable[[], bool]) -> None:
+    """Read what will be seen, so that the window does not wait: tiles stay in the shared cache."""
+    x, y, width, height, pixels = view
+    for level in levels:
+        down = levels[0].shape[0] / level.shape[0]
+        is_seen = pixels / 2 <= down <= 2 * pixels
+        if not is_seen and not (level is levels[0] and pixels < 1):
+            continue
+        if should_stop():
+            raise Cancelled
+        rows, columns = (
+            slice(max(0, int(start / down)), max(1, int((start + length) / down) + 1))
+            for start, length in ((y, height), (x, width))
+        )
+        _ = level[rows, columns]
+
+
 def _open(
-    fingerprint: str, candidates: Sequence[str], *, should_stop: Callable[[], bool]
+    fingerprint: str, candidates: Sequence[str], view: View, *, should_stop: Callable[[], bool]
 ) -> tuple[str, LayerData]:
-    """Open a slide and read what the first view shows, so that the window does not wait."""
+    """Open a slide and read what the first views show, so that the window does not wait."""
     slide = find_slide(fingerprint, candidates)
     try:
         data = slide_layer(slide)
@@ -155,6 +189,7 @@ def _open(
             if level.shape[0] * level.shape[1] > _WARM_PIXELS:
                 break
             _ = level[:]
+        _look_ahead(data[0], view, should_stop=should_stop)
     except BaseException:
         slide.close()
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QEvent, QModelIndex, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QMouseEvent, QPainter
+from qtpy.QtGui import QColor, QMouseEvent, QPainter, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QLabel,
@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_medssl.widgets.similar.gallery_model import HIT_ROLE, SIMILARITY_ROLE, GalleryModel
 from napari_medssl.widgets.similar.outlines import HIT, UNWANTED, WANTED
 
-PICTURE = 112
+_LEAST, _MOST = 88, 160  # side of a picture
 _PAD = 4
 _CHIP = 22
 _HINT = (
@@ -31,7 +31,7 @@ _HINT = (
 
 def sign_chips(cell: QRect) -> tuple[QRect, QRect]:
     """Return where + and − are on the cell of a hit."""
-    top, right = cell.top() + _PAD + 3, cell.left() + _PAD + PICTURE - 3
+    top, right = cell.top() + _PAD + 3, cell.right() - _PAD - 3
     minus = QRect(right - _CHIP, top, _CHIP, _CHIP)
     return minus.translated(-_CHIP - 3, 0), minus
 
@@ -39,16 +39,20 @@ def sign_chips(cell: QRect) -> tuple[QRect, QRect]:
 class HitDelegate(QStyledItemDelegate):
     """Paint a hit: picture, similarity, slide; + and − on the one under the mouse."""
 
+    side = _LEAST
+    """Pixels of a picture."""
+
     def sizeHint(self, option: Any, _index: QModelIndex) -> QSize:
         """Return the size of every cell."""
         lines = 2 * (option.fontMetrics.height() + 1)
-        return QSize(PICTURE + 2 * _PAD, PICTURE + 2 * _PAD + lines)
+        side = self.side + 2 * _PAD
+        return QSize(side, side + lines)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         """Paint one cell."""
         painter.save()
         cell, role = option.rect, option.palette.ColorRole
-        frame = QRect(cell.left() + _PAD, cell.top() + _PAD, PICTURE, PICTURE)
+        frame = QRect(cell.left() + _PAD, cell.top() + _PAD, self.side, self.side)
         picture = index.data(Qt.ItemDataRole.DecorationRole)
         painter.fillRect(frame, QColor(128, 128, 128, 50))
         if picture is not None and not picture.isNull():
@@ -115,7 +119,9 @@ class GalleryView(QListView):
     def __init__(self, model: GalleryModel) -> None:
         super().__init__()
         self.setModel(model)
-        self.setItemDelegate(HitDelegate(self))
+        self._delegate = HitDelegate(self)
+        self.setItemDelegate(self._delegate)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
@@ -139,6 +145,13 @@ class GalleryView(QListView):
             self.setCurrentIndex(index)
             self.scrollTo(index)
             self.opened.emit(index.data(HIT_ROLE))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Make the pictures as large as fills the rows."""
+        width = self.viewport().width() - 2
+        columns = max(1, width // (_LEAST + 2 * _PAD))
+        self._delegate.side = min(_MOST, width // columns - 2 * _PAD)
+        super().resizeEvent(event)
 
     def _on_activated(self, index: QModelIndex) -> None:
         # A mouse click is told by `mouseReleaseEvent`; some desktops activate by it as well.

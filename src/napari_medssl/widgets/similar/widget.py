@@ -5,6 +5,7 @@ More than 300 lines: the one place where all parts are put together; each part h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.similar.commands import register_keys
+from napari_medssl.widgets.similar.compare import Compare
 from napari_medssl.widgets.similar.example_strip import ExampleStrip
 from napari_medssl.widgets.similar.fly import FlyTo
 from napari_medssl.widgets.similar.gallery import Gallery
 from napari_medssl.widgets.similar.gallery_model import GalleryModel
+from napari_medssl.widgets.similar.heatmap import HeatmapPanel
 from napari_medssl.widgets.similar.index_panel import IndexPanel
 from napari_medssl.widgets.similar.library_choice import LibraryChoice
 from napari_medssl.widgets.similar.outlines import HIT, UNWANTED, WANTED, Outlines
@@ -72,6 +75,7 @@ class SimilarWidget(QWidget):
         self.fly = FlyTo(napari_viewer, self.places, self)
         self.outlines = Outlines(napari_viewer, self)
         self.choice = LibraryChoice(self.session, self, recent)
+        self.compare = Compare(self.session, self.places, self)
         self._flown: Area | None = None
         self._build()
         self._connect()
@@ -88,6 +92,8 @@ class SimilarWidget(QWidget):
         self.indexing = IndexPanel(self._viewer, self.session, self.places)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
+        self.heatmap = HeatmapPanel(self._viewer, self.session, self.places)
+        self.pages.addTab(self.heatmap, "Heatmap")
         self.pages.addTab(self.indexing, "Index")
         self.status, self.error = QLabel(), QLabel()
         self.status.setToolTip("What was done last")
@@ -158,7 +164,7 @@ class SimilarWidget(QWidget):
             box.toggled.connect(self._on_switch)
         row = row_of([self.pick_button, self.box_button, picture])
         row.addStretch(1)
-        for widget in (QLabel("Not the same"), self.no_slide, self.no_patient):
+        for widget in (QLabel("Leave out"), self.no_slide, self.no_patient):
             row.addWidget(widget)
         return row
 
@@ -169,6 +175,8 @@ class SimilarWidget(QWidget):
         self.pick.picked.connect(self._on_picked)
         self.pick.drawing.connect(self._on_drawing)
         self.pick.mode_changed.connect(self._on_mode)
+        self.heatmap.failed.connect(self.refuse)
+        self.gallery.view.hovered.connect(self.compare.hover)
         for failed in (self.pick.refused, self.searching.failed, self.queries.failed):
             failed.connect(self.refuse)
         self.queries.began.connect(self._say)
@@ -194,9 +202,12 @@ class SimilarWidget(QWidget):
             self.queries.background,
             self.choice.background,
             self.indexing.background,
+            self.heatmap.background,
+            self.compare.background,
         )
         self._threads = threads
-        when_gone(self, _shut_down, self.pictures.slides, *threads)
+        self._open_slides = (self.pictures.slides, self.compare.slides)
+        when_gone(self, _shut_down, self._open_slides, threads)
         self._show_title()
 
     # -- asking ----------------------------------------------------------------------------------
@@ -383,13 +394,16 @@ class SimilarWidget(QWidget):
         self.pick.close()
         self.fly.close()
         self.indexing.close_down()
+        self.heatmap.close_down()
+        self.compare.close()
         self.places.close()
         self.keys.unbind(self._viewer)
         self.outlines.close()
-        _shut_down(self.pictures.slides, *self._threads)
+        _shut_down(self._open_slides, self._threads)
 
 
-def _shut_down(slides: OpenSlides, *threads: Background) -> None:
+def _shut_down(slides: Sequence[OpenSlides], threads: Sequence[Background]) -> None:
     for thread in threads:
         thread.close()
-    slides.close()
+    for each in slides:
+        each.close()

@@ -1,0 +1,202 @@
+"""Query and hit side by side at the same scale, beside the hit that the mouse rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from qtpy.QtCore import QObject, QPoint, QRect, Qt, QTimer
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+
+from napari_medssl.index.collection import SearchCollection
+from napari_medssl.index.results import Hit
+from napari_medssl.state.search_examples import Area, Example
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.similar.session import SimilarSession, area_of
+from napari_medssl.widgets.similar.slide_places import SlidePlaces
+from napari_medssl.widgets.similar.tile_pictures import (
+    OpenSlides,
+    Picture,
+    read_area,
+    read_picture,
+)
+
+SIDE = 256
+_AROUND = 1.5  # of a tile's side, so that what is around it is seen too
+_REST_MS = 350
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side shows: a slide's area of a true width, or a picture file."""
+
+    area: Area | None
+    candidates: tuple[str, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The pictures of a query and of a hit, uint8 RGB (Y, X, 3), and the example that was taken."""
+
+    query: Picture
+    hit: Picture
+    example: Example
+
+
+def read_pair(
+    slides: OpenSlides,
+    collection: SearchCollection,
+    hit: tuple[Hit, Side],
+    examples: Sequence[tuple[Example, Side]],
+) -> Pair:
+    """Return a hit beside the wanted example that is most like it; blocks.
+
+    Raises
+    ------
+    UserError
+        If one of the two cannot be read.
+    """
+    vector = collection.vector(hit[0].tile)
+    example, side = max(examples, key=lambda one: float(one[0].vector @ vector))
+    return Pair(_read(slides, side), _read(slides, hit[1]), example)
+
+
+def _read(slides: OpenSlides, side: Side) -> Picture:
+    if side.area is None:
+        return read_picture(side.source, SIDE)
+    return read_area(slides, side.area, side.candidates, SIDE)
+
+
+class Compare(QObject):
+    """Waits until the mouse rests on a hit, reads both pictures in a thread, and shows them."""
+
+    def __init__(self, session: SimilarSession, places: SlidePlaces, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._places = places
+        self._parent = parent
+        self._hit: Hit | None = None
+        self._cell = QRect()
+        self.slides = OpenSlides()
+        self.background = Background("medssl-similar-compare", self)
+        self.frame = CompareFrame(parent)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REST_MS)
+        self._rest.timeout.connect(self._begin)
+        session.answered.connect(self.hide)
+
+    def hover(self, hit: Hit | None, cell: QRect) -> None:
+        """Take note of the hit under the mouse, and of where its cell is on the screen."""
+        self.hide()
+        self._hit, self._cell = hit, cell
+        if hit is not None:
+            self._rest.start()
+
+    def hide(self) -> None:
+        """Show nothing."""
+        self._rest.stop()
+        self.background.drop("pair")
+        self.frame.hide()
+
+    def _begin(self) -> None:
+        hit, collection = self._hit, self._session.collection
+        wanted = [one for one in self._session.examples if one.is_wanted]
+        if hit is None or collection is None or not wanted:
+            return
+        width_um = _AROUND * hit.tile.size * self._mpp(hit.tile.slide)
+        examples = [(one, self._side(one.area, width_um, one.source)) for one in wanted]
+        both = (hit, self._side(area_of(hit.tile), width_um))
+        work = partial(read_pair, self.slides, collection, both, examples)
+        self.background.submit("pair", work, partial(self._show, hit, width_um), self._refuse)
+
+    def _mpp(self, slide: str) -> float:
+        """Return microns per level-0 pixel of a slide; 1 where nobody knows."""
+        record = self._session.records.get(slide)
+        if record is not None and record.mpp:
+            return record.mpp
+        for shown in self._places.shown():
+            if shown.fingerprint == slide and shown.mpp is not None:
+                return float(np.sqrt(shown.mpp[0] * shown.mpp[1]))
+        return 1.0
+
+    def _side(self, area: Area | None, width_um: float, source: str = "") -> Side:
+        if area is None:
+            return Side(None, (), source)
+        size = width_um / self._mpp(area.slide)
+        x, y = area.middle
+        wide = Area(area.slide, x - size / 2, y - size / 2, size, size)
+        return Side(wide, self._places.candidates(area.slide), source)
+
+    def _show(self, hit: Hit, width_um: float, pair: Pair) -> None:
+        example = pair.example
+        if example.area is None:
+            name = "the picture, at its own scale"
+        else:
+            name = self._places.title(example.area.slide)
+        self.frame.fill(
+            (pair.query, f"<b>query</b> · {name}"),
+            (pair.hit, f"<b>{hit.similarity:.3f}</b> · {self._places.title(hit.tile.slide)}"),
+            f"{width_um:.0f} µm wide",
+        )
+        self.frame.adjustSize()
+        self.frame.move(self._place())
+        self.frame.show()
+
+    def _place(self) -> QPoint:
+        """Return a place left of the widget at the height of the cell, on the screen."""
+        left = self._parent.mapToGlobal(QPoint(0, 0)).x() - self.frame.width() - 6
+        if left < 0:
+            left = self._parent.mapToGlobal(QPoint(self._parent.width(), 0)).x() + 6
+        screen = self._parent.screen().availableGeometry()
+        top = min(self._cell.top(), screen.bottom() - self.frame.height())
+        return QPoint(left, max(top, screen.top()))
+
+    def _refuse(self, _error: BaseException) -> None:
+        """Show nothing: a click on the hit tells why it cannot be read."""
+        self.frame.hide()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self.hide()
+        self.background.close()
+        self.slides.close()
+        self.frame.deleteLater()
+
+
+class CompareFrame(QFrame):
+    """Two pictures with words below; it takes no clicks."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent, Qt.WindowType.ToolTip)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
+        self.setFrameShape(QFrame.Shape.Box)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(6, 6, 6, 6)
+        self.pictures, self.words = (QLabel(), QLabel()), (QLabel(), QLabel())
+        for column in (0, 1):
+            self.pictures[column].setFixedSize(SIDE, SIDE)
+            self.pictures[column].setAlignment(Qt.AlignmentFlag.AlignCenter)
+            grid.addWidget(self.pictures[column], 0, column)
+            grid.addWidget(self.words[column], 1, column)
+        self.width_words = QLabel()
+        grid.addWidget(self.width_words, 2, 0, 1, 2, Qt.AlignmentFlag.AlignCenter)
+
+    def fill(self, query: tuple[Picture, str], hit: tuple[Picture, str], width: str) -> None:
+        """Show two pictures with their words, and how wide they are."""
+        for column, (pixels, words) in enumerate((query, hit)):
+            self.pictures[column].setPixmap(pixmap(pixels))
+            self.words[column].setText(words)
+        self.width_words.setText(width)
+
+
+def pixmap(pixels: Picture) -> QPixmap:
+    """Return pixels, uint8 RGB (Y, X, 3), as Qt shows them."""
+    height, width = pixels.shape[:2]
+    image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    return QPixmap.fromImage(image)

@@ -1,0 +1,184 @@
+"""The similarity of the query over the slide in front, as an image layer with a threshold."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QLabel, QSlider, QVBoxLayout, QWidget
+
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.backend.similarity_map import SimilarityMap, similarity_map
+from napari_medssl.index.collection import SearchCollection
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.similar.session import SimilarSession
+from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
+
+LAYER_NAME = "similarity"
+_STEPS = 1000
+
+
+def make_map(
+    collection: SearchCollection, direction: NDArray[np.float32], slide: str
+) -> SimilarityMap:
+    """Return the map of a slide; blocks. UserError if it is not indexed."""
+    return similarity_map(collection.score_slide(direction, slide))
+
+
+class HeatmapPanel(QWidget):
+    """A switch, a threshold, and what lies above it; keeps the layer.
+
+    Signals
+    -------
+    failed
+        Why there is no heatmap.
+    """
+
+    failed = Signal(str)
+
+    def __init__(self, viewer: Any, session: SimilarSession, places: SlidePlaces) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._session = session
+        self._places = places
+        self._map: SimilarityMap | None = None
+        self._slide: ShownSlide | None = None
+        self.layer: Any = None
+        self._is_ours = False
+        self.background = Background("medssl-similar-map", self)
+        self.switch = QCheckBox("Heatmap over the slide in front")
+        self.switch.setToolTip("Show how similar every indexed tile of the slide is (Shift+H)")
+        self.switch.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.switch.toggled.connect(self.update_map)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, _STEPS)
+        self.slider.setToolTip("Show only tiles that are at least so similar")
+        self.slider.setAccessibleName("Least similarity")
+        self.slider.valueChanged.connect(self._on_slider)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setToolTip("What lies above the threshold")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        for widget in (self.switch, self.slider, self.words):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        session.answered.connect(self.update_map)
+        places.front_changed.connect(self.update_map)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._tell()
+
+    @property
+    def threshold(self) -> float:
+        """Least similarity that is shown."""
+        if self._map is None:
+            return -1.0
+        low, high = self._map.limits
+        return low + (high - low) * int(self.slider.value()) / _STEPS
+
+    def set_threshold(self, similarity: float) -> None:
+        """Show only tiles of at least a similarity."""
+        if self._map is not None:
+            low, high = self._map.limits
+            self.slider.setValue(round((similarity - low) / (high - low) * _STEPS))
+
+    def update_map(self, _is_on: bool = True) -> None:
+        """Make the map of the present query anew, or take it away."""
+        answer, front = self._session.answer, self._places.front
+        if not self.switch.isChecked() or answer is None or front is None:
+            self._drop()
+            return
+        if front.fingerprint not in self._session.records:
+            self._drop()
+            self.words.setText("The slide in front is not indexed: index it to see a heatmap.")
+            return
+        work = partial(make_map, answer.question.collection, answer.direction, front.fingerprint)
+        self.background.submit("map", work, partial(self._take, front), self._refuse)
+
+    def _drop(self) -> None:
+        self.background.drop("map")
+        self._map = self._slide = None
+        self._remove()
+        self._tell()
+
+    def _refuse(self, error: BaseException) -> None:
+        self._drop()
+        self.failed.emit(error_text(error))
+
+    def _take(self, slide: ShownSlide, made: SimilarityMap) -> None:
+        if slide.layer not in self._viewer.layers:
+            return
+        if self._slide is not None and self._slide.layer is not slide.layer:
+            self._remove()
+        self._map, self._slide = made, slide
+        self._show()
+
+    def _on_slider(self, _value: int) -> None:
+        if self._map is not None:
+            self._show()
+
+    def _show(self) -> None:
+        if self._map is None or self._slide is None:
+            return
+        values, count = self._map.above(self.threshold)
+        if self.layer is not None and self.layer.data.shape == values.shape:
+            self.layer.data = values
+            self.layer.contrast_limits = self._map.limits
+        else:
+            self._remove()
+            self._make(values, self._map, self._slide)
+        self._tell(count)
+
+    def _make(self, values: NDArray[np.float32], made: SimilarityMap, slide: ShownSlide) -> None:
+        layers = self._viewer.layers
+        selected, shown = layers.selection.active, slide.layer
+        scale = [float(one) for one in shown.scale[-2:]]
+        # napari places the middle of a pixel, a location counts from the corner of the slide.
+        middle = made.middle[::-1]
+        self._is_ours = True
+        self.layer = self._viewer.add_image(
+            values,
+            name=LAYER_NAME,
+            scale=[one * made.step for one in scale],
+            translate=[one * (place - 0.5) for one, place in zip(scale, middle, strict=True)],
+            units=shown.units,
+            colormap="viridis",
+            contrast_limits=made.limits,
+            opacity=0.55,
+            blending="translucent",
+            metadata={"medssl": {"kind": "similarity", "step": made.step}},
+        )
+        layers.move(layers.index(self.layer), layers.index(shown) + 1)
+        if selected is not None and selected in layers:
+            layers.selection.active = selected
+        self._is_ours = False
+
+    def _remove(self) -> None:
+        layer, self.layer = self.layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        """Switch off where a person took the layer away."""
+        if event.value is self.layer and not self._is_ours:
+            self.layer = None
+            self.switch.setChecked(False)
+
+    def _tell(self, count: int = 0) -> None:
+        self.slider.setEnabled(self._map is not None)
+        if self._map is None or self._slide is None:
+            self.words.setText("")
+            return
+        parts = [f"similarity ≥ {self.threshold:.3f}", f"{count} tiles"]
+        if self._slide.mpp is not None:
+            parts.append(f"{self._map.area_mm2(count, self._slide.mpp):.3g} mm²")
+        self.words.setText(" · ".join(parts))
+
+    def close_down(self) -> None:
+        """Stop the thread and take the layer away."""
+        self.background.close()
+        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._remove()

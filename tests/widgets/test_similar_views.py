@@ -1,0 +1,80 @@
+"""Heatmap and comparison of the widget "Find similar" in a real window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtTest import QTest
+from separation_world import wait_until
+from similar_world import COLORS, GRID, MPP, TILE, kinds
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def mapped(similar):
+    similar.show(0)
+    similar.pick(300, 200)
+    similar.widget.heatmap.switch.setChecked(True)
+    wait_until(lambda: similar.widget.heatmap.layer is not None)
+    similar.settle()
+    return similar
+
+
+def test_the_heatmap_lies_on_the_tiles(mapped):
+    layer = mapped.widget.heatmap.layer
+    assert layer.data.shape == GRID
+    likes = kinds(0) == 0
+    assert layer.data[likes].min() > layer.data[~likes].max()
+    # The corners of the layer are those of the slide, in microns.
+    world = [layer.data_to_world(corner) for corner in ((-0.5, -0.5), np.array(GRID) - 0.5)]
+    front = mapped.widget.places.front
+    height, width = GRID[0] * TILE, GRID[1] * TILE
+    slide = [front.layer.data_to_world(c) for c in ((-0.5, -0.5), (height - 0.5, width - 0.5))]
+    assert np.allclose(world, slide)
+    assert np.allclose(world[1], (height * MPP - 0.25, width * MPP - 0.25))
+    assert mapped.viewer.layers.index(layer) == mapped.viewer.layers.index(front.layer) + 1
+
+
+def test_the_threshold_leaves_the_like_and_tells_their_area(mapped):
+    panel = mapped.widget.heatmap
+    likes = kinds(0) == 0
+    between = (panel.layer.data[likes].min() + panel.layer.data[~likes].max()) / 2
+    panel.set_threshold(float(between))
+    assert np.isfinite(panel.layer.data).sum() == 20
+    area = 20 * (TILE * MPP / 1000) ** 2
+    assert panel.words.text().endswith(f"20 tiles · {area:.3g} mm²")
+
+
+def test_the_heatmap_follows_query_and_slide(mapped):
+    panel = mapped.widget.heatmap
+    first = panel.layer.data.copy()
+    mapped.pick(900, 800)
+    wait_until(lambda: not np.array_equal(panel.layer.data, first))
+    mapped.show(2)
+    wait_until(lambda: "not indexed" in panel.words.text())
+    assert panel.layer is None
+    mapped.show(1)
+    wait_until(lambda: panel.layer is not None)
+    panel.switch.setChecked(False)
+    assert panel.layer is None
+
+
+def test_taking_the_layer_away_switches_off(mapped):
+    mapped.viewer.layers.remove(mapped.widget.heatmap.layer)
+    assert not mapped.widget.heatmap.switch.isChecked()
+
+
+def test_resting_on_a_hit_shows_it_beside_the_query(mapped):
+    view, compare = mapped.widget.gallery.view, mapped.widget.compare
+    place = mapped.cell(1).center()
+    QTest.mouseMove(view.viewport(), place)
+    QTest.mouseMove(view.viewport(), place + (mapped.cell(1).topLeft() - place) / 4)
+    wait_until(compare.frame.isVisible)
+    for picture in compare.frame.pictures:
+        color = np.array(picture.pixmap().toImage().pixelColor(128, 128).getRgb()[:3])
+        assert np.abs(color - COLORS[0]).max() < 40
+    assert f"{1.5 * TILE * MPP:.0f} µm" in compare.frame.width_words.text()
+    assert "0." in compare.frame.words[1].text() or "1.0" in compare.frame.words[1].text()
+    compare.hide()
+    assert not compare.frame.isVisible()
