@@ -307,6 +307,7 @@ def test_cancelled_within_a_batch_it_goes_on(world):
 def test_stopped_by_a_signal_it_says_how_to_go_on(interrupt, world):
     slides = world / "many"
     slides.mkdir()
+    (slides / "0 broken.svs").write_bytes(b"no slide")
     for number in range(12):
         write_slide(slides / f"{number}.tif", 20 + number)
     words = ["index", slides, "--library", world / "library", "--encoder", "histogram"]
@@ -317,7 +318,8 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(interrupt, world):
     code, _, err = interrupt(signal.SIGINT, words, has_begun)
     assert code == 1
     assert "Give the same command again; it goes on there." in err
-    assert err.count("\n") == 1
+    assert [line[:7] for line in err.splitlines()] == ["error: ", "error: "]
+    assert "0 broken.svs" in err.splitlines()[0]  # what failed before the stop is told too
 
 
 def test_a_disk_that_fills_up_is_told_and_the_library_stays(made, mount, capsys):

@@ -8,7 +8,7 @@ import zarr
 from index_world import DIM, fingerprint, make_set_up, make_tiles, make_vectors, put_slide
 
 from napari_medssl._errors import UserError
-from napari_medssl.index import open_collection
+from napari_medssl.index import open_collection, slide_writer
 from napari_medssl.index.arrays import SHARD_ROWS, shard_rows
 from napari_medssl.index.library import Library
 from napari_medssl.index.set_up import SetUp, check_encoder
@@ -86,6 +86,51 @@ def test_a_second_writer_goes_on_and_asks_for_no_tiles(library):
         writer.finish()
     group = zarr.open_group(folder_of(library, 1), mode="r")
     assert (group["embeddings"][:] == vectors.astype(np.float16)).all()
+
+
+class Killed(BaseException):
+    """As a kill: nothing of the program catches it."""
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_killed_between_the_former_and_the_new_slide_it_goes_on(library, monkeypatch, number):
+    """At the renaming of the former one, and at that of the new one."""
+    put_slide(library, 1, make_vectors(40))
+    whole, calls = slide_writer.os.rename, []
+
+    def rename(source, target):
+        calls.append(source)
+        if len(calls) == number:
+            raise Killed
+        whole(source, target)
+
+    new = make_vectors(SHARD_ROWS + 3, seed=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(slide_writer.os, "rename", rename)
+        with pytest.raises(Killed):
+            put_slide(library, 1, new)
+    assert len(library.collection().fingerprints()) == 2 - number
+    collection = library.collection()
+    record = SlideRecord(fingerprint(1), "/1.svs")
+    place = collection.slide_folder(fingerprint(1))
+    with SlideWriter(place, record, collection.set_up, list) as writer:
+        assert writer.todo == ()
+        writer.finish()
+    found = open_collection(library)
+    assert (found.tile_count, found.problems) == (SHARD_ROWS + 3, ())
+    assert [path.name for path in collection.slides_folder.iterdir()] == [fingerprint(1)]
+
+
+def test_what_a_kill_left_of_a_removed_slide_is_deleted_by_the_next_writer(library, monkeypatch):
+    put_slide(library, 1, make_vectors(40))
+    with monkeypatch.context() as patch, library.write_lock():
+        patch.setattr(slide_writer.shutil, "rmtree", lambda path, ignore_errors: None)
+        library.remove_slide(fingerprint(1))
+    slides = library.collection().slides_folder
+    assert [path.name for path in slides.iterdir()] == [f"{fingerprint(1)}-0.removed"]
+    assert open_collection(library).tile_count == 0
+    put_slide(library, 2, make_vectors(40))
+    assert [path.name for path in slides.iterdir()] == [fingerprint(2)]
 
 
 @pytest.mark.parametrize("hurt", ["shard", "table", "journal"])

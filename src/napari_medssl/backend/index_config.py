@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_medssl.backend.config import option
+from napari_medssl.backend.jobs import Cancelled
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,14 @@ class IndexReport:
     failures: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     recall: float = 1.0
+
+
+class IndexStopped(Cancelled):
+    """Raised when indexing was asked to stop; `report` has what was done until then."""
+
+    def __init__(self, text: str, report: IndexReport) -> None:
+        super().__init__(text)
+        self.report = report
 
 
 @dataclass(slots=True)

@@ -8,7 +8,12 @@ from pathlib import Path
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
 from napari_medssl.backend.encoders import Encoder, make_encoder
-from napari_medssl.backend.index_config import IndexConfig, IndexReport, RemoveReport
+from napari_medssl.backend.index_config import (
+    IndexConfig,
+    IndexReport,
+    IndexStopped,
+    RemoveReport,
+)
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.patients import read_patients
 from napari_medssl.backend.slide_indexer import IndexJob, SlideIndexer, Towards
@@ -54,7 +59,7 @@ def index_slides(
     ------
     UserError
         If there is no such encoder, or the library cannot be written or is being written.
-    Cancelled
+    IndexStopped
         If it was asked to stop.
     """
     check(config)
@@ -68,12 +73,11 @@ def index_slides(
         report = IndexReport(set_up.name)
         job = IndexJob(encoder, config, patients, towards, on_progress, should_stop)
         indexer = SlideIndexer(collection, job, report)
-        indexer.tell_mismatch()
-        for number, slide in enumerate(slides):
-            if not indexer.add(slide, len(slides) - number):
-                break
         try:
+            indexer.add_all(slides)
             report.recall = bring_up_to_date(collection, on_progress, should_stop)
+        except Cancelled as stopped:
+            raise IndexStopped(str(stopped), report) from stopped
         except UserError as error:  # the slides are in the library, and can be searched
             report.remarks.append(str(error))
     return report

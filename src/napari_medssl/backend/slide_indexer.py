@@ -62,7 +62,20 @@ class SlideIndexer:
             for fingerprint, manifest in collection.manifests()[0].items()
         }
 
-    def tell_mismatch(self) -> None:
+    def add_all(self, slides: Sequence[str]) -> None:
+        """Index slides; what one of them fails for is in the report.
+
+        Raises
+        ------
+        Cancelled
+            If it was asked to stop.
+        """
+        self._tell_mismatch()
+        for number, slide in enumerate(slides):
+            if not self._add_one(slide, len(slides) - number):
+                break
+
+    def _tell_mismatch(self) -> None:
         """Remark on slides of the library that were made by another set-up of the same encoder."""
         info = self._encoder.info
         library = Library(self._collection.folder.parent)
@@ -77,7 +90,7 @@ class SlideIndexer:
                 f"in {others[0].name!r}); the slides are indexed beside them."
             )
 
-    def add(self, path: str, slides_left: int) -> bool:
+    def _add_one(self, path: str, slides_left: int) -> bool:
         """Index a slide; say whether to go on with the next."""
         self._message = Path(path).name
         try:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.index_config import IndexConfig, IndexReport
+from napari_medssl.backend.index_config import IndexConfig, IndexReport, IndexStopped
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_output
@@ -49,13 +49,16 @@ def index(
     from napari_medssl.backend.index_slides import index_slides
 
     found, failures = _found(slides)
-    with (
-        _console.stop_on_interrupt() as should_stop,
-        _console.progress_bar("Indexing") as on_progress,
-    ):
-        report = index_slides(
-            found, library, config, on_progress=on_progress, should_stop=should_stop
-        )
+    try:
+        with (
+            _console.stop_on_interrupt() as should_stop,
+            _console.progress_bar("Indexing") as on_progress,
+        ):
+            report = index_slides(
+                found, library, config, on_progress=on_progress, should_stop=should_stop
+            )
+    except IndexStopped as stopped:
+        _console.finish_stopped(str(stopped), [*failures, *stopped.report.failures])
     for line in report.remarks:
         _console.warn(line)
     _console.note(_told(report))
