@@ -174,7 +174,7 @@ def test_a_picture_opens_as_a_slide_and_is_known_again_elsewhere(tmp_path):
         ("empty.svs", b"", "'empty.svs': the file is empty"),
         ("text.svs", b"hello", "'text.svs' as a slide: the file is damaged"),
         ("text.txt", b"hello", "of a kind that is not read"),
-        ("x.mrxs", b"\xff\xd8\xff\xd9", "as a slide"),
+        ("x.mrxs", b"\xff\xd8\xff\xd9", "folder .x. with Slidedat.ini is not beside it"),
     ],
 )
 def test_what_is_no_slide_is_refused_in_a_line(tmp_path, name, content, text):
