@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import demo_similar
 import demo_slides
 import napari
 from demo import settle, take, wait_until
@@ -132,6 +133,7 @@ def main() -> int:
         viewer.close()
         QApplication.processEvents()
         demo_slides.run(out, Path(folder))
+        demo_similar.run(out, Path(folder))
     return 0
 
 

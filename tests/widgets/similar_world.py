@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ class SimilarWorld(World):
     def begin(self, folder: Path, *, is_open: bool = True) -> None:
         """Give a test a fresh widget and an empty viewer."""
         self.end()
+        shutil.rmtree(self.library / "searches", ignore_errors=True)
         self.widget = SimilarWidget(self.viewer, folder / "recent.json")
         self.viewer.window.add_dock_widget(self.widget, name="Find similar", area="right")
         self.session = self.widget.session
@@ -90,6 +92,7 @@ class SimilarWorld(World):
         """Take the widget and the layers away."""
         if self.widget is not None:
             self.widget.shut_down()
+            wait_until(lambda: self.widget.notes._holder.notes is None)
             self.viewer.window.remove_dock_widget(self.widget)
             self.widget.close()
             self.widget.deleteLater()

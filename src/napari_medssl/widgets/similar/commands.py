@@ -70,6 +70,12 @@ def _table() -> Iterator[Command]:
             lambda w: w.heatmap.switch.toggle(),
             ("Shift-H",),
         ),
+        ("concept", "Keep the examples as a concept ...", "Search", lambda w: w.keep_concept(), ()),
+        ("count", "Count similar tiles in all slides", "Hits", lambda w: w.count_slides(), ()),
+        ("geojson", "Export hits as GeoJSON ...", "Hits", lambda w: w.export.ask("geojson"), ()),
+        ("csv", "Export hits as CSV ...", "Hits", lambda w: w.export.ask("csv"), ()),
+        ("sheet", "Export hits as contact sheet ...", "Hits", lambda w: w.export.ask("png"), ()),
+        ("html", "Export hits as HTML page ...", "Hits", lambda w: w.export.ask("html"), ()),
         ("open", "Open a library ...", "Library", lambda w: w.choice.ask_open(), ()),
         ("new", "Begin a library ...", "Library", lambda w: w.choice.ask_new(), ()),
         (

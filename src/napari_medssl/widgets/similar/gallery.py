@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QModelIndex, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QMouseEvent, QPainter, QResizeEvent
+from qtpy.QtGui import QColor, QContextMenuEvent, QMouseEvent, QPainter, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QLabel,
     QListView,
+    QMenu,
+    QPushButton,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -17,12 +20,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_medssl.widgets.similar.gallery_model import HIT_ROLE, SIMILARITY_ROLE, GalleryModel
-from napari_medssl.widgets.similar.outlines import HIT, UNWANTED, WANTED
+from napari_medssl.index.results import Hit
+from napari_medssl.widgets._buttons import add_entry, row_of
+from napari_medssl.widgets.similar.gallery_model import (
+    HIT_ROLE,
+    MARK_ROLE,
+    SIMILARITY_ROLE,
+    GalleryModel,
+)
+from napari_medssl.widgets.similar.outlines import HIT as HIT_COLOR
+from napari_medssl.widgets.similar.outlines import UNWANTED, WANTED
 
 _LEAST, _MOST = 88, 160  # side of a picture
 _PAD = 4
 _CHIP = 22
+MARKS = {"right": ("✓", WANTED), "wrong": ("✗", UNWANTED), "unsure": ("?", "#60646c")}
+"""Words that a hit may be marked with, each with its sign and colour."""
+
 _HINT = (
     "Open a slide and pick a tile on it,\nor drop a picture here.\n\nThe most similar tiles of the "
     "library\nappear here."
@@ -60,7 +74,7 @@ class HitDelegate(QStyledItemDelegate):
             painter.drawPixmap(frame, picture)
         if option.state & QStyle.StateFlag.State_Selected:
             pen = painter.pen()
-            pen.setColor(QColor(HIT))
+            pen.setColor(QColor(HIT_COLOR))
             pen.setWidth(3)
             painter.setPen(pen)
             painter.drawRect(frame.adjusted(0, 0, -1, -1))
@@ -79,6 +93,11 @@ class HitDelegate(QStyledItemDelegate):
             str(index.data()), Qt.TextElideMode.ElideMiddle, line.width()
         )
         painter.drawText(line.translated(0, line.height()), Qt.AlignmentFlag.AlignVCenter, name)
+        mark = MARKS.get(str(index.data(MARK_ROLE) or ""))
+        if mark is not None:
+            chip = QRect(frame.left() + 3, frame.bottom() - _CHIP - 2, _CHIP, _CHIP)
+            painter.setOpacity(1.0)
+            paint_chip(painter, chip, *mark)
         if option.state & QStyle.StateFlag.State_MouseOver:
             painter.setOpacity(1.0)
             for chip, sign, color in zip(sign_chips(cell), "+−", (WANTED, UNWANTED), strict=True):
@@ -108,6 +127,8 @@ class GalleryView(QListView):
         The `Hit` that a person clicked, or pressed Enter on.
     signed
         A `Hit`, and True for + or False for −.
+    marked
+        A `Hit` and the word that it is marked with, "" for none any more.
     hovered
         The `Hit` under the mouse and where on the screen its cell is; None when there is none.
     """
@@ -115,6 +136,7 @@ class GalleryView(QListView):
     opened = Signal(object)
     signed = Signal(object, bool)
     hovered = Signal(object, object)
+    marked = Signal(object, str)
 
     def __init__(self, model: GalleryModel) -> None:
         super().__init__()
@@ -185,6 +207,22 @@ class GalleryView(QListView):
             else:
                 self.signed.emit(hit, sign)
 
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer to mark the hit under the mouse."""
+        index = QModelIndex() if event is None else self.indexAt(event.pos())
+        if event is not None and index.isValid():
+            self.mark_menu(index.data(HIT_ROLE)).popup(event.globalPos())
+
+    def mark_menu(self, hit: Hit) -> QMenu:
+        """Return the menu that marks a hit."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for word, (sign, _) in MARKS.items():
+            tip = "The mark is kept in the library"
+            add_entry(menu, f"{sign} Mark as {word}", tip, partial(self.marked.emit, hit, word))
+        add_entry(menu, "Take the mark off", "", partial(self.marked.emit, hit, ""))
+        return menu
+
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
         """Tell which hit is under the mouse."""
         super().mouseMoveEvent(event)
@@ -219,8 +257,8 @@ class GalleryView(QListView):
 class Gallery(QWidget):
     """The list with a line that counts, and words where there is nothing."""
 
-    def __init__(self, model: GalleryModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, model: GalleryModel, export: QMenu) -> None:
+        super().__init__()
         self.view = GalleryView(model)
         self._model = model
         self.count = QLabel()
@@ -235,7 +273,13 @@ class Gallery(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.view, 1)
-        layout.addWidget(self.count)
+        button = QPushButton("Export")
+        button.setToolTip("Write the hits into a file")
+        button.setMenu(export)
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        row = row_of([self.count, button])
+        row.setStretch(0, 1)
+        layout.addLayout(row)
         model.modelReset.connect(self._on_reset)
 
     def _on_reset(self) -> None:

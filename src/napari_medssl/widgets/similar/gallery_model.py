@@ -8,14 +8,14 @@ from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 
 from napari_medssl.index.results import Hit
 from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets.similar.notes_keeper import NotesKeeper
 from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import SlidePlaces
 from napari_medssl.widgets.similar.tile_pictures import area_key
 
 HIT_ROLE = int(Qt.ItemDataRole.UserRole)
 SIMILARITY_ROLE = HIT_ROLE + 1
-SIGN_ROLE = HIT_ROLE + 2
-FAILED_ROLE = HIT_ROLE + 3
+MARK_ROLE = HIT_ROLE + 2
 
 
 class GalleryModel(QAbstractListModel):
@@ -26,12 +26,15 @@ class GalleryModel(QAbstractListModel):
         session: SimilarSession,
         places: SlidePlaces,
         thumbnails: Thumbnails,
+        notes: NotesKeeper,
         parent: Any = None,
     ) -> None:
         super().__init__(parent)
         self._session = session
         self._places = places
         self._thumbnails = thumbnails
+        self._notes = notes
+        notes.changed.connect(self._touch_all)
         self._hits: tuple[Hit, ...] = ()
         self._rows: dict[str, int] = {}
         session.answered.connect(self._on_answer)
@@ -76,6 +79,8 @@ class GalleryModel(QAbstractListModel):
             return hit
         if role == SIMILARITY_ROLE:
             return f"{hit.similarity:.3f}"
+        if role == MARK_ROLE:
+            return self._notes.mark_of(area_of(hit.tile))
         return None
 
     def _tip(self, hit: Hit) -> str:

@@ -34,13 +34,16 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.similar.commands import register_keys
 from napari_medssl.widgets.similar.compare import Compare
+from napari_medssl.widgets.similar.concepts_panel import ConceptsPanel
 from napari_medssl.widgets.similar.example_strip import ExampleStrip
+from napari_medssl.widgets.similar.export_menu import ExportMenu
 from napari_medssl.widgets.similar.fly import FlyTo
 from napari_medssl.widgets.similar.gallery import Gallery
 from napari_medssl.widgets.similar.gallery_model import GalleryModel
 from napari_medssl.widgets.similar.heatmap import HeatmapPanel
 from napari_medssl.widgets.similar.index_panel import IndexPanel
 from napari_medssl.widgets.similar.library_choice import LibraryChoice
+from napari_medssl.widgets.similar.notes_keeper import NotesKeeper
 from napari_medssl.widgets.similar.outlines import HIT, UNWANTED, WANTED, Outlines
 from napari_medssl.widgets.similar.pick_tool import PickTool, Role
 from napari_medssl.widgets.similar.queries import Queries
@@ -75,6 +78,8 @@ class SimilarWidget(QWidget):
         self.fly = FlyTo(napari_viewer, self.places, self)
         self.outlines = Outlines(napari_viewer, self)
         self.choice = LibraryChoice(self.session, self, recent)
+        self.notes = NotesKeeper(self.session, self)
+        self.export = ExportMenu(self.session, self.places, self.notes, self)
         self.compare = Compare(self.session, self.places, self)
         self._flown: Area | None = None
         self._build()
@@ -87,13 +92,15 @@ class SimilarWidget(QWidget):
 
     def _build(self) -> None:
         self.strip = ExampleStrip(self.session, self.places, self.thumbnails)
-        self.model = GalleryModel(self.session, self.places, self.thumbnails, self)
-        self.gallery = Gallery(self.model)
+        self.model = GalleryModel(self.session, self.places, self.thumbnails, self.notes, self)
+        self.gallery = Gallery(self.model, self.export.menu)
         self.indexing = IndexPanel(self._viewer, self.session, self.places)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
         self.heatmap = HeatmapPanel(self._viewer, self.session, self.places)
         self.pages.addTab(self.heatmap, "Heatmap")
+        self.concepts = ConceptsPanel(self.session, self.places, self.notes)
+        self.pages.addTab(self.concepts, "Concepts")
         self.pages.addTab(self.indexing, "Index")
         self.status, self.error = QLabel(), QLabel()
         self.status.setToolTip("What was done last")
@@ -162,11 +169,15 @@ class SimilarWidget(QWidget):
         for box in (self.no_slide, self.no_patient):
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             box.toggled.connect(self._on_switch)
-        row = row_of([self.pick_button, self.box_button, picture])
-        row.addStretch(1)
-        for widget in (QLabel("Leave out"), self.no_slide, self.no_patient):
-            row.addWidget(widget)
-        return row
+        tools = row_of([self.pick_button, self.box_button, picture])
+        tools.addStretch(1)
+        switches = row_of([QLabel("Leave out the same"), self.no_slide, self.no_patient])
+        switches.addStretch(1)
+        rows = QVBoxLayout()
+        rows.setSpacing(3)
+        rows.addLayout(tools)
+        rows.addLayout(switches)
+        return rows
 
     def _connect(self) -> None:
         self.keys = ShortcutRegistry()
@@ -183,7 +194,9 @@ class SimilarWidget(QWidget):
         self.queries.made.connect(self._on_made)
         self.fly.failed.connect(self._on_fly_failed)
         self.fly.arrived.connect(self._on_arrived)
-        self.choice.told.connect(self.tell)
+        for part in (self.choice, self.notes, self.concepts, self.export):
+            part.told.connect(self.tell)
+        self.gallery.view.marked.connect(self._on_marked)
         self.indexing.told.connect(self.tell)
         self.indexing.indexed.connect(self._on_indexed)
         self.gallery.view.opened.connect(self.open_hit)
@@ -204,9 +217,11 @@ class SimilarWidget(QWidget):
             self.indexing.background,
             self.heatmap.background,
             self.compare.background,
+            self.concepts.background,
+            self.export.background,
         )
         self._threads = threads
-        self._open_slides = (self.pictures.slides, self.compare.slides)
+        self._open_slides = (self.pictures.slides, self.compare.slides, self.export.slides)
         when_gone(self, _shut_down, self._open_slides, threads)
         self._show_title()
 
@@ -253,6 +268,9 @@ class SimilarWidget(QWidget):
         vector = collection.vector(hit.tile)
         example = Example(vector, area_of(hit.tile), record.path, is_wanted, is_indexed=True)
         self.session.add(example)
+
+    def _on_marked(self, hit: Hit, words: str) -> None:
+        self.notes.mark(area_of(hit.tile), words)
 
     def _on_switch(self, _is_on: bool) -> None:
         self.session.leave_out(slide=self.no_slide.isChecked(), patient=self.no_patient.isChecked())
@@ -321,6 +339,16 @@ class SimilarWidget(QWidget):
         """Index the slide in front."""
         self.pages.setCurrentWidget(self.indexing)
         self.indexing.index_front()
+
+    def keep_concept(self) -> None:
+        """Keep the present examples under a name."""
+        self.pages.setCurrentWidget(self.concepts)
+        self.concepts.ask_keep()
+
+    def count_slides(self) -> None:
+        """Count the tiles of all slides that are like the examples."""
+        self.pages.setCurrentWidget(self.concepts)
+        self.concepts.count()
 
     def _on_indexed(self, name: str) -> None:
         collection = self.session.collection
@@ -396,6 +424,7 @@ class SimilarWidget(QWidget):
         self.indexing.close_down()
         self.heatmap.close_down()
         self.compare.close()
+        self.notes.close()
         self.places.close()
         self.keys.unbind(self._viewer)
         self.outlines.close()

@@ -1,0 +1,104 @@
+"""Concepts, marks, exports and the kept search of the widget "Find similar" in a real window."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from qtpy.QtWidgets import QInputDialog
+from separation_world import wait_until
+from similar_world import MPP, TILE
+
+from napari_medssl.widgets.similar.gallery_model import MARK_ROLE
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def kept(similar_window, tmp_path):
+    """The widget on a copy of the library, which may be written to, with a search."""
+    world = similar_window
+    world.begin(tmp_path, is_open=False)
+    shutil.copytree(world.library, tmp_path / "copy.library")
+    open_copy(world, tmp_path)
+    world.show(0)
+    world.pick(300, 200)
+    return world
+
+
+def open_copy(world, folder):
+    world.widget.choice.open(folder / "copy.library")
+    wait_until(lambda: world.widget.notes.notes is not None and world.session.collection)
+
+
+def test_the_search_is_there_again(kept, tmp_path):
+    kept.click_sign(2, False)
+    before = [(one.area, one.is_wanted) for one in kept.session.examples]
+    wait_until(lambda: len(kept.widget.notes.notes.query(kept.widget.notes.collection)) == 2)
+    kept.begin(tmp_path, is_open=False)  # the widget is closed and opened anew
+    wait_until(lambda: len(kept.session.examples) == 2)
+    assert [(one.area, one.is_wanted) for one in kept.session.examples] == before
+    wait_until(lambda: kept.session.hits)
+
+
+def test_a_concept_is_kept_chosen_and_counted(kept, tmp_path, monkeypatch):
+    panel = kept.widget.concepts
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("glands", True))
+    kept.widget.keep_concept()
+    assert panel.box.currentText() == "glands"
+    kept.pick(900, 200)
+    panel.use(kept.widget.notes.concepts()[0])
+    kept.settle(0.3)
+    wait_until(lambda: not kept.widget.searching.is_busy)
+    assert kept.session.examples[0].area.x == 256
+    hits = kept.session.hits  # 39 of its kind are in the library, besides the query
+    panel.threshold.setValue((hits[38].similarity + hits[39].similarity) / 2)
+    panel.count()
+    wait_until(lambda: panel.table.rowCount() == 2)
+    assert {panel.table.item(row, 1).text() for row in (0, 1)} == {"20"}
+    assert panel.table.item(0, 3).text() == f"{20 * (TILE * MPP / 1000) ** 2:.3g}"
+    panel.save(tmp_path / "counts.csv")
+    wait_until((tmp_path / "counts.csv").exists)
+    assert "slide0.svs,80,20" in (tmp_path / "counts.csv").read_text()
+    panel.drop()
+    assert panel.box.count() == 0
+
+
+def test_a_hit_is_marked_from_its_menu(kept, tmp_path):
+    view = kept.widget.gallery.view
+    hit = kept.session.hits[1]
+    menu = view.mark_menu(hit)
+    next(a for a in menu.actions() if "right" in a.text()).trigger()
+    assert view.model().index(1, 0).data(MARK_ROLE) == "right"
+    kept.widget.export.write(tmp_path / "hits.csv")
+    wait_until((tmp_path / "hits.csv").exists)
+    lines = (tmp_path / "hits.csv").read_text().splitlines()
+    assert [line.endswith(",right") for line in lines[1:4]] == [False, True, False]
+
+
+def test_hits_are_exported(kept, tmp_path):
+    for kind in ("geojson", "png", "html"):
+        kept.widget.export.write(tmp_path / f"hits.{kind}")
+        wait_until((tmp_path / f"hits.{kind}").exists)
+    kept.settle()
+    assert kept.widget.error.isHidden()
+    kept.widget.mask_entry.trigger()
+    kept.widget.export.write(tmp_path / "masked.html")
+    kept.widget.export.write(tmp_path / "masked.csv")
+    wait_until((tmp_path / "masked.csv").exists)
+    for name in ("masked.html", "masked.csv"):
+        if (tmp_path / name).exists():
+            assert ".svs" not in (tmp_path / name).read_text("utf-8")
+    kept.widget.export.write(tmp_path / "no folder" / "hits.csv")
+    wait_until(lambda: "Cannot write" in kept.widget.error.text())
+
+
+def test_a_library_that_another_window_writes_is_searched_all_the_same(kept, tmp_path):
+    from napari_medssl.widgets.similar import SimilarWidget
+
+    second = SimilarWidget(kept.viewer, tmp_path / "other.json")
+    second.choice.open(tmp_path / "copy.library")
+    wait_until(lambda: "is open in another window" in second.error.text())
+    assert second.session.collection is not None
+    second.shut_down()
+    second.deleteLater()
