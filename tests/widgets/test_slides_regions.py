@@ -187,6 +187,9 @@ def test_delete_takes_the_selected_regions(regions):
     regions.slides.press(Qt.Key.Key_Delete)
     assert regions.store.region_keys() == (first,)
     regions.assert_in_step()
+    QTest.mouseClick(regions.panel.delete, Qt.MouseButton.LeftButton)
+    assert "No region is selected" in regions.slides.widget.error.text()
+    assert regions.store.region_keys() == (first,)
 
 
 def test_a_locked_region_stays_where_it_is(regions):

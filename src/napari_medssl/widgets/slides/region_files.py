@@ -139,7 +139,9 @@ class RegionFiles(QObject):
             return
         words = f"{_counted(len(keys))} of {name} imported."
         if found.failures:
-            words += f" {len(found.failures)} are broken and were left out: {found.failures[0]}"
+            count = len(found.failures)
+            verb = "is broken and was" if count == 1 else "are broken and were"
+            words += f" {count} {verb} left out: {found.failures[0]}"
         self.told.emit(words, bool(found.failures))
 
     def ask_export(self) -> None:

@@ -82,9 +82,11 @@ class RegionSession:
         return f"{'Done again' if redo else 'Undone'}: {edit.name}"
 
     def delete(self) -> None:
-        """Delete the regions selected; UserError if one is locked."""
+        """Delete the regions selected; UserError if none is, or one is locked."""
         keys = self.selected()
-        if self.store is not None and keys:
+        if not keys:
+            raise UserError("No region is selected. Click one with the tool Select first.")
+        if self.store is not None:
             self.store.remove(keys)
 
     def merge(self) -> None:
