@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 
 import numpy as np
 from qtpy.QtCore import QObject, QPoint, QRect, Qt, QTimer
@@ -139,8 +140,11 @@ class Compare(QObject):
         else:
             name = self._places.title(example.area.slide)
         self.frame.fill(
-            (pair.query, f"<b>query</b> · {name}"),
-            (pair.hit, f"<b>{hit.similarity:.3f}</b> · {self._places.title(hit.tile.slide)}"),
+            (pair.query, f"<b>query</b> · {escape(name)}"),
+            (
+                pair.hit,
+                f"<b>{hit.similarity:.3f}</b> · {escape(self._places.title(hit.tile.slide))}",
+            ),
             f"{width_um:.0f} µm wide",
         )
         self.frame.adjustSize()

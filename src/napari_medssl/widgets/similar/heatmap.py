@@ -111,9 +111,9 @@ class HeatmapPanel(QWidget):
     def _take(self, slide: ShownSlide, made: SimilarityMap) -> None:
         if slide.layer not in self._viewer.layers:
             return
-        if self._slide is not None and self._slide.layer is not slide.layer:
-            self._remove()
         self._map, self._slide = made, slide
+        if self.layer is not None:
+            self._lay_over(made, slide)
         self._show()
 
     def _on_slider(self, _value: int) -> None:
@@ -124,26 +124,31 @@ class HeatmapPanel(QWidget):
         if self._map is None or self._slide is None:
             return
         values, count = self._map.above(self.threshold)
-        if self.layer is not None and self.layer.data.shape == values.shape:
+        if self.layer is not None:  # to add a layer anew takes napari a fifth of a second
             self.layer.data = values
             self.layer.contrast_limits = self._map.limits
         else:
-            self._remove()
             self._make(values, self._map, self._slide)
         self._tell(count)
+
+    def _lay_over(self, made: SimilarityMap, slide: ShownSlide) -> None:
+        """Put the layer that is there onto another slide, or another grid of it."""
+        self.layer.scale, self.layer.translate = _placed(made, slide)
+        self.layer.units = slide.layer.units
+        layers = self._viewer.layers
+        if layers.index(self.layer) < layers.index(slide.layer):
+            layers.move(layers.index(self.layer), layers.index(slide.layer) + 1)
 
     def _make(self, values: NDArray[np.float32], made: SimilarityMap, slide: ShownSlide) -> None:
         layers = self._viewer.layers
         selected, shown = layers.selection.active, slide.layer
-        scale = [float(one) for one in shown.scale[-2:]]
-        # napari places the middle of a pixel, a location counts from the corner of the slide.
-        middle = made.middle[::-1]
+        scale, translate = _placed(made, slide)
         self._is_ours = True
         self.layer = self._viewer.add_image(
             values,
             name=LAYER_NAME,
-            scale=[one * made.step for one in scale],
-            translate=[one * (place - 0.5) for one, place in zip(scale, middle, strict=True)],
+            scale=scale,
+            translate=translate,
             units=shown.units,
             colormap="viridis",
             contrast_limits=made.limits,
@@ -182,3 +187,11 @@ class HeatmapPanel(QWidget):
         self.background.close()
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._remove()
+
+
+def _placed(made: SimilarityMap, slide: ShownSlide) -> tuple[list[float], list[float]]:
+    """Return scale and translation `(y, x)` of a map over its slide."""
+    scale = [float(one) for one in slide.layer.scale[-2:]]
+    # napari places the middle of a pixel, a location counts from the corner of the slide.
+    translate = [one * (place - 0.5) for one, place in zip(scale, made.middle[::-1], strict=True)]
+    return [one * made.step for one in scale], translate

@@ -55,9 +55,10 @@ class Outlines(QObject):
         if not found or slide is None:
             self.remove()
         else:
-            if not is_there or self._shown[0] != fingerprint:
-                self.remove()
+            if not is_there:
                 self._make(slide)
+            elif self._shown[0] != fingerprint:
+                self.layer.scale, self.layer.units = slide.layer.scale, slide.layer.units
             self._fill(found)
         self._shown = (fingerprint, found)
 
