@@ -1,6 +1,7 @@
 """Index a made-up slide in a process of its own, to be killed: by number of tiles done."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image
@@ -27,8 +28,8 @@ def write_slide(path, seed=0, side=SIDE):
 
 
 def index(slide, library, on_progress):
-    verb.make_encoder = lambda name, device: SmallHistogram()
-    return verb.index_slides([str(slide)], Path(library), CONFIG, on_progress=on_progress)
+    with patch.object(verb, "make_encoder", lambda name, device: SmallHistogram()):
+        return verb.index_slides([str(slide)], Path(library), CONFIG, on_progress=on_progress)
 
 
 def index_and_tell(slide, library, pipe):
