@@ -47,6 +47,17 @@ def test_enter_opens_another_slide_in_its_place(slides):
     assert [layer.name for layer in slides.viewer.layers] == ["slide1.svs"]
 
 
+def test_a_slide_that_comes_in_front_is_the_one_marked_though_ctrl_is_held(slides):
+    rows, control = slides.widget.list, Qt.KeyboardModifier.ControlModifier
+    rows.mark(slides.keys[0])
+    QTest.keyPress(slides.canvas, Qt.Key.Key_Z, control)
+    try:
+        rows.mark(slides.keys[1])
+        assert rows.selected_keys() == [slides.keys[1]]
+    finally:
+        QTest.keyRelease(slides.canvas, Qt.Key.Key_Z)
+
+
 def test_rows_say_what_is_known(slides):
     index = slides.widget.list.model.index(0)
     assert index.data() == "slide0.svs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, QTimer
+from qtpy.QtCore import QItemSelectionModel, QModelIndex, QRect, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QFontMetrics, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -200,7 +200,9 @@ class ItemList(QWidget):
         index = self.filter.mapFromSource(self.model.index(self.model.row_of(key)))
         if index.isValid():
             if index != self.view.currentIndex():
-                self.view.setCurrentIndex(index)
+                # The view's own way would toggle it while a person holds Ctrl, such as for undo.
+                only = QItemSelectionModel.SelectionFlag.ClearAndSelect
+                self.view.selectionModel().setCurrentIndex(index, only)
             self.view.scrollTo(index)
 
     def _on_state(self, _row: int) -> None:
