@@ -155,3 +155,20 @@ def test_the_floors_of_the_real_tiles(data_dir):
     for name, due in zip(names, (0.53, 0.73, 0.73, 0.51), strict=True):
         assert found[name] == pytest.approx(due, abs=0.02), name
     assert scores.mean["map_10"] == pytest.approx(0.63, abs=0.01)
+
+
+def test_a_stain_brings_tiles_together_and_the_map_gets_a_number(folder, capsys, monkeypatch):
+    # UMAP compiles itself for up to a minute; its map is not what is tested.
+    monkeypatch.setattr(
+        "napari_medssl.backend.evaluate_retrieval.umap_places",
+        lambda embeddings, seed: np.stack([embeddings[:, :256].sum(1), embeddings.sum(1)], 1),
+    )
+    words = ["evaluate", "retrieval", "--data", str(folder), "--encoder", "histogram"]
+    assert main([*words, "--stain", "he", "--map"]) == 0
+    out = capsys.readouterr().out
+    assert "Tightness on a UMAP" in out
+    config = EvaluateRetrievalConfig(data=folder, encoder=("histogram",), map=True, jitter=False)
+    (scores,) = evaluate_retrieval(config).encoders
+    found = scores.sets[0].map_tightness
+    assert sorted(found) == ["blue", "red"]
+    assert all(value < 0.7 for value in found.values())

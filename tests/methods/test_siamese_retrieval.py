@@ -9,6 +9,7 @@ from napari_medssl.methods.siamese.retrieval import (
     macro_mean,
     score_queries,
 )
+from napari_medssl.methods.siamese.tightness import tightness
 
 
 def random_tiles(count=60, classes=3, slides=9, seed=0):
@@ -87,3 +88,26 @@ def test_global_addr_is_the_ratio_of_mean_distances():
             (near if slides[i] == slides[j] else far).append(gap)
     assert global_addr(embeddings, slides) == pytest.approx(np.mean(far) / np.mean(near))
     assert np.isnan(global_addr(embeddings, np.arange(20)))
+
+
+def slow_tightness(places, classes, slides, label):
+    own, every = [], []
+    for i in range(len(places)):
+        for j in range(i):
+            if slides[i] != slides[j]:
+                apart = sum((a - b) ** 2 for a, b in zip(places[i], places[j], strict=True)) ** 0.5
+                every.append(apart)
+                if classes[i] == classes[j] == label:
+                    own.append(apart)
+    return np.median(own) / np.median(every) if own else float("nan")
+
+
+def test_tightness_is_the_ratio_of_medians_across_slides():
+    rng = np.random.default_rng(0)
+    classes, slides = rng.integers(0, 3, 40), rng.integers(0, 5, 40)
+    places = rng.normal(size=(40, 2)) + 4.0 * (classes == 1)[:, None] * (1, 0)
+    found = tightness(places, classes, slides)
+    for label in range(3):
+        assert found[label] == pytest.approx(slow_tightness(places, classes, slides, label))
+    alone = tightness(places, np.arange(40), slides)
+    assert all(np.isnan(value) for value in alone.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,16 @@ from napari_medssl.backend.encoders import Embeddings, Encoder, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.labelled_tiles import LabelledTiles, read_labelled_tiles
 from napari_medssl.backend.stain_jitter import jitter_in_lab
+from napari_medssl.backend.tile_map import umap_places
 from napari_medssl.backend.tile_pictures import read_tile
+from napari_medssl.io.stain import Reinhard, fit_stain
 from napari_medssl.methods.siamese.retrieval import (
     QueryScores,
     global_addr,
     macro_mean,
     score_queries,
 )
+from napari_medssl.methods.siamese.tightness import tightness
 
 _BATCH = 32
 NORMALISATION = "embeddings of unit length; near = same slide, far = other slides of the set"
@@ -44,7 +47,13 @@ class EvaluateRetrievalConfig:
     )
     sets: tuple[str, ...] = option((), help="Only these sets of tiles.csv.")
     jitter: bool = option(True, help="Also ask with the queries in another stain.")
-    seed: int = option(0, help="Seed of the stains.", min=0, advanced=True)
+    stain: str = option(
+        "none", help="Bring each tile to this stain first, by itself.", choices=("none", "he")
+    )
+    map: bool = option(
+        False, help="Also tell how tight classes lie on a UMAP; takes about a minute more."
+    )
+    seed: int = option(0, help="Seed of the stains and of the map.", min=0, advanced=True)
     device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
 
 
@@ -66,6 +75,9 @@ class SetScores:
         As `by_class`, the queries in another stain; empty where that was not asked for.
     addr
         Global ADDR.
+    map_tightness
+        Of each class on a UMAP of the set, see `methods.siamese.tightness`; empty where that was
+        not asked for.
     """
 
     name: str
@@ -78,6 +90,7 @@ class SetScores:
     chance: Mapping[str, float | None]
     jittered: Mapping[str, float | None]
     addr: float | None
+    map_tightness: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +203,34 @@ class _Embedding:
                     self._failures[refs[place].name] = str(error)
                     continue
                 self._kept.append(place)
-                pictures.append(tile)
+                pictures.append(self._look(tile))
                 if self._config.jitter:
                     # A seed of its own for each tile: leaving one out changes no other.
-                    asked.append(jitter_in_lab(tile, self._config.seed + place))
+                    asked.append(self._look(jitter_in_lab(tile, self._config.seed + place)))
             if pictures:
                 self._parts.append(self._encoder.embed(np.stack(pictures)))
             if asked:
                 self._asked.append(self._encoder.embed(np.stack(asked)))
             yield min(start + _BATCH, len(refs))
+
+    def _look(self, tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the tile in the stain that is asked for; one without stain stays as it is."""
+        if self._config.stain == "none":
+            return tile
+        try:
+            return Reinhard(fit_stain(tile), self._config.stain)(tile)
+        except UserError:
+            return tile
+
+    def _map_tightness(
+        self, embeddings: Embeddings, classes: NDArray[np.int64], slides: NDArray[np.int64]
+    ) -> dict[str, float | None]:
+        places = umap_places(embeddings, self._config.seed) if self._config.map else None
+        if places is None:
+            return {}
+        names = dict(zip(classes.tolist(), np.array(self._tiles.classes)[self._kept], strict=True))
+        found = tightness(places, classes, slides)
+        return {str(names[label]): _number(value) for label, value in found.items()}
 
     def score(self) -> SetScores:
         """Return the scores of what was embedded."""
@@ -224,6 +256,7 @@ class _Embedding:
             chance=_macro(plain.chance, classes),
             jittered=jittered,
             addr=_number(global_addr(embeddings, slides)),
+            map_tightness=self._map_tightness(embeddings, classes, slides),
         )
 
 

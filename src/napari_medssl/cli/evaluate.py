@@ -153,10 +153,28 @@ def _print_retrieval(report: retrieval.RetrievalReport) -> None:
         table.add_row(*_retrieval_cells("chance", one.name, one.chance, {}, 1.0))
     table.add_row(*_retrieval_cells("chance", "mean of sets", chance.mean_chance, {}, None))
     _console.say_table(table)
+    _print_tightness(report)
     _console.say(
         "Macro means over classes; stained: mAP@10 with the queries in another stain; ADDR: "
         f"{report.addr_normalisation}."
     )
+
+
+def _print_tightness(report: retrieval.RetrievalReport) -> None:
+    """Print how tight classes lie on the map, where that was asked for."""
+    from rich.table import Table
+
+    table = Table(title="Tightness on a UMAP (1: no closer than all tiles)", title_justify="left")
+    for head in ("encoder", "set", "class"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("tightness", justify="right")
+    for scores in report.encoders:
+        for one in scores.sets:
+            for label, value in one.map_tightness.items():
+                shown = "-" if value is None else f"{value:.2f}"
+                table.add_row(str(scores.encoder["name"]), one.name, label, shown)
+    if table.row_count:
+        _console.say_table(table)
 
 
 def _retrieval_cells(
