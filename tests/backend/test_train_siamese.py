@@ -45,6 +45,13 @@ def test_tiles_of_slides_know_their_places(slides):
     assert np.allclose(tiles.places_mm / step % 1, 0.5)
 
 
+def test_a_slide_that_says_its_resolution_keeps_it(data_dir):
+    slide = data_dir / "slides" / "CMU-1-Small-Region.svs"  # 0.499 um/px
+    tiles = load_tiles((slide,), TileRequest(224, 0.998, 4, "", 8.0, seed=1))
+    assert len(tiles.pixels) == 4
+    assert np.nanmax(tiles.places_mm) < 2967 * 0.0005
+
+
 def test_a_labelled_folder_gives_tiles_without_places(tmp_path, slides):
     (tmp_path / "t").mkdir()
     rows = ["image,class,slide_id"]

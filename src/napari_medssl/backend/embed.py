@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
-from napari_medssl.backend.encoders import Encoder, make_encoder
+from napari_medssl.backend.encoders import DEFAULT_ENCODER, Encoder, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.io.embedding_table import write_embeddings
@@ -26,7 +26,7 @@ class EmbedConfig:
     """Embed pictures of tiles."""
 
     encoder: str = option(
-        "imagenet", help="Name of an encoder, or a file NAME.safetensors or NAME.onnx."
+        DEFAULT_ENCODER, help="Name of an encoder, or a file NAME.safetensors or NAME.onnx."
     )
     batch: int = option(32, help="Pictures that are embedded together.", min=1, max=4096)
     recursive: bool = option(True, help="Also look into the folders of a folder.")

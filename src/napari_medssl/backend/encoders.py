@@ -2,7 +2,8 @@
 
 An encoder turns uint8 RGB tiles into embeddings of unit length, and says which tiles it wants:
 
-- the name of a model whose card has the task "encoder", or its file NAME.safetensors
+- the name of a model whose card has the task "encoder", such as "siamese-tissue", which is shipped,
+  or its file NAME.safetensors
 - "imagenet": EfficientNet-Lite0 as ImageNet trained it; "untrained": the same at random
 - "histogram": colours alone
 - NAME.onnx with NAME.json beside it, see `backend.onnx_encoder`
@@ -34,6 +35,7 @@ Embeddings = NDArray[np.float32]
 
 SIAMESE_ARCHITECTURE = "siamese efficientnet-lite0"
 ENCODER_TASK = "encoder"
+DEFAULT_ENCODER = "siamese-tissue"
 _HALF = (0.5, 0.5, 0.5)
 _BINS = 8  # of each colour: 512 in all
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
-from napari_medssl.backend.encoders import Embeddings, Encoder, make_encoder
+from napari_medssl.backend.encoders import DEFAULT_ENCODER, Embeddings, Encoder, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.labelled_tiles import LabelledTiles, read_labelled_tiles
 from napari_medssl.backend.stain_jitter import jitter_in_lab
@@ -43,7 +43,8 @@ class EvaluateRetrievalConfig:
 
     data: Path = option(help="Folder of labelled tiles: tiles.csv, or a subfolder for each class.")
     encoder: tuple[str, ...] = option(
-        ("imagenet", "histogram"), help="Name or file of an encoder; may be given several times."
+        (DEFAULT_ENCODER, "imagenet", "histogram"),
+        help="Name or file of an encoder; may be given several times.",
     )
     sets: tuple[str, ...] = option((), help="Only these sets of tiles.csv.")
     jitter: bool = option(True, help="Also ask with the queries in another stain.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_medssl.backend.config import option
+from napari_medssl.backend.encoders import DEFAULT_ENCODER
 from napari_medssl.backend.jobs import Cancelled
 
 
@@ -14,7 +15,7 @@ class IndexConfig:
     """Index slides for search."""
 
     encoder: str = option(
-        "imagenet", help="Name of an encoder, or a file NAME.safetensors or NAME.onnx."
+        DEFAULT_ENCODER, help="Name of an encoder, or a file NAME.safetensors or NAME.onnx."
     )
     mpp: float | None = option(
         None,

@@ -45,7 +45,7 @@ class TrainSiameseConfig:
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
     amp: bool = option(True, help="Mixed precision (bfloat16).", advanced=True)
     shrinkage: float = option(
-        0.03, help="How far the closed form trusts all directions alike.", min=1e-6, advanced=True
+        0.1, help="How far the closed form trusts all directions alike.", min=1e-6, advanced=True
     )
     seed: int = option(1, help="Seed of pairs and changes.", min=0, advanced=True)
     checkpoint_every: int = option(100, help="Steps between checkpoints.", min=1, advanced=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_TILES = 3000
 """Most tiles that the head is fitted on."""
-NEIGHBOUR_WEIGHT = 0.2
+NEIGHBOUR_WEIGHT = 0.1
 """How much pairs of neighbouring tiles count: tissue changes from one to the next."""
 _BATCH = 32
 

@@ -130,10 +130,13 @@ def load_tiles(
 
 
 def _add_slide(found: _Found, path: Path, request: TileRequest, should_stop: ShouldStop) -> None:
-    config = TilesConfig(
-        mpp=request.mpp, size=request.pixels, blur=False, slide_mpp=request.slide_mpp
-    )
     with open_slide(path) as slide:
+        config = TilesConfig(
+            mpp=request.mpp,
+            size=request.pixels,
+            blur=False,
+            slide_mpp=request.slide_mpp if slide.mpp is None else None,
+        )
         plan = plan_tiles(slide, config, should_stop=should_stop)
         table = plan.table
         found.remarks += plan.remarks

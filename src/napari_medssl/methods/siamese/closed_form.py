@@ -26,7 +26,7 @@ def near_far_head(
     values: NDArray[np.floating],
     near_scatter: NDArray[np.floating],
     dim: int,
-    shrinkage: float = 0.03,
+    shrinkage: float = 0.1,
 ) -> NDArray[np.float64]:
     """Return the rows of the head, most telling first, shape (K, P) with K <= D.
 

@@ -82,7 +82,7 @@ class SiameseNetwork(nn.Module):
 
     @torch.no_grad()
     def start_head(
-        self, pooled: Tensor, near: Sequence[tuple[Tensor, float]], shrinkage: float = 0.03
+        self, pooled: Tensor, near: Sequence[tuple[Tensor, float]], shrinkage: float = 0.1
     ) -> None:
         """Fit the standardisation and, in closed form, the head; see `closed_form`.
 
