@@ -20,6 +20,7 @@ class Network:
     build: Callable[[], nn.Module]
     forward: Callable[[nn.Module, str], tuple[Tensor, ...]]
     loss: Callable[[nn.Module, str], Tensor]
+    rate: float = 2e-3
 
 
 def _figures(device: str) -> tuple[Tensor, list[Tensor]]:
@@ -50,20 +51,27 @@ def _tiles(device: str) -> Tensor:
     """Return two pairs of tiles: near ones alike, far ones not."""
     generator = torch.Generator().manual_seed(5)
     kinds = torch.randint(0, 256, (2, 3, 64, 64), generator=generator)
-    return torch.stack([kinds[0], kinds[0], kinds[0], kinds[1]]).to(device)
+    # The second is near to the first, not the same: a loss that begins at zero cannot sink.
+    near = (kinds[0].flip(-1) * 0.8).to(kinds.dtype)
+    return torch.stack([kinds[0], near, kinds[0], kinds[1]]).to(device)
 
 
 def _siamese_network() -> nn.Module:
+    from napari_medssl.backend.trunks import load_imagenet_trunk
     from napari_medssl.methods.siamese.network import NetworkConfig, SiameseNetwork
 
     torch.manual_seed(0)
-    return SiameseNetwork(NetworkConfig(dim=16))
+    # Means of maps at random are next to nothing: rounding would be all there is.
+    return SiameseNetwork(NetworkConfig(dim=16), load_imagenet_trunk())
 
 
 def _siamese_loss(network: nn.Module, device: str) -> Tensor:
     from napari_medssl.methods.siamese.losses import contrastive_loss
 
-    embeddings = network(_tiles(device))
+    network.eval()  # as in training: batch normalisation stays as it is
+    pooled = network.pool(_tiles(device))
+    with torch.autocast(device, enabled=False):
+        embeddings = network.project(pooled.float())
     is_far = torch.tensor([False, True], device=device)
     return contrastive_loss(embeddings[[0, 2]], embeddings[[1, 3]], is_far)
 
@@ -80,5 +88,6 @@ NETWORKS = (
         build=_siamese_network,
         forward=lambda network, device: (network(_tiles(device)),),
         loss=_siamese_loss,
+        rate=1e-4,  # its trunk is trained already
     ),
 )

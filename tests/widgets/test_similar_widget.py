@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -175,6 +177,22 @@ def test_names_are_hidden(similar):
     index = similar.widget.gallery.view.model().index(0, 0)
     for role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
         assert "slide" not in index.data(role)
+
+
+def test_messages_hide_names_that_are_parts_of_others_and_folders(similar):
+    similar.show(0)
+    places, session = similar.widget.places, similar.session
+    first, second = session.records
+    for one, path in ((first, "/anna/a.svs"), (second, "/anna/anna_a.svs")):
+        session.records[one] = replace(session.records[one], path=path)
+    told = "Of /anna/anna_a.svs and a.svs in /anna."
+    assert places.masked_text(told) == told
+    similar.widget.mask_entry.trigger()
+    similar.widget.tell(told, False)
+    shown = similar.widget.status.text()
+    assert "a.svs" not in shown
+    assert "anna" not in shown
+    assert shown.index(places.title(second)) < shown.index(places.title(first))
 
 
 def test_the_patient_is_left_out(similar):

@@ -163,11 +163,14 @@ class SlidePlaces(QObject):
         """Return a message with the names of slides as they are to be shown."""
         if not self.is_masked or not text:
             return text
+        names: dict[str, str] = {}
         for fingerprint in {*self._session.records, *(one.fingerprint for one in self.shown())}:
-            place = self._place_of(fingerprint)
-            for name in (place, file_name(place)):
-                if name:
-                    text = text.replace(name, self._alias(fingerprint))
+            place, alias = self._place_of(fingerprint), self._alias(fingerprint)
+            folder = place[: -len(file_name(place))].rstrip("/\\")
+            names |= {place: alias, file_name(place): alias, folder: "..."}
+        # The longest first: "a.svs" is a part of "ba.svs", and the folder one of the path.
+        for name in sorted(filter(None, names), key=len, reverse=True):
+            text = text.replace(name, names[name])
         return text
 
     def candidates(self, fingerprint: str) -> tuple[str, ...]:

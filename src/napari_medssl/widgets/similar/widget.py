@@ -391,7 +391,7 @@ class SimilarWidget(QWidget):
         self.error.setVisible(bool(text))
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
+        self.status.setText(self.places.masked_text(text))
         self.status.setVisible(bool(text))
 
     # -- window ----------------------------------------------------------------------------------
