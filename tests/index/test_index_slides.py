@@ -221,6 +221,21 @@ def test_a_disk_that_is_full_in_the_middle_goes_on_when_there_is_room(
     assert open_collection(folder / "library").tile_count == 1600
 
 
+def test_what_a_kill_left_of_a_write_is_not_in_the_finished_slide(encoder, slide, tmp_path):
+    done = []
+    with pytest.raises(verb.Cancelled):
+        index(
+            [slide],
+            tmp_path / "library",
+            should_stop=lambda: bool(done) and done[-1] >= 700,
+            on_progress=lambda progress: done.append(progress.done),
+        )
+    (partial,) = (tmp_path / "library").glob("*.embeddings/slides/*.partial")
+    (partial / "embeddings" / ".writing-left").write_bytes(b"half")
+    index([slide], tmp_path / "library")
+    assert not list((tmp_path / "library").rglob(".writing-*"))
+
+
 def test_the_reader_thread_ends_with_whoever_uses_it(slide):
     form = TileForm(PIXELS, PIXELS, 8)
     places = np.zeros((64, 2), np.int64)

@@ -34,7 +34,13 @@ from napari_medssl.index.arrays import (
 )
 from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import FORMAT, MANIFEST, SlideManifest, SlideRecord
-from napari_medssl.io.files import flush_folder, make_folder, write_all_whole, write_whole
+from napari_medssl.io.files import (
+    TEMPORARY,
+    flush_folder,
+    make_folder,
+    write_all_whole,
+    write_whole,
+)
 from napari_medssl.io.slide_store.errors import disk_errors_told
 from napari_medssl.io.slide_store.journal import (
     JOURNAL,
@@ -165,6 +171,8 @@ class SlideWriter:
         with disk_errors_told(self._partial):
             files = {**self._table, **self._shards}
             bad = check_files(self._partial, files, _ignore, _never, 2)
+            for left in self._partial.rglob(f"{TEMPORARY}*"):  # of a write that was killed
+                left.unlink(missing_ok=True)
             if bad:
                 raise UserError(
                     f"{len(bad)} of {len(files)} files of {self._partial.name!r} are not on the "

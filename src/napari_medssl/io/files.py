@@ -11,6 +11,9 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 
+TEMPORARY = ".writing-"
+"""How the names of files begin that are not in place yet; a kill leaves them."""
+
 _FLUSHES_AT_ONCE = 16  # they wait for the disk, which takes many at a time
 
 
@@ -107,7 +110,7 @@ def _make_temporary(target: Path) -> Path:
         raise UserError(f"Cannot write {str(target)!r}: it is a folder. Give a file name.")
     try:
         handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=".writing-", suffix=target.suffix[:16]
+            dir=target.parent, prefix=TEMPORARY, suffix=target.suffix[:16]
         )
     except OSError as error:
         raise UserError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.files import flush_folder, write_all_whole, write_whole
+from napari_medssl.io.files import TEMPORARY, flush_folder, write_all_whole, write_whole
 from napari_medssl.io.slide_store.errors import ConversionStopped, StoreTakenError
 from napari_medssl.io.slide_store.journal import (
     JOURNAL,
@@ -26,8 +26,6 @@ from napari_medssl.io.slide_store.placing import check_same
 from napari_medssl.io.slide_store.plan import FindTissue, StorePlan, StoreSettings, touch_tissue
 from napari_medssl.io.slide_store.source import SlideSource
 from napari_medssl.io.slide_store.verify import OnFile, check_files
-
-_TEMPORARY = ".writing-"  # how `io.files` names what it has not put in place yet
 
 
 class Partial:
@@ -127,7 +125,7 @@ class Partial:
             )
             return found
         if not self.folder.is_dir() or any(
-            not path.name.startswith(_TEMPORARY) for path in self.folder.iterdir()
+            not path.name.startswith(TEMPORARY) for path in self.folder.iterdir()
         ):
             raise StoreTakenError(
                 f"{str(self.folder)!r} is in the way and holds no unfinished store; it was not "
@@ -216,7 +214,7 @@ class Partial:
         """Remove half-written files that a kill left."""
         for folder, _, names in os.walk(self.folder):
             for name in names:
-                if name.startswith(_TEMPORARY):
+                if name.startswith(TEMPORARY):
                     with suppress(OSError):
                         (Path(folder) / name).unlink()
 
