@@ -16,7 +16,7 @@ on_every_device = pytest.mark.parametrize("device", DEVICES)
 def train(network, device, steps, amp=None):
     """Return the losses of some steps of AdamW, with mixed precision of type `amp` if given."""
     module = network.build().to(device).train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=network.rate)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
     scaler = torch.amp.GradScaler(device, enabled=amp is torch.float16)
     losses = []
     for _ in range(steps):
@@ -65,8 +65,7 @@ def test_training_steps_lower_the_loss(network, device):
 @on_every_device
 def test_bfloat16_training_follows_full_precision(network, device):
     full, mixed = train(network, device, steps=3), train(network, device, 3, torch.bfloat16)
-    # A tenth of where it began: a loss near zero is rounding.
-    assert mixed == pytest.approx(full, rel=0.1, abs=0.1 * full[0])
+    assert mixed == pytest.approx(full, rel=0.1)
 
 
 @every_network

@@ -131,6 +131,8 @@ class ItemFolder(ABC, Generic[T]):
 
     def save(self) -> None:
         """Write all files and empty the journal; UserError if the disk refuses, nothing is lost."""
+        # What still waits for the journal would be written after it was emptied.
+        self._open_journal.flush()
         with (
             replace_whole(self.folder / self.file_name) as temporary,
             temporary.open("w", encoding="utf-8", newline="\n") as stream,
