@@ -18,7 +18,7 @@ from napari_medssl.state.search_examples import Area
 from napari_medssl.widgets.similar import SimilarWidget
 
 SLIDES = {"biopsy_01": 5, "biopsy_02": 8, "resection_A": 11}
-CONFIG = IndexConfig(encoder="imagenet", mpp=1.0, size=112, min_tissue=0.3)
+CONFIG = IndexConfig(mpp=1.0, size=112, min_tissue=0.3)
 
 
 def make_library(folder: Path) -> Path:
