@@ -79,7 +79,7 @@ class SlidesWorld(World):
         folder.mkdir(exist_ok=True)
         self.widget.files.choice.open(folder / "test.slides")
         self.session.mask(False)
-        self.widget.refuse("")
+        self.widget.messages.refuse("")
         self.slides = [write_slide(folder / f"slide{n}.svs", seed=n) for n in range(count)]
         self.keys = self.widget.files.add_sources(str(path) for path in self.slides)
         self.wait_looked()

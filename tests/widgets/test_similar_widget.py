@@ -188,7 +188,7 @@ def test_messages_hide_names_that_are_parts_of_others_and_folders(similar):
     told = "Of /anna/anna_a.svs and a.svs in /anna."
     assert places.masked_text(told) == told
     similar.widget.mask_entry.trigger()
-    similar.widget.tell(told, False)
+    similar.widget.messages.tell(told, False)
     shown = similar.widget.status.text()
     assert "a.svs" not in shown
     assert "anna" not in shown

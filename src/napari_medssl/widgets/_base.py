@@ -21,6 +21,7 @@ from napari_medssl.backend.jobs import (
 )
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._messages import ERROR_COLOR
 
 _LOOK_EVERY_MS = 50
 _MOST_STEPS = 2**31 - 1
@@ -78,7 +79,7 @@ class JobPanel(QWidget):
         self._error.setObjectName("error")
         self._error.setWordWrap(True)
         self._error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._error.setStyleSheet("color: #e5484d;")  # readable on napari's dark and light
+        self._error.setStyleSheet(f"color: {ERROR_COLOR};")
         row = QHBoxLayout()
         row.addWidget(self._bar, 1)
         row.addWidget(self._cancel)

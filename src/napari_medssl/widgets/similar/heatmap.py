@@ -175,7 +175,7 @@ class HeatmapPanel(QWidget):
     def _tell(self, count: int = 0) -> None:
         self.slider.setEnabled(self._map is not None)
         if self._map is None or self._slide is None:
-            self.words.setText("")
+            self.words.setText("Pick a tile first." if self.switch.isChecked() else "")
             return
         parts = [f"similarity ≥ {self.threshold:.3f}", f"{count} tiles"]
         if self._slide.mpp is not None:

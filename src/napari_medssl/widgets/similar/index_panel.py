@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
-from napari_medssl.backend.jobs import OnProgress, ShouldStop
+from napari_medssl.backend.jobs import Job, OnProgress, ShouldStop
 from napari_medssl.index.library import CollectionFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._base import JobPanel
@@ -111,7 +111,8 @@ class IndexPanel(QWidget):
         self._looks.timeout.connect(self._look)
         rows = QFormLayout()
         rows.addRow("Into", self.into)
-        layout = QVBoxLayout(self)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.state)
         layout.addLayout(rows)
@@ -119,6 +120,13 @@ class IndexPanel(QWidget):
         layout.addWidget(self.button)
         layout.addWidget(self.jobs)
         layout.addStretch(1)
+        area = QScrollArea()  # on a low window rows would be laid over each other
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(content)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(area)
         session.library_changed.connect(self._fill)
         session.slides_changed.connect(self._fill)
         places.front_changed.connect(self.show_state)
@@ -152,7 +160,7 @@ class IndexPanel(QWidget):
         name = self._places.title(front.fingerprint)
         record = self._session.records.get(front.fingerprint)
         if library is None:
-            self.state.setText(f"{name}: no library is open; you will be asked for a new one.")
+            self.state.setText(f"{name}: no library is open. Begin one with Library > New.")
         elif record is None:
             self.state.setText(f"{name} is not in this collection: nothing of it is found.")
         else:
@@ -207,8 +215,11 @@ class IndexPanel(QWidget):
             more = f" ({len(failures) - 1} more places)" if len(failures) > 1 else ""
             self.told.emit(self._places.masked_text(failures[0]) + more, True)
 
-    def _on_ended(self, _job: Any) -> None:
+    def _on_ended(self, job: Job) -> None:
         self._looks.stop()
+        if job.state == "cancelled":
+            kept = "Stopped. What is embedded is kept; index the slide again to go on."
+            self.told.emit(kept, False)
         self.show_state()
 
     def close_down(self) -> None:

@@ -26,8 +26,9 @@ from qtpy.QtWidgets import (
 from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
+from napari_medssl.widgets._buttons import MenuEntry, PushButton, ToolButton, row_of
 from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
@@ -102,13 +103,8 @@ class SimilarWidget(QWidget):
         self.concepts = ConceptsPanel(self.session, self.places, self.notes)
         self.pages.addTab(self.concepts, "Concepts")
         self.pages.addTab(self.indexing, "Index")
-        self.status, self.error = QLabel(), QLabel()
-        self.status.setToolTip("What was done last")
-        for label in (self.status, self.error):
-            label.setWordWrap(True)
-            label.hide()
-        self.error.setStyleSheet("color: #e5484d;")
-        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.messages = Messages(self.places.masked_text)
+        self.status, self.error = self.messages.status, self.messages.error
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.addWidget(self.gallery)
         parts.addWidget(self.pages)
@@ -122,8 +118,7 @@ class SimilarWidget(QWidget):
             layout.addLayout(row)
         layout.addWidget(self.strip)
         layout.addWidget(parts, 1)
-        layout.addWidget(self.error)
-        layout.addWidget(self.status)
+        layout.addWidget(self.messages)
         self.setMinimumWidth(360)
 
     def _build_header(self) -> Any:
@@ -149,15 +144,15 @@ class SimilarWidget(QWidget):
         return row
 
     def _build_tools(self) -> Any:
-        self.pick_button = ToolButton(
+        self.pick_button = PushButton(
             "Pick", "Click a tile of the slide to search for it (Q)", self._toggle_pick
         )
-        self.box_button = ToolButton(
+        self.box_button = PushButton(
             "Box", "Draw a box on the slide to search for it (Shift+Q)", self._toggle_box
         )
         for button in (self.pick_button, self.box_button):
             button.setCheckable(True)
-        picture = ToolButton(
+        picture = PushButton(
             "Picture ...", "Search for a picture of a tile; or drop one here", self.ask_picture
         )
         self.no_slide = QCheckBox("slide")
@@ -186,18 +181,18 @@ class SimilarWidget(QWidget):
         self.pick.picked.connect(self._on_picked)
         self.pick.drawing.connect(self._on_drawing)
         self.pick.mode_changed.connect(self._on_mode)
-        self.heatmap.failed.connect(self.refuse)
+        self.heatmap.failed.connect(self.messages.refuse)
         self.gallery.view.hovered.connect(self.compare.hover)
         for failed in (self.pick.refused, self.searching.failed, self.queries.failed):
-            failed.connect(self.refuse)
-        self.queries.began.connect(self._say)
+            failed.connect(self.messages.refuse)
+        self.queries.began.connect(self.messages.say)
         self.queries.made.connect(self._on_made)
         self.fly.failed.connect(self._on_fly_failed)
         self.fly.arrived.connect(self._on_arrived)
         for part in (self.choice, self.notes, self.concepts, self.export):
-            part.told.connect(self.tell)
+            part.told.connect(self.messages.tell)
         self.gallery.view.marked.connect(self._on_marked)
-        self.indexing.told.connect(self.tell)
+        self.indexing.told.connect(self.messages.tell)
         self.indexing.indexed.connect(self._on_indexed)
         self.gallery.view.opened.connect(self.open_hit)
         self.gallery.view.signed.connect(self.sign_hit)
@@ -240,7 +235,7 @@ class SimilarWidget(QWidget):
         self.box_button.setChecked(self.pick.mode == "box")
 
     def _on_picked(self, front: ShownSlide, area: Area, role: Role) -> None:
-        self.refuse("")
+        self.messages.refuse("")
         self._flown = None
         self.queries.ask_place(front, area, role)
 
@@ -249,8 +244,8 @@ class SimilarWidget(QWidget):
             self.outlines.show(front, [*self._example_outlines(), (area, WANTED)])
 
     def _on_made(self) -> None:
-        self._say("")
-        self.refuse("")
+        self.messages.say("")
+        self.messages.refuse("")
 
     def ask_picture(self) -> None:
         """Ask for a picture to search for."""
@@ -286,11 +281,11 @@ class SimilarWidget(QWidget):
             how = "exact" if recall == 1.0 else f"recall {recall:.3f}"
             count = len(self.session.hits)
             self.gallery.count.setText(f"{count} hit{'s' * (count != 1)} · {how}")
-            self.refuse("")
+            self.messages.refuse("")
             if not count:
-                self.refuse("Nothing was found: no other tile is left to search in.")
+                self.messages.refuse("Nothing was found: no other tile is left to search in.")
             elif self.no_patient.isChecked() and not answer.question.patients:
-                self._say(
+                self.messages.say(
                     "Nobody said whose the slide is, so only the slide itself is left out. Index "
                     "with --patients or --patient-rule."
                 )
@@ -305,20 +300,20 @@ class SimilarWidget(QWidget):
             self._open(example.area)
 
     def _open(self, area: Area) -> None:
-        self.refuse("")
+        self.messages.refuse("")
         self._flown = area
         self.fly.fly(area)
         if self.fly.is_opening:
-            self._say(f"Opening {self.places.title(area.slide)} ...")
+            self.messages.say(f"Opening {self.places.title(area.slide)} ...")
 
     def _on_arrived(self, area: Area) -> None:
-        self._say("")
+        self.messages.say("")
         self._flown = area
         self._show_outlines()
 
     def _on_fly_failed(self, text: str) -> None:
         self._flown = None
-        self.refuse(text)
+        self.messages.refuse(text)
 
     def _example_outlines(self) -> list[tuple[Area, str]]:
         return [
@@ -359,6 +354,17 @@ class SimilarWidget(QWidget):
 
     def _show_title(self) -> None:
         library, collection = self.session.library, self.session.collection
+        if library is None:
+            self.gallery.say(
+                "Begin a library: Library > New, or open one.\n\nThen open a slide and index it."
+            )
+        elif not self.session.records:
+            self.gallery.say(
+                "No slide is indexed yet.\n\nOpen one, then press\n"
+                '"Index this slide" on the page Index.'
+            )
+        else:
+            self.gallery.say("")
         self.title.setText("No library" if library is None else f"<b>{library.folder.name}</b>")
         if collection is None:
             self.title.setToolTip("Open a library, or begin one")
@@ -371,28 +377,9 @@ class SimilarWidget(QWidget):
     def _mask(self) -> None:
         self.places.mask(self.mask_entry.isChecked())
 
-    # -- words -----------------------------------------------------------------------------------
-
     def show_keys(self) -> None:
         """Show the cheat sheet."""
         CheatSheet(self.keys, self).show()
-
-    def tell(self, text: str, is_error: bool) -> None:
-        """Show a line: an error, or what was done."""
-        self.refuse(text if is_error else "")
-        if not is_error:
-            self._say(text)
-
-    def refuse(self, text: str) -> None:
-        """Show an error line; an empty text removes it."""
-        if text:
-            self._say("")
-        self.error.setText(self.places.masked_text(text))
-        self.error.setVisible(bool(text))
-
-    def _say(self, text: str) -> None:
-        self.status.setText(self.places.masked_text(text))
-        self.status.setVisible(bool(text))
 
     # -- window ----------------------------------------------------------------------------------
 

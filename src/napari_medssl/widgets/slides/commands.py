@@ -49,7 +49,7 @@ def _for_marked(action: Callable[[SlidesWidget, int], object]) -> Run:
     def run(widget: SlidesWidget) -> None:
         keys = widget.marked()
         if not keys:
-            widget.refuse("No slide is marked. Click one in the list first.")
+            widget.messages.refuse("No slide is marked. Click one in the list first.")
             return
         action(widget, keys[0])
 

@@ -23,6 +23,7 @@ from napari_medssl.widgets._async_slicing import AsyncOffer
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
 from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet
 from napari_medssl.widgets._thumbnails import Thumbnails
@@ -90,14 +91,8 @@ class SlidesWidget(QWidget):
         self.pages.addTab(self.view, "View")
         self.pages.addTab(self.regions, "Regions")
         self.pages.addTab(self.converting, "Convert")
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        self.status.setToolTip("What was done last")
-        self.error = QLabel()
-        self.error.setWordWrap(True)
-        self.error.setStyleSheet("color: #e5484d;")
-        self.error.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.error.hide()
+        self.messages = Messages(self.session.masked_text)
+        self.status, self.error = self.messages.status, self.messages.error
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.addWidget(self.list)
         parts.addWidget(self.pages)
@@ -109,7 +104,7 @@ class SlidesWidget(QWidget):
         layout.setSpacing(5)
         layout.addLayout(self._build_header())
         layout.addWidget(parts, 1)
-        for widget in (self.offer, self.files.jobs, self.error, self.status):
+        for widget in (self.offer, self.files.jobs, self.messages):
             layout.addWidget(widget)
         self.setMinimumWidth(340)
 
@@ -145,15 +140,15 @@ class SlidesWidget(QWidget):
 
     def _connect(self) -> None:
         self.list.opened.connect(self.open_slide)
-        self.files.told.connect(self.tell)
-        self.view.told.connect(self.tell)
-        self.regions.told.connect(self.tell)
-        self.converting.told.connect(self.tell)
-        self.private.told.connect(self.tell)
-        self.relocation.told.connect(self.tell)
-        self.display.failed.connect(self.refuse)
+        self.files.told.connect(self.messages.tell)
+        self.view.told.connect(self.messages.tell)
+        self.regions.told.connect(self.messages.tell)
+        self.converting.told.connect(self.messages.tell)
+        self.private.told.connect(self.messages.tell)
+        self.relocation.told.connect(self.messages.tell)
+        self.display.failed.connect(self.messages.refuse)
         self.display.recovered.connect(self._on_recovered)
-        self.beside.failed.connect(self.refuse)
+        self.beside.failed.connect(self.messages.refuse)
         self.beside.shown.connect(self._on_beside)
         self.display.shown.connect(self._on_shown)
         self.session.library_changed.connect(self._show_title)
@@ -185,8 +180,8 @@ class SlidesWidget(QWidget):
     def open_slide(self, key: int) -> None:
         """Show a slide of the list."""
         if self.session.has(key):
-            self.refuse("")
-            self._say(f"Opening {self.session.title(key)} ...")
+            self.messages.refuse("")
+            self.messages.say(f"Opening {self.session.title(key)} ...")
             self.display.open(key)
 
     def convert(self, keys: list[int]) -> None:
@@ -218,52 +213,36 @@ class SlidesWidget(QWidget):
     def open_beside(self, key: int) -> None:
         """Show a slide of the list in a view of its own beside the one in front."""
         if self.session.has(key):
-            self.refuse("")
-            self._say(f"Opening {self.session.title(key)} ...")
+            self.messages.refuse("")
+            self.messages.say(f"Opening {self.session.title(key)} ...")
             self.beside.open(key)
 
     def _on_beside(self) -> None:
-        self._say("Both views move together; unlink, align and link again to match the slides.")
+        self.messages.say(
+            "Both views move together; unlink, align and link again to match the slides."
+        )
 
     def _on_shown(self) -> None:
-        self.refuse("")
-        self._say("")
+        self.messages.refuse("")
+        self.messages.say("")
         self.offer.offer()
 
     def _on_recovered(self) -> None:
-        self.refuse("")
+        self.messages.refuse("")
 
     def _mask(self) -> None:
         self.session.mask(self.mask_entry.isChecked())
 
     def _on_masked(self) -> None:
         self.mask_entry.setChecked(self.session.is_masked)
-        for label in (self.status, self.error):  # what was said before names a slide too
-            label.setText(self.session.masked_text(label.text()))
+        self.messages.mask_again()  # what was said before names a slide too
 
     # -- words -----------------------------------------------------------------------------------
-
-    def tell(self, text: str, is_error: bool) -> None:
-        """Show a line: an error, or what was done."""
-        self.refuse(text if is_error else "")
-        if not is_error:
-            self._say(text)
-
-    def refuse(self, text: str) -> None:
-        """Show an error line; an empty text removes it."""
-        if text:
-            self._say("")
-        self.error.setText(self.session.masked_text(text))
-        self.error.setVisible(bool(text))
-
-    def _say(self, text: str) -> None:
-        self.status.setText(self.session.masked_text(text))
-        self.status.setVisible(bool(text))
 
     def _check_saved(self) -> None:
         reason = self.session.library.save_error or self.regions.files.save_error
         if reason is not None:
-            self.refuse(f"Changes cannot be saved: {reason}. They are kept in memory.")
+            self.messages.refuse(f"Changes cannot be saved: {reason}. They are kept in memory.")
 
     def _show_title(self) -> None:
         name = self.session.library.folder.stem
