@@ -18,6 +18,14 @@ ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several processes (pytest -n 2) a display of its own."""
+    if hasattr(config, "workerinput") and sys.platform == "linux" and has_display():
+        from own_display import open_display
+
+        open_display()
+
+
 def find_data() -> Path | None:
     """Return the folder of development data: MEDSSL_DATA, else ../shared/data of the checkout."""
     named = os.environ.get("MEDSSL_DATA")
