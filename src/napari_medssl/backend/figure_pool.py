@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.model_cards import DataSource
+from napari_medssl.backend.sources import read_sources
 from napari_medssl.io.annotations import write_boxes
 from napari_medssl.io.boxes import Box, ImageBoxes
 from napari_medssl.io.files import check_writable, make_folder, replace_whole
@@ -77,25 +77,8 @@ def load_pool(
 
 
 def pool_sources(folder: Path) -> tuple[DataSource, ...]:
-    """Return whence a pool's images come: `sources.json` in it, a list of name, licence and source.
-
-    Raises
-    ------
-    UserError
-        If the file is there and does not hold such a list.
-    """
-    path = folder / "sources.json"
-    if not path.is_file():
-        return (DataSource(f"pool {folder.name!r}", "not stated"),)
-    try:
-        return tuple(
-            DataSource(str(entry["name"]), str(entry["licence"]), str(entry.get("source", "")))
-            for entry in json.loads(path.read_text("utf-8"))
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"{str(path)!r} is no list of objects with name and licence: {error}."
-        ) from None
+    """Return whence a pool's images come, see `backend.sources`."""
+    return read_sources(folder, f"pool {folder.name!r}")
 
 
 def _shrink(image: np.ndarray, longest: int) -> np.ndarray:

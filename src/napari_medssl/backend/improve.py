@@ -22,7 +22,6 @@ from napari_medssl.backend.corrections import (
     read_corrections,
 )
 from napari_medssl.backend.figure_pool import SimulateConfig, load_pool, make_simulator
-from napari_medssl.backend.figure_steps import halved, load_to_resume, stop_line
 from napari_medssl.backend.figures import SeparateConfig, Separator
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.improve_check import Comparison, ImproveReport, rows_of, scored
@@ -37,6 +36,7 @@ from napari_medssl.backend.improve_config import (
 )
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import DataSource, ModelCard, Recipe, load_card, write_model
+from napari_medssl.backend.train_steps import halved, load_to_resume, stop_line
 from napari_medssl.backend.tune_figures import Example, Tuner, shrunk
 from napari_medssl.methods.simcfs.metrics import ScoredFigure
 from napari_medssl.methods.simcfs.pool import Pool, made_textures

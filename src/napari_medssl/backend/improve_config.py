@@ -12,16 +12,11 @@ from typing import Any
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.corrections import Corrections, read_corrections
-from napari_medssl.backend.figure_steps import (
-    check_device,
-    check_model_place,
-    check_pool,
-    load_to_resume,
-    training_sizes,
-)
+from napari_medssl.backend.figure_steps import check_pool, training_sizes
 from napari_medssl.backend.figures import ARCHITECTURE, DEFAULT_MODEL
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.models import list_models, load_card
+from napari_medssl.backend.train_steps import check_device, check_model_place, load_to_resume
 from napari_medssl.backend.tune_figures import TuneConfig
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -8,8 +8,8 @@ from typing import Any
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
-from napari_medssl.backend.figure_steps import check_device, check_model_place, load_to_resume
 from napari_medssl.backend.siamese_tiles import data_sources, list_sources
+from napari_medssl.backend.train_steps import check_device, check_model_place, load_to_resume
 
 
 @dataclass(frozen=True)

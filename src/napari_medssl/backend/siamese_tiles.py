@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.backend.labelled_tiles import TABLE, read_labelled_tiles
 from napari_medssl.backend.models import DataSource
 from napari_medssl.backend.slide_lists import list_slides
+from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles
-from napari_medssl.io.limits import one_line
 from napari_medssl.io.slides import open_slide
 from napari_medssl.io.stain import Reinhard, fit_slide_stain
 from napari_medssl.io.tiles import TileReader
@@ -176,22 +175,6 @@ def _add_folder(found: _Found, folder: Path, request: TileRequest, should_stop: 
 
 
 def data_sources(given: Path) -> tuple[DataSource, ...]:
-    """Return whence the tissue comes: `sources.json` in the folder or beside the list or slide.
-
-    Raises
-    ------
-    UserError
-        If the file is there and is no list of name, licence and source.
-    """
-    path = (given if given.is_dir() else given.parent) / "sources.json"
-    if not path.is_file():
-        return (DataSource(f"tissue of {given.name!r}", "not stated"),)
-    try:
-        return tuple(
-            DataSource(str(entry["name"]), str(entry["licence"]), str(entry.get("source", "")))
-            for entry in json.loads(path.read_text("utf-8"))
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(
-            f"{str(path)!r} is no list of objects with name and licence: {one_line(error)}."
-        ) from None
+    """Return whence the tissue comes, see `backend.sources`: in the folder or beside the list."""
+    folder = given if given.is_dir() else given.parent
+    return read_sources(folder, f"tissue of {given.name!r}")

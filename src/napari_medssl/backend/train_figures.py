@@ -17,18 +17,7 @@ from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.config import option
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.figure_pool import pool_sources
-from napari_medssl.backend.figure_steps import (
-    check_device,
-    check_model_place,
-    check_pool,
-    halved,
-    learning_rate_at,
-    load_to_resume,
-    stop_line,
-    training_sizes,
-    update_average,
-    weight_groups,
-)
+from napari_medssl.backend.figure_steps import check_pool, training_sizes
 from napari_medssl.backend.figures import ARCHITECTURE
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import (
@@ -38,6 +27,16 @@ from napari_medssl.backend.models import (
     load_card,
     read_weights,
     write_model,
+)
+from napari_medssl.backend.train_steps import (
+    check_device,
+    check_model_place,
+    halved,
+    learning_rate_at,
+    load_to_resume,
+    stop_line,
+    update_average,
+    weight_groups,
 )
 
 if TYPE_CHECKING:

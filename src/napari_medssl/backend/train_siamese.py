@@ -15,12 +15,6 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.encoders import ENCODER_TASK, SIAMESE_ARCHITECTURE
-from napari_medssl.backend.figure_steps import (
-    halved,
-    learning_rate_at,
-    load_to_resume,
-    stop_line,
-)
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.siamese_config import (
@@ -35,6 +29,12 @@ from napari_medssl.backend.siamese_tiles import (
     data_sources,
     list_sources,
     load_tiles,
+)
+from napari_medssl.backend.train_steps import (
+    halved,
+    learning_rate_at,
+    load_to_resume,
+    stop_line,
 )
 from napari_medssl.backend.trunks import IMAGENET_TRUNK, load_imagenet_trunk
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_medssl.backend.figure_steps import learning_rate_at, update_average, weight_groups
 from napari_medssl.backend.figures import SeparateConfig, is_dense
+from napari_medssl.backend.train_steps import learning_rate_at, update_average, weight_groups
 
 if TYPE_CHECKING:
     import torch

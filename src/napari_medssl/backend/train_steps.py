@@ -1,0 +1,90 @@
+"""What trainings share: checks before they start, rates, averages, stopping and resuming."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.checkpoints import Checkpoint, load_checkpoint
+from napari_medssl.backend.device import choose_device
+from napari_medssl.io.files import check_writable, make_folder
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint of a run that was made with the same settings.
+
+    Raises
+    ------
+    UserError
+        If there is none, it is damaged, or it was made with other settings.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {str(path)!r} to resume. Leave --resume out.")
+    saved = load_checkpoint(path)
+    changed = [key for key, value in settings.items() if saved.config.get(key, value) != value]
+    if changed:
+        raise UserError(
+            f"The checkpoint was made with other settings of {', '.join(sorted(changed))}. "
+            "Resume with the same ones, or start anew without --resume."
+        )
+    return saved
+
+
+def stop_line(done: int, total: int, checkpoint: Path) -> str:
+    """Return what a person reads who has stopped a training after `done` of `total` steps."""
+    if checkpoint.is_file():
+        how = f"{str(checkpoint)!r} is kept. The same command with --resume goes on from it."
+    else:
+        how = "there is no checkpoint yet. Run the same command again."
+    return f"Stopped after {done} of {total} step{'' if total == 1 else 's'}; {how}"
+
+
+def check_device(device: str) -> None:
+    """Raise `UserError` if a device that is named is not here; "auto" and "cpu" always are."""
+    if device not in ("auto", "cpu"):
+        choose_device(device)
+
+
+def check_model_place(path: Path) -> None:
+    """Raise `UserError` if a model and its checkpoint cannot be written at `path`."""
+    make_folder(path.parent)
+    check_writable(path)
+
+
+def weight_groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the optimizer's groups: decay for weights, none for biases and normalisation."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": weights, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
+
+
+def learning_rate_at(step: int, steps: int, peak: float) -> float:
+    """Return the learning rate: linear warm-up over the first steps, then a cosine down to 2 %."""
+    warm = min(1.0, (step + 1) / max(1, min(300, steps // 10)))
+    return peak * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+
+
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `average` towards `network`: `decay` of it stays."""
+    import torch
+
+    with torch.no_grad():
+        pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+        for kept, new in pairs:
+            if kept.dtype.is_floating_point:
+                kept.mul_(decay).add_(new, alpha=1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def halved(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return weights in half precision, half the file; normalisation statistics as they are."""
+    state = network.state_dict()
+    return {name: value.half() if value.ndim > 1 else value for name, value in state.items()}
