@@ -1,0 +1,1 @@
+"""Local discrimination: an embedding of every pixel, and regions, from unlabelled images."""

@@ -1,0 +1,106 @@
+"""The loss of one training step: views in, one number and its parts out.
+
+Source: Chen et al., arXiv 2108.09440. First patch discrimination and hypersphere mix-up alone, then
+with region discrimination and the entropy of assignments; see `losses`. We differ: a region whose
+pixels are few is seen by `collapse`, not by the loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from napari_medssl.methods.local_discrimination.averaging import cell_embeddings
+from napari_medssl.methods.local_discrimination.losses import (
+    LossWeights,
+    area_penalty,
+    assignment_entropy,
+    hypersphere_mixup,
+    patch_discrimination,
+    region_discrimination,
+    region_embeddings,
+)
+from napari_medssl.methods.local_discrimination.network import LocalDiscriminationNetwork
+from napari_medssl.methods.local_discrimination.views import Views, bring_back
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is asked of the network; the published values, with centre-sensitive cells.
+
+    Attributes
+    ----------
+    weights
+        How much each loss counts.
+    temperature, region_temperature
+        Of patches and mix-up, and of regions.
+    grid
+        Cells along a side of a view.
+    sigma
+        Width of the bell in a cell, as a part of its side; None for flat averages.
+    """
+
+    weights: LossWeights = LossWeights()
+    temperature: float = 0.1
+    region_temperature: float = 0.2
+    grid: int = 8
+    sigma: float | None = 0.25
+
+
+def patch_loss(
+    network: LocalDiscriminationNetwork, views: Views, what: Objective
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of the first stage, and its parts without gradient."""
+    embeddings = network.embedding_map(_all_images(views))
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return _weighted(_patch_parts(embeddings, views, what), what.weights)
+
+
+def region_loss(
+    network: LocalDiscriminationNetwork, views: Views, what: Objective
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Return the loss of the second stage, its parts, and the assignments, these without gradient.
+
+    The assignments are those of both views of all images, shape (4 B, K, H, W).
+    """
+    embeddings, assignments = network(_all_images(views))
+    both = 2 * len(views.first)  # the mixed image has no regions of its own
+    assignments = assignments[:both]
+    with torch.autocast(embeddings.device.type, enabled=False):
+        regions = region_embeddings(embeddings[:both], assignments)
+        parts = _patch_parts(embeddings, views, what)
+        parts["region"] = region_discrimination(regions, what.region_temperature)
+        parts["entropy"] = assignment_entropy(assignments)
+        parts["area"] = area_penalty(assignments)
+        loss, values = _weighted(parts, what.weights)
+    return loss, values, assignments.detach()
+
+
+def _all_images(views: Views) -> Tensor:
+    return torch.cat([views.first, views.second, views.mixed])
+
+
+def _patch_parts(embeddings: Tensor, views: Views, what: Objective) -> dict[str, Tensor]:
+    count, half = len(views.first), len(views.mixed)
+    first, second, mixed = torch.split(embeddings, [count, count, half])
+
+    def cells(maps: Tensor) -> Tensor:
+        return cell_embeddings(maps, what.grid, what.sigma)
+
+    ones, others = cells(first), cells(bring_back(second, views.back))
+    return {
+        "patch": patch_discrimination(ones.flatten(0, 1), others.flatten(0, 1), what.temperature),
+        "mix": hypersphere_mixup(
+            cells(mixed), ones[:half], ones[half:], views.share, what.temperature
+        ),
+    }
+
+
+def _weighted(parts: dict[str, Tensor], weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
+    total = sum(
+        (getattr(weights, name) * part for name, part in parts.items()),
+        torch.zeros((), device=parts["patch"].device),
+    )
+    return total, {"loss": total.detach(), **{name: p.detach() for name, p in parts.items()}}
