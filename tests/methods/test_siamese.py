@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from napari_medssl.methods.siamese.augment import Augmentation, augment, jitter_stain, zoom_and_turn
 from napari_medssl.methods.siamese.losses import contrastive_loss
+from napari_medssl.methods.siamese.network import NetworkConfig, SiameseNetwork
 from napari_medssl.methods.siamese.pairs import Pairs, PairSampler
 from napari_medssl.methods.siamese.trunk import EfficientNetLite0
 
@@ -195,3 +197,17 @@ def test_the_trunk_pads_like_tensorflow():
     with torch.inference_mode():
         assert [maps.shape[-1] for maps in trunk.stages(pixels)] == [32, 16, 8, 4, 4, 2, 2, 2]
         assert torch.allclose(trunk(pixels), trunk.stages(pixels)[-1].mean((2, 3)), atol=1e-5)
+
+
+def test_local_embeddings_mean_the_embedding():
+    """Of maps that are as fine as the places, finer, coarser, and of sides that do not divide."""
+    torch.manual_seed(0)
+    for side, stages in ((64, (1, 3, 5)), (72, (3, 6)), (96, (2, 4))):
+        network = SiameseNetwork(NetworkConfig(dim=8, stages=stages)).eval()
+        network.mean.normal_()
+        network.spread.uniform_(0.5, 2)
+        tiles = torch.randint(0, 256, (2, 3, side, side)).float()
+        with torch.inference_mode():
+            local, whole = network.local(tiles), network(tiles)
+        assert local.shape == (2, 8, -(-side // 16), -(-side // 16))
+        assert torch.allclose(F.normalize(local.mean(dim=(2, 3)), dim=1), whole, atol=1e-4)

@@ -20,7 +20,7 @@ from napari_medssl.backend.index_config import IndexConfig
 from napari_medssl.backend.index_slides import index_slides
 from napari_medssl.io.slides.halving import halve
 from napari_medssl.widgets.similar import SimilarWidget
-from napari_medssl.widgets.similar.gallery import sign_chips
+from napari_medssl.widgets.similar.hit_delegate import sign_chips
 
 MPP = 0.5
 TILE = 128

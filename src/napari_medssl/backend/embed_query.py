@@ -116,7 +116,7 @@ def embed_area(
             slide_mpp=mpp,
         )
         size = max(1, round(set_up.size * set_up.mpp / slide_mpp(slide, tiling)))
-        stain = _stain_of(slide, set_up, tiling)
+        stain = stain_of(slide, set_up, tiling)
         if should_stop():
             raise Cancelled
         tiles = TileSampler(slide, size, set_up.pixels).read(corners_in(area, size))
@@ -181,7 +181,7 @@ def corners_in(area: tuple[float, float, float, float], size: int) -> Sequence[t
     return [(left, top) for top in along(y, height) for left in along(x, width)]
 
 
-def _stain_of(slide: Slide, set_up: SetUp, tiling: TilesConfig) -> Reinhard | None:
+def stain_of(slide: Slide, set_up: SetUp, tiling: TilesConfig) -> Reinhard | None:
     """Return what gives the slide's tiles the colours that the encoder wants, kept by slide."""
     if not set_up.stain:
         return None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from napari_medssl.backend.models import ModelCard
+    from napari_medssl.methods.siamese.trunk import EfficientNetLite0
 
 Tiles = NDArray[np.uint8]
 Embeddings = NDArray[np.float32]
@@ -138,6 +139,19 @@ class TorchEncoder:
             values: Tensor = self._network(pixels.to(self._device).float())
         return unit_length(values.float().cpu().numpy())
 
+    def local(self, tiles: Tiles) -> Embeddings | None:
+        """Return what each place brings, see `backend.local_maps`; None if that is not known."""
+        import torch
+
+        check_tiles(self.info, tiles)
+        local: Callable[[Tensor], Tensor] | None = getattr(self._network, "local", None)
+        if local is None:
+            return None
+        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            values = local(pixels.to(self._device).float())
+        return np.ascontiguousarray(values.float().permute(0, 2, 3, 1).cpu().numpy())
+
 
 class HistogramEncoder:
     """Square roots of the counts of 512 colours: what colour alone can tell.
@@ -178,7 +192,7 @@ def _untrained(device: str) -> Encoder:
     return TorchEncoder(EncoderInfo("untrained", TRUNK_DIM), _scaled(trunk), device)
 
 
-def _scaled(trunk: nn.Module) -> nn.Module:
+def _scaled(trunk: EfficientNetLite0) -> nn.Module:
     """Return the trunk with the scaling of its pixels before it."""
     from torch import nn
 
@@ -191,6 +205,10 @@ def _scaled(trunk: nn.Module) -> nn.Module:
 
         def forward(self, pixels: Tensor) -> Tensor:
             out: Tensor = self.trunk(normalise_pixels(pixels))
+            return out
+
+        def local(self, pixels: Tensor) -> Tensor:
+            out: Tensor = trunk.top(trunk.blocks(trunk.stem(normalise_pixels(pixels))))
             return out
 
     return Scaled()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.encoders import Encoder, make_encoder
+from napari_medssl.backend.place_tiles import TilePlace
 from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles
 from napari_medssl.index.collection import SearchCollection
@@ -32,6 +33,10 @@ class SearchConfig:
         "", help="Encoder or collection, where the library holds several; or the encoder's file."
     )
     exclude_slide: bool = option(False, help="Find nothing in the query's own slide.")
+    stain: bool = option(
+        False,
+        help="Rank the hits with the stain taken away, and tell which are due to stain.",
+    )
     exclude_patient: bool = option(
         False, help="Find nothing of the query's own patient, nor in its own slide."
     )
@@ -63,6 +68,10 @@ class QueryVector:
     ----------
     tile
         The indexed tile that is the query, if it is one.
+    slide
+        Fingerprint of the query's slide, "" for a picture.
+    square
+        `(x, y, side)` of what was embedded of it, at level 0.
     remarks
         Lines for the person.
     """
@@ -70,8 +79,9 @@ class QueryVector:
     def __init__(self, collection: SearchCollection, config: SearchConfig) -> None:
         self.tile: Tile | None = None
         self.remarks: list[str] = []
+        self.slide = ""
+        self.square = (0, 0, 0)
         self._collection, self._config = collection, config
-        self._slide = ""  # fingerprint of the query's
 
     def of_picture(self, path: Path) -> NDArray[np.float32]:
         """Return the embedding of a picture's middle square, shape (D,)."""
@@ -97,11 +107,12 @@ class QueryVector:
                     f"--at {x:g},{y:g} lies outside the slide {slide.name!r} of {width} x {height} "
                     "pixels. Give x and y in pixels of the full size."
                 )
-            self._slide = slide.fingerprint
+            self.slide = slide.fingerprint
             if self._is_indexed(slide):
-                nearest = self._collection.nearest_tile(self._slide, (x, y))
+                nearest = self._collection.nearest_tile(self.slide, (x, y))
                 if nearest.holds((x, y)):
                     self.tile = nearest
+                    self.square = (nearest.x, nearest.y, nearest.size)
                     return self._collection.vector(nearest)
             self.remarks.append(
                 f"The library has no tile at {x:g},{y:g} of {slide.name!r}: the one around it is "
@@ -114,9 +125,9 @@ class QueryVector:
         slides: set[str] = set()
         patients: set[str] = set()
         if self._config.exclude_slide or self._config.exclude_patient:
-            slides.add(self._slide)
+            slides.add(self.slide)
         if self._config.exclude_patient:
-            record = records.get(self._slide)
+            record = records.get(self.slide)
             if record is not None and record.patient:
                 patients.add(record.patient)
             else:
@@ -125,6 +136,18 @@ class QueryVector:
                     "--patients or --patient-rule to `medssl index`."
                 )
         return slides, patients
+
+    @property
+    def slide_mpp(self) -> float | None:
+        """Microns per level-0 pixel of the query's slide, where a person said them."""
+        return self._config.slide_mpp
+
+    def place(self, query: Query) -> TilePlace:
+        """Return where the pixels of the query are, once its vector was asked for."""
+        if query.image is not None:
+            return TilePlace("", (str(query.image),))
+        x, y, size = self.square
+        return TilePlace(self.slide, (query.slide,), (x, y, size, size), size, self.slide_mpp)
 
     def _is_indexed(self, slide: Slide) -> bool:
         """Say whether the slide is in the library and has tiles.
@@ -157,6 +180,7 @@ class QueryVector:
         plan = plan_tiles(slide, tiling)
         size = plan.table.size
         corner = (round(x - size / 2), round(y - size / 2))
+        self.square = (*corner, size)
         tile = TileSampler(slide, size, set_up.pixels).read([corner])[0]
         if set_up.stain:
             return Reinhard(fit_slide_stain(slide, plan.table), set_up.stain)(tile)

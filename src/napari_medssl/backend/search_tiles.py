@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
+from napari_medssl.backend.place_tiles import TilePlace
 from napari_medssl.backend.search_query import Query, QueryVector, SearchConfig
+from napari_medssl.backend.stain_rank import HitStain, ask_stain, check_stain
 from napari_medssl.index.collection import SearchCollection, open_collection
-from napari_medssl.index.results import Hit
+from napari_medssl.index.results import Hit, Tile
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.files import check_writable, write_whole
 
@@ -34,6 +39,11 @@ class SearchReport:
         Name of the collection that was searched.
     remarks
         Lines for the person.
+    stains
+        Of each hit what the stain does for it, see `backend.stain_rank`; empty where that was not
+        asked for. The hits are in the order without stain then.
+    is_stain_driven
+        True if more than half of the hits are due to stain.
     """
 
     hits: tuple[Hit, ...]
@@ -41,6 +51,8 @@ class SearchReport:
     recall: float
     collection: str
     remarks: tuple[str, ...] = ()
+    stains: tuple[HitStain | None, ...] = ()
+    is_stain_driven: bool = False
 
 
 def search_tiles(
@@ -88,9 +100,44 @@ def search_tiles(
     report = SearchReport(
         result.hits[0], records, result.recall, collection.set_up.name, tuple(remarks)
     )
+    if config.stain and report.hits:
+        report = _without_stain(report, collection, vector, (asked.place(query), config))
     if out is not None:
-        write_whole(out, json.dumps(_document(report, query, collection), indent=1))
+        write_whole(out, json.dumps(_document(report, asked, query, collection), indent=1))
     return report
+
+
+def _without_stain(
+    report: SearchReport,
+    collection: SearchCollection,
+    vector: NDArray[np.float32],
+    asked: tuple[TilePlace, SearchConfig],
+) -> SearchReport:
+    """Return the report with its hits in the order without stain."""
+    place, config = asked
+
+    def place_of(tile: Tile) -> TilePlace:
+        path = report.slides[tile.slide].path
+        return TilePlace(tile.slide, (path,), (tile.x, tile.y, tile.size, tile.size), tile.size)
+
+    question = ask_stain(collection, vector, [(place, True)], report.hits, place_of)
+    given = config.encoder if Path(config.encoder).suffix else collection.encoder_given
+    answer = check_stain(collection.set_up, given, question, config.device)
+    remarks = list(report.remarks)
+    if answer.problem:
+        remarks.append(f"Hits that could not be read stand last. {answer.problem}")
+    if answer.is_driven:
+        remarks.append(
+            f"{answer.due} of {len(report.hits)} hits are due to stain: they stand out from other "
+            "tiles by less than half once the stain is taken away."
+        )
+    return replace(
+        report,
+        hits=tuple(report.hits[number] for number in answer.order),
+        stains=tuple(answer.hits[number] for number in answer.order),
+        is_stain_driven=answer.is_driven,
+        remarks=tuple(remarks),
+    )
 
 
 def _check_query(query: Query, config: SearchConfig) -> None:
@@ -104,18 +151,41 @@ def _check_query(query: Query, config: SearchConfig) -> None:
         )
 
 
-def _document(report: SearchReport, query: Query, collection: SearchCollection) -> dict[str, Any]:
+def _document(
+    report: SearchReport, asked: QueryVector, query: Query, collection: SearchCollection
+) -> dict[str, Any]:
+    stains = report.stains or (None,) * len(report.hits)
+    hits = [
+        hit_values(hit, report.slides) | ({} if not report.stains else _stain_values(stain))
+        for hit, stain in zip(report.hits, stains, strict=True)
+    ]
     return {
         "format": FORMAT,
         "query": {
             "slide": query.slide or None,
             "at": None if query.at is None else list(query.at),
             "image": None if query.image is None else str(query.image),
+            "fingerprint": asked.slide or None,
+            "tile": list(asked.square) if query.slide else None,
+            "slide_mpp": asked.slide_mpp,
         },
         "encoder": collection.set_up.encoder,
+        "encoder_given": collection.encoder_given,
         "collection": asdict(collection.set_up),
         "recall": report.recall,
-        "hits": [hit_values(hit, report.slides) for hit in report.hits],
+        **({"is_stain_driven": report.is_stain_driven} if report.stains else {}),
+        "hits": hits,
+    }
+
+
+def _stain_values(stain: HitStain | None) -> dict[str, Any]:
+    """Return similarity without stain, the stain's share and whether that is most of it."""
+    if stain is None:
+        return {"similarity_without_stain": None, "stain_share": None, "is_due_to_stain": None}
+    return {
+        "similarity_without_stain": round(stain.similarity, 6),
+        "stain_share": round(stain.share, 6),
+        "is_due_to_stain": stain.is_due,
     }
 
 

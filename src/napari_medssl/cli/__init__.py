@@ -34,6 +34,7 @@ _VERBS = (
     "embed",
     "index",
     "search",
+    "why",
     "import_features",
     "simulate",
     "train",

@@ -213,6 +213,19 @@ class SearchCollection:
         view = self._view
         return np.array(view.flat.tiles[rows_of(view, slide)])
 
+    def spread_tiles(self, count: int, *, slides: int = 8) -> list[Tile]:
+        """Return at most `count` tiles spread over at most `slides` slides, always the same."""
+        view = self._view
+        live = [view.flat.live[name] for name in sorted(view.flat.live)]
+        found = [one for one in live if one.rows]
+        chosen = [found[number] for number in _spread(len(found), slides)]
+        tiles = []
+        for part, one in enumerate(chosen):
+            share = count * (part + 1) // len(chosen) - count * part // len(chosen)
+            rows = [one.start + row for row in _spread(one.rows, share)]
+            tiles += [make_tile(one.slide, view.flat.tiles[row]) for row in rows]
+        return tiles
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _checked(self, queries: NDArray[np.floating]) -> Queries:
@@ -256,6 +269,12 @@ class SearchCollection:
                 f"{Path(view.records[tile.slide].path).name!r} any more. Search anew."
             )
         return int(rows.start) + int(found[0])
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Return at most `wanted` of the numbers below `count`, evenly spread."""
+    places = (np.arange(min(count, wanted)) + 0.5) * count / max(1, min(count, wanted))
+    return [int(place) for place in places]
 
 
 def open_collection(library: Library | Path | str, encoder: str = "") -> SearchCollection:

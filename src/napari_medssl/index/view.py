@@ -51,6 +51,8 @@ class View:
     def mean(self) -> NDArray[np.float32]:
         """Mean embedding, shape (D,), from rows spread over all."""
         vectors = self.flat.vectors
+        if not len(vectors):
+            return np.zeros(vectors.shape[1], np.float32)
         part = vectors[:: max(1, len(vectors) // _MEAN_ROWS)]
         mean: NDArray[np.float32] = np.asarray(part, np.float32).mean(axis=0)
         return mean

@@ -10,7 +10,7 @@ its end knows ImageNet's objects. Embeddings have unit length.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from napari_medssl.methods.siamese.closed_form import near_far_head, scatter
 from napari_medssl.methods.siamese.trunk import STAGE_DIMS, EfficientNetLite0, normalise_pixels
 
 _LEAST_SPREAD = 1e-3  # of a pooled value: below it is a channel that is always off
+_LOCAL_STRIDE = 16  # pixels of a tile from one local embedding to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,36 @@ class SiameseNetwork(nn.Module):
         tiles
             RGB from 0 to 255, uint8 or float, shape (B, 3, S, S).
         """
-        maps, found = self.stem(normalise_pixels(tiles)), []
+        return torch.cat([maps.mean(dim=(2, 3)) for maps in self._maps(tiles)], dim=1)
+
+    def _maps(self, tiles: Tensor) -> Iterator[Tensor]:
+        """Give the maps that the head sees, float32 (B, C, H, W), stage by stage."""
+        maps = self.stem(normalise_pixels(tiles))
         for number, stage in enumerate(self.blocks):
             maps = stage(maps)
             if number in self.config.stages:
-                found.append(maps.float().mean(dim=(2, 3)))
-        return torch.cat(found, dim=1)
+                yield maps.float()
+
+    def local(self, tiles: Tensor) -> Tensor:
+        """Return what each place of the tiles brings to the embedding, shape (B, D, H, W).
+
+        Pooling and head are linear, so that the mean over places, brought to unit length, is
+        `forward`. Places are 16 pixels apart; coarser maps are interpolated between theirs.
+
+        Parameters
+        ----------
+        tiles
+            RGB from 0 to 255, uint8 or float, shape (B, 3, S, S).
+        """
+        size = -(-tiles.shape[-2] // _LOCAL_STRIDE), -(-tiles.shape[-1] // _LOCAL_STRIDE)
+        columns = [STAGE_DIMS[stage] for stage in sorted(self.config.stages)]
+        parts = torch.split(self.head.weight / self.spread, columns, dim=1)
+        means = torch.split(self.mean, columns)
+        total = torch.zeros((), device=tiles.device)
+        for maps, part, mean in zip(self._maps(tiles), parts, means, strict=True):
+            brought = torch.einsum("bchw,dc->bdhw", maps - mean[:, None, None], part)
+            total = total + _resized(brought, size)
+        return total
 
     def project(self, pooled: Tensor) -> Tensor:
         """Return embeddings of unit length, shape (B, D), of pooled values (B, P)."""
@@ -116,3 +141,16 @@ class SiameseNetwork(nn.Module):
         # Of a size that suits the optimizer; lengths of embeddings are taken out anyway.
         self.head.weight[: len(rows)] = (rows / rows.norm()).to(self.head.weight)
         self.head.weight[len(rows) :] *= 1e-3 / self.head.weight.norm()
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return maps (B, D, H, W) at another size, with the same means."""
+    if maps.shape[-2:] == size:
+        return maps
+    if maps.shape[-1] > size[-1]:
+        made = F.adaptive_avg_pool2d(maps, size)
+    else:
+        made = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+    # Where sides do not divide, the means would move a little.
+    drift = maps.mean(dim=(2, 3), keepdim=True) - made.mean(dim=(2, 3), keepdim=True)
+    return made + drift

@@ -55,6 +55,13 @@ def _table() -> Iterator[Command]:
             lambda w: w.no_patient.toggle(),
             (),
         ),
+        (
+            "without_stain",
+            "Rank with the stain taken away",
+            "Search",
+            lambda w: w.no_stain.toggle(),
+            (),
+        ),
         ("next", "Go to the next hit", "Hits", lambda w: w.gallery.view.step(1), ("Shift-Right",)),
         (
             "previous",
@@ -63,6 +70,7 @@ def _table() -> Iterator[Command]:
             lambda w: w.gallery.view.step(-1),
             ("Shift-Left",),
         ),
+        ("why", "Show why a hit is alike", "Hits", lambda w: w.why.toggle(), ("Shift-W",)),
         (
             "heatmap",
             "Show or hide the heatmap",

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 
-import numpy as np
 from qtpy.QtCore import QObject, QPoint, QRect, Qt, QTimer
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
 
+from napari_medssl.backend.compute_process import compute_process
+from napari_medssl.backend.explain_hit import Explanation
+from napari_medssl.backend.jobs import Cancelled, error_text
+from napari_medssl.backend.match_pictures import marked_tiles, summary
+from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import SlidePlaces
-from napari_medssl.widgets.similar.tile_pictures import (
-    OpenSlides,
-    Picture,
-    read_area,
-    read_picture,
-)
+from napari_medssl.widgets.similar.tile_pictures import Picture, read_area, read_picture
+from napari_medssl.widgets.similar.tile_places import PlaceFinder, find_places
 
 SIDE = 256
 _AROUND = 1.5  # of a tile's side, so that what is around it is seen too
@@ -66,6 +68,44 @@ def read_pair(
     return Pair(_read(slides, side), _read(slides, hit[1]), example)
 
 
+@dataclass(frozen=True)
+class Marked:
+    """Query and hit with their marks, uint8 RGB (Y, X, 3), and what is to be said of them."""
+
+    query: Picture
+    hit: Picture
+    words: str
+
+
+def explain(
+    collection: SearchCollection,
+    finder: PlaceFinder,
+    pair: tuple[Hit, Sequence[Example]],
+    device: str,
+    stop: threading.Event,
+) -> Marked:
+    """Return which patches of a hit and of the example most like it correspond; blocks.
+
+    Raises
+    ------
+    UserError
+        If the encoder gives no maps, or a tile cannot be read.
+    Cancelled
+        If `stop` was set.
+    """
+    hit, examples = pair
+    found: Explanation = compute_process().call(
+        "napari_medssl.backend.explain_hit:explain_hit",
+        collection.set_up,
+        collection.encoder_given,
+        [finder.example(one, collection.set_up) for one in examples],
+        finder.tile(hit.tile),
+        device,
+        should_stop=stop.is_set,
+    )
+    return Marked(*marked_tiles(found, SIDE), summary(found))
+
+
 def _read(slides: OpenSlides, side: Side) -> Picture:
     if side.area is None:
         return read_picture(side.source, SIDE)
@@ -82,7 +122,10 @@ class Compare(QObject):
         self._parent = parent
         self._hit: Hit | None = None
         self._cell = QRect()
+        self.explains = False
+        """Whether patches that correspond are marked too."""
         self.slides = OpenSlides()
+        self._stop = threading.Event()
         self.background = Background("medssl-similar-compare", self)
         self.frame = CompareFrame(parent)
         self._rest = QTimer(self)
@@ -101,7 +144,9 @@ class Compare(QObject):
     def hide(self) -> None:
         """Show nothing."""
         self._rest.stop()
+        self._stop.set()
         self.background.drop("pair")
+        self.background.drop("why")
         self.frame.hide()
 
     def _begin(self) -> None:
@@ -109,21 +154,25 @@ class Compare(QObject):
         wanted = [one for one in self._session.examples if one.is_wanted]
         if hit is None or collection is None or not wanted:
             return
-        width_um = _AROUND * hit.tile.size * self._mpp(hit.tile.slide)
+        around = 1.0 if self.explains else _AROUND
+        width_um = around * hit.tile.size * self._mpp(hit.tile.slide)
         examples = [(one, self._side(one.area, width_um, one.source)) for one in wanted]
         both = (hit, self._side(area_of(hit.tile), width_um))
         work = partial(read_pair, self.slides, collection, both, examples)
         self.background.submit("pair", work, partial(self._show, hit, width_um), self._refuse)
+        if self.explains:
+            self._explain(collection, hit, wanted)
+
+    def _explain(self, collection: SearchCollection, hit: Hit, wanted: Sequence[Example]) -> None:
+        self._stop = threading.Event()
+        finder = find_places(self._places, self._session.records, wanted)
+        device = read_settings().device
+        work = partial(explain, collection, finder, (hit, wanted), device, self._stop)
+        self.background.submit("why", work, self._mark, self._tell)
 
     def _mpp(self, slide: str) -> float:
         """Return microns per level-0 pixel of a slide; 1 where nobody knows."""
-        record = self._session.records.get(slide)
-        if record is not None and record.mpp:
-            return record.mpp
-        for shown in self._places.shown():
-            if shown.fingerprint == slide and shown.mpp is not None:
-                return float(np.sqrt(shown.mpp[0] * shown.mpp[1]))
-        return 1.0
+        return self._places.mpp_of(slide) or 1.0
 
     def _side(self, area: Area | None, width_um: float, source: str = "") -> Side:
         if area is None:
@@ -145,11 +194,22 @@ class Compare(QObject):
                 pair.hit,
                 f"<b>{hit.similarity:.3f}</b> · {escape(self._places.title(hit.tile.slide))}",
             ),
-            f"{width_um:.0f} µm wide",
+            f"{width_um:.0f} µm wide" + " · looking for patches ..." * self.explains,
         )
         self.frame.adjustSize()
         self.frame.move(self._place())
         self.frame.show()
+
+    def _mark(self, marked: Marked) -> None:
+        """Put marks on the pictures, which are those of the very tiles that are compared."""
+        self.frame.mark(marked)
+        self.frame.adjustSize()
+
+    def _tell(self, error: BaseException) -> None:
+        if isinstance(error, Cancelled):
+            return
+        self.frame.tell(self._places.masked_text(error_text(error)))
+        self.frame.adjustSize()
 
     def _place(self) -> QPoint:
         """Return a place left of the widget at the height of the cell, on the screen."""
@@ -189,7 +249,9 @@ class CompareFrame(QFrame):
             grid.addWidget(self.pictures[column], 0, column)
             grid.addWidget(self.words[column], 1, column)
         self.width_words = QLabel()
-        grid.addWidget(self.width_words, 2, 0, 1, 2, Qt.AlignmentFlag.AlignCenter)
+        self.width_words.setWordWrap(True)
+        self.width_words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        grid.addWidget(self.width_words, 2, 0, 1, 2)
 
     def fill(self, query: tuple[Picture, str], hit: tuple[Picture, str], width: str) -> None:
         """Show two pictures with their words, and how wide they are."""
@@ -197,6 +259,16 @@ class CompareFrame(QFrame):
             self.pictures[column].setPixmap(pixmap(pixels))
             self.words[column].setText(words)
         self.width_words.setText(width)
+
+    def mark(self, marked: Marked) -> None:
+        """Show the pictures with marks, and words for them."""
+        for label, pixels in zip(self.pictures, (marked.query, marked.hit), strict=True):
+            label.setPixmap(pixmap(pixels))
+        self.tell(marked.words)
+
+    def tell(self, words: str) -> None:
+        """Show other words below."""
+        self.width_words.setText(words)
 
 
 def pixmap(pixels: Picture) -> QPixmap:

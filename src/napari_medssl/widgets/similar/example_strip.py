@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QWidget
 
 from napari_medssl.state.search_examples import Example
 from napari_medssl.widgets._thumbnails import Thumbnails
-from napari_medssl.widgets.similar.gallery import paint_chip
+from napari_medssl.widgets.similar.hit_delegate import paint_chip
 from napari_medssl.widgets.similar.outlines import UNWANTED, WANTED
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import SlidePlaces

@@ -19,6 +19,7 @@ from napari_medssl.backend.export_hits import (
     write_hits_html,
 )
 from napari_medssl.backend.jobs import error_text
+from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
@@ -27,7 +28,6 @@ from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import SlidePlaces, file_name
 from napari_medssl.widgets.similar.tile_pictures import (
     SIDE,
-    OpenSlides,
     Picture,
     read_area,
     read_picture,

@@ -8,11 +8,11 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.open_slides import find_slide
 from napari_medssl.io.slides.layer_data import LayerData, slide_layer
 from napari_medssl.state.search_examples import Area
 from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
-from napari_medssl.widgets.similar.tile_pictures import find_slide
 from napari_medssl.widgets.slides.camera import look_at_location
 from napari_medssl.widgets.slides.widget import SlidesWidget
 

@@ -3,119 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from qtpy.QtCore import QEvent, QModelIndex, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QContextMenuEvent, QMouseEvent, QPainter, QResizeEvent
+from qtpy.QtCore import QEvent, QModelIndex, QPoint, QRect, Qt, Signal
+from qtpy.QtGui import QContextMenuEvent, QMouseEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QLabel,
     QListView,
     QMenu,
     QPushButton,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_medssl.index.results import Hit
-from napari_medssl.widgets._buttons import add_entry, row_of
-from napari_medssl.widgets.similar.gallery_model import (
-    HIT_ROLE,
-    MARK_ROLE,
-    SIMILARITY_ROLE,
-    GalleryModel,
+from napari_medssl.widgets._buttons import PushButton, add_entry, row_of
+from napari_medssl.widgets.similar.gallery_model import HIT_ROLE, GalleryModel
+from napari_medssl.widgets.similar.hit_delegate import (
+    LEAST_SIDE,
+    MARKS,
+    MOST_SIDE,
+    PAD,
+    STAIN_COLOR,
+    HitDelegate,
+    sign_chips,
 )
-from napari_medssl.widgets.similar.outlines import HIT as HIT_COLOR
-from napari_medssl.widgets.similar.outlines import UNWANTED, WANTED
-
-_LEAST, _MOST = 88, 160  # side of a picture
-_PAD = 4
-_CHIP = 22
-MARKS = {"right": ("✓", WANTED), "wrong": ("✗", UNWANTED), "unsure": ("?", "#60646c")}
-"""Words that a hit may be marked with, each with its sign and colour."""
 
 _HINT = (
     "Open a slide and pick a tile on it,\nor drop a picture here.\n\nThe most similar tiles of the "
     "library\nappear here."
 )
-
-
-def sign_chips(cell: QRect) -> tuple[QRect, QRect]:
-    """Return where + and − are on the cell of a hit."""
-    top, right = cell.top() + _PAD + 3, cell.right() - _PAD - 3
-    minus = QRect(right - _CHIP, top, _CHIP, _CHIP)
-    return minus.translated(-_CHIP - 3, 0), minus
-
-
-class HitDelegate(QStyledItemDelegate):
-    """Paint a hit: picture, similarity, slide; + and − on the one under the mouse."""
-
-    side = _LEAST
-    """Pixels of a picture."""
-
-    def sizeHint(self, option: Any, _index: QModelIndex) -> QSize:
-        """Return the size of every cell."""
-        lines = 2 * (option.fontMetrics.height() + 1)
-        side = self.side + 2 * _PAD
-        return QSize(side, side + lines)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
-        """Paint one cell."""
-        painter.save()
-        cell, role = option.rect, option.palette.ColorRole
-        frame = QRect(cell.left() + _PAD, cell.top() + _PAD, self.side, self.side)
-        picture = index.data(Qt.ItemDataRole.DecorationRole)
-        painter.fillRect(frame, QColor(128, 128, 128, 50))
-        if picture is not None and not picture.isNull():
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawPixmap(frame, picture)
-        if option.state & QStyle.StateFlag.State_Selected:
-            pen = painter.pen()
-            pen.setColor(QColor(HIT_COLOR))
-            pen.setWidth(3)
-            painter.setPen(pen)
-            painter.drawRect(frame.adjusted(0, 0, -1, -1))
-        painter.setPen(option.palette.color(role.Text))
-        line = QRect(
-            frame.left(), frame.bottom() + 2, frame.width(), option.fontMetrics.height() + 1
-        )
-        font = painter.font()
-        font.setBold(True)
-        painter.setFont(font)
-        painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, str(index.data(SIMILARITY_ROLE)))
-        font.setBold(False)
-        painter.setFont(font)
-        painter.setOpacity(0.75)
-        name = option.fontMetrics.elidedText(
-            str(index.data()), Qt.TextElideMode.ElideMiddle, line.width()
-        )
-        painter.drawText(line.translated(0, line.height()), Qt.AlignmentFlag.AlignVCenter, name)
-        mark = MARKS.get(str(index.data(MARK_ROLE) or ""))
-        if mark is not None:
-            chip = QRect(frame.left() + 3, frame.bottom() - _CHIP - 2, _CHIP, _CHIP)
-            painter.setOpacity(1.0)
-            paint_chip(painter, chip, *mark)
-        if option.state & QStyle.StateFlag.State_MouseOver:
-            painter.setOpacity(1.0)
-            for chip, sign, color in zip(sign_chips(cell), "+−", (WANTED, UNWANTED), strict=True):
-                paint_chip(painter, chip, sign, color)
-        painter.restore()
-
-
-def paint_chip(painter: QPainter, chip: QRect, sign: str, color: str) -> None:
-    """Paint a sign on a round ground."""
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(color))
-    painter.drawEllipse(chip)
-    painter.setPen(QColor("white"))
-    font = painter.font()
-    font.setBold(True)
-    painter.setFont(font)
-    painter.drawText(chip, Qt.AlignmentFlag.AlignCenter, sign)
 
 
 class GalleryView(QListView):
@@ -171,8 +88,8 @@ class GalleryView(QListView):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Make the pictures as large as fills the rows."""
         width = self.viewport().width() - 2
-        columns = max(1, width // (_LEAST + 2 * _PAD))
-        self._delegate.side = min(_MOST, width // columns - 2 * _PAD)
+        columns = max(1, width // (LEAST_SIDE + 2 * PAD))
+        self._delegate.side = min(MOST_SIDE, width // columns - 2 * PAD)
         super().resizeEvent(event)
 
     def _on_activated(self, index: QModelIndex) -> None:
@@ -227,14 +144,15 @@ class GalleryView(QListView):
         """Tell which hit is under the mouse."""
         super().mouseMoveEvent(event)
         if event is not None:
-            self._hover(self.indexAt(event.position().toPoint()))
+            self.hover(self.indexAt(event.position().toPoint()))
 
     def leaveEvent(self, event: QEvent | None) -> None:
         """Tell that no hit is under the mouse."""
         super().leaveEvent(event)
-        self._hover(QModelIndex())
+        self.hover(QModelIndex())
 
-    def _hover(self, index: QModelIndex) -> None:
+    def hover(self, index: QModelIndex) -> None:
+        """Take note of the hit that is pointed at."""
         row = index.row() if index.isValid() else -1
         if row == self._hovered:
             return
@@ -255,7 +173,15 @@ class GalleryView(QListView):
 
 
 class Gallery(QWidget):
-    """The list with a line that counts, and words where there is nothing."""
+    """The list with a line that counts, and words where there is nothing.
+
+    Signals
+    -------
+    badge_clicked
+        The badge of a ranking that is driven by stain was clicked.
+    """
+
+    badge_clicked = Signal()
 
     def __init__(self, model: GalleryModel, export: QMenu) -> None:
         super().__init__()
@@ -277,13 +203,22 @@ class Gallery(QWidget):
         button.setToolTip("Write the hits into a file")
         button.setMenu(export)
         button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        row = row_of([self.count, button])
+        self.badge = PushButton("", "", self.badge_clicked.emit)
+        self.badge.setStyleSheet(f"color: white; background: {STAIN_COLOR}; padding: 2px 8px;")
+        self.badge.hide()
+        row = row_of([self.count, self.badge, button])
         row.setStretch(0, 1)
         layout.addLayout(row)
         model.modelReset.connect(self._on_reset)
 
     def _on_reset(self) -> None:
         self.hint.setVisible(not self._model.rowCount())
+
+    def show_badge(self, words: str, tip: str = "") -> None:
+        """Show the badge of the whole list; no words take it away."""
+        self.badge.setText(words)
+        self.badge.setToolTip(tip)
+        self.badge.setVisible(bool(words))
 
     def say(self, hint: str) -> None:
         """Show other words where there is nothing; "" for the usual ones."""

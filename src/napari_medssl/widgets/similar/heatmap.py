@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QSlider, QVBoxLayout, QWidget
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.similarity_map import SimilarityMap, similarity_map
 from napari_medssl.index.collection import SearchCollection
@@ -19,12 +20,19 @@ from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
 
 LAYER_NAME = "similarity"
 _STEPS = 1000
+_AGAIN_MS = 1500  # until a slide that is being indexed is looked at again
 
 
 def make_map(
     collection: SearchCollection, direction: NDArray[np.float32], slide: str
 ) -> SimilarityMap:
-    """Return the map of a slide; blocks. UserError if it is not indexed."""
+    """Return the map of a slide, or of what is embedded of it so far; blocks.
+
+    Raises
+    ------
+    UserError
+        If nothing of it is indexed.
+    """
     return similarity_map(collection.score_slide(direction, slide))
 
 
@@ -48,6 +56,11 @@ class HeatmapPanel(QWidget):
         self._slide: ShownSlide | None = None
         self.layer: Any = None
         self._is_ours = False
+        self._growing = ""  # fingerprint of the slide that is indexed from here
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self.update_map)
         self.background = Background("medssl-similar-map", self)
         self.switch = QCheckBox("Heatmap over the slide in front")
         self.switch.setToolTip("Show how similar every indexed tile of the slide is (Shift+H)")
@@ -87,16 +100,27 @@ class HeatmapPanel(QWidget):
 
     def update_map(self, _is_on: bool = True) -> None:
         """Make the map of the present query anew, or take it away."""
+        self._again.stop()
         answer, front = self._session.answer, self._places.front
         if not self.switch.isChecked() or answer is None or front is None:
             self._drop()
             return
-        if front.fingerprint not in self._session.records:
-            self._drop()
-            self.words.setText("The slide in front is not indexed: index it to see a heatmap.")
-            return
+        if self._slide is not None and self._slide.layer is not front.layer:
+            self._drop()  # what lies over another slide means nothing on this one
         work = partial(make_map, answer.question.collection, answer.direction, front.fingerprint)
-        self.background.submit("map", work, partial(self._take, front), self._refuse)
+        refuse = partial(self._refuse, front)
+        self.background.submit("map", work, partial(self._take, front), refuse)
+
+    def grow(self, slide: str) -> None:
+        """Look again and again at a slide that is being indexed, by its fingerprint; "" for none.
+
+        One that another program is indexing is looked at again too, once anything of it is there.
+        """
+        self._growing = slide
+        self.update_map()
+
+    def _is_whole(self, slide: ShownSlide) -> bool:
+        return slide.fingerprint in self._session.records
 
     def _drop(self) -> None:
         self.background.drop("map")
@@ -104,9 +128,15 @@ class HeatmapPanel(QWidget):
         self._remove()
         self._tell()
 
-    def _refuse(self, error: BaseException) -> None:
+    def _refuse(self, slide: ShownSlide, error: BaseException) -> None:
         self._drop()
-        self.failed.emit(error_text(error))
+        if self._is_whole(slide) or not isinstance(error, UserError):
+            self.failed.emit(error_text(error))
+        elif slide.fingerprint == self._growing:
+            self.words.setText("Nothing of this slide is embedded yet.")
+            self._again.start()
+        else:
+            self.words.setText("The slide in front is not indexed: index it to see a heatmap.")
 
     def _take(self, slide: ShownSlide, made: SimilarityMap) -> None:
         if slide.layer not in self._viewer.layers:
@@ -115,6 +145,8 @@ class HeatmapPanel(QWidget):
         if self.layer is not None:
             self._lay_over(made, slide)
         self._show()
+        if not self._is_whole(slide):
+            self._again.start()
 
     def _on_slider(self, _value: int) -> None:
         if self._map is not None:
@@ -178,12 +210,16 @@ class HeatmapPanel(QWidget):
             self.words.setText("Pick a tile first." if self.switch.isChecked() else "")
             return
         parts = [f"similarity ≥ {self.threshold:.3f}", f"{count} tiles"]
-        if self._slide.mpp is not None:
-            parts.append(f"{self._map.area_mm2(count, self._slide.mpp):.3g} mm²")
+        mpp = self._places.mpp_of(self._slide.fingerprint)
+        if mpp is not None:
+            parts.append(f"{self._map.area_mm2(count, (mpp, mpp)):.3g} mm²")
+        if not self._is_whole(self._slide):
+            parts.append("indexed so far")
         self.words.setText(" · ".join(parts))
 
     def close_down(self) -> None:
         """Stop the thread and take the layer away."""
+        self._again.stop()
         self.background.close()
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._remove()

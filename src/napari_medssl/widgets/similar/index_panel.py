@@ -13,12 +13,13 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QScrollArea, QVBoxLay
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
 from napari_medssl.backend.jobs import Job, OnProgress, ShouldStop
-from napari_medssl.index.library import CollectionFolder
+from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.similar.mpp_box import NO_MPP, MppBox
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
 from napari_medssl.widgets.slides.camera import viewport
@@ -53,6 +54,11 @@ def index_slide(
     return report
 
 
+def has_collection(library: Library) -> bool:
+    """Say whether a library holds a collection by now; blocks."""
+    return bool(library.collections)
+
+
 def config_like(folder: CollectionFolder) -> IndexConfig:
     """Return what indexes a slide into a collection."""
     set_up = folder.set_up
@@ -74,10 +80,16 @@ class IndexPanel(QWidget):
         A line for the person; the second argument is True for an error.
     indexed
         A slide came to the library; the argument is the name of its collection.
+    growing
+        The fingerprint of the slide that is being indexed from now on, "" for none.
+    begun
+        The library that was empty holds a collection now, whose first slide is being indexed.
     """
 
     told = Signal(str, bool)
     indexed = Signal(str)
+    growing = Signal(str)
+    begun = Signal()
 
     def __init__(self, viewer: Any, session: SimilarSession, places: SlidePlaces) -> None:
         super().__init__()
@@ -98,6 +110,8 @@ class IndexPanel(QWidget):
         self.into.currentIndexChanged.connect(self._on_into)
         skip = tuple(name for name in IndexConfig.__dataclass_fields__ if name not in _SHOWN)
         self.form: ConfigForm[IndexConfig] = ConfigForm(IndexConfig, skip=skip)
+        self.mpp = MppBox()
+        self.mpp.valueChanged.connect(self._on_mpp)
         self.button = PushButton(
             "Index this slide",
             "Embed all tiles with tissue of the slide in front, those in view first",
@@ -109,13 +123,14 @@ class IndexPanel(QWidget):
         self._looks = QTimer(self)
         self._looks.setInterval(_LOOK_EVERY_MS)
         self._looks.timeout.connect(self._look)
-        rows = QFormLayout()
-        rows.addRow("Into", self.into)
+        self.rows = QFormLayout()
+        self.rows.addRow("Slide has", self.mpp)
+        self.rows.addRow("Into", self.into)
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.state)
-        layout.addLayout(rows)
+        layout.addLayout(self.rows)
         layout.addWidget(self.form)
         layout.addWidget(self.button)
         layout.addWidget(self.jobs)
@@ -154,6 +169,7 @@ class IndexPanel(QWidget):
         """Say whether the slide in front is in the collection."""
         front, library = self._places.front, self._session.library
         self.button.setEnabled(front is not None and not self.jobs.is_busy)
+        self._show_mpp()
         if front is None:
             self.state.setText("No slide is in front.")
             return
@@ -180,6 +196,12 @@ class IndexPanel(QWidget):
         chosen = [f for f in self._session.folders if f.set_up.name == self.into.currentData()]
         config = config_like(chosen[0]) if chosen else self.form.config()
         config = replace(config, device=read_settings().device)
+        if front.mpp is None:
+            typed = self._session.mpp_of(front.fingerprint)
+            if not typed:
+                self.told.emit(NO_MPP, True)
+                return
+            config = replace(config, slide_mpp=typed)
         self._source = front.source
         self._indexing = (front, library.folder)
         self.told.emit("", True)
@@ -188,6 +210,7 @@ class IndexPanel(QWidget):
             index_slide, task, title=f"Indexing {self._places.title(front.fingerprint)}"
         )
         self._looks.start()
+        self.growing.emit(front.fingerprint)
         self._look()
         self.show_state()
 
@@ -200,6 +223,28 @@ class IndexPanel(QWidget):
             point = (seen.x, seen.y)
         work = partial(compute_process().call, f"{_LIVE}look_towards", point)
         self.background.submit("look", work, _ignore, _ignore)
+
+        if self._session.collection is None and self._session.library is not None:
+            is_there = partial(has_collection, self._session.library)
+            self.background.submit("begun", is_there, self._on_begun, _ignore)
+
+    def _on_begun(self, is_there: bool) -> None:
+        if is_there and self._session.collection is None:
+            self.begun.emit()
+
+    def _show_mpp(self) -> None:
+        """Ask for microns per pixel where the slide in front does not say them."""
+        front = self._places.front
+        is_asked = front is not None and front.mpp is None
+        self.rows.setRowVisible(self.mpp, is_asked)
+        if front is not None and is_asked:
+            self.mpp.show_value(self._session.mpp_of(front.fingerprint))
+            self.mpp.setEnabled(front.fingerprint not in self._session.records)
+
+    def _on_mpp(self, value: float) -> None:
+        front = self._places.front
+        if front is not None:
+            self._session.typed_mpp[front.fingerprint] = value
 
     def _on_done(self, report: IndexReport) -> None:
         failures = [reason for _, reason in report.failures]
@@ -217,6 +262,7 @@ class IndexPanel(QWidget):
 
     def _on_ended(self, job: Job) -> None:
         self._looks.stop()
+        self.growing.emit("")
         if job.state == "cancelled":
             kept = "Stopped. What is embedded is kept; index the slide again to go on."
             self.told.emit(kept, False)

@@ -166,7 +166,13 @@ class LibraryChoice(QObject):
             self.open(Path(chosen), make=True)
 
     def open(self, folder: Path, *, make: bool = False) -> None:
-        """Open a library in a thread."""
+        """Open a library in a thread; the one that is open is looked at again."""
+        library, collection = self._session.library, self._session.collection
+        is_open = library is not None and library.folder == folder.expanduser().absolute()
+        if is_open and collection is not None:
+            self.refresh()  # examples and hits stay
+            self._warm(collection)
+            return
         self._submit(partial(open_library, folder, self._recent, make=make))
 
     def refresh(self) -> None:

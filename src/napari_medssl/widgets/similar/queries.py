@@ -20,6 +20,7 @@ from napari_medssl.index.view import make_tile
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.similar.mpp_box import NO_MPP
 from napari_medssl.widgets.similar.pick_tool import Role
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import ShownSlide
@@ -132,8 +133,10 @@ class Queries(QObject):
         collection = self._collection()
         if collection is None:
             return
-        record = self._session.records.get(area.slide)
-        mpp = None if record is None else record.mpp
+        mpp = self._session.mpp_of(area.slide)
+        if not mpp and front.mpp is None:
+            self.failed.emit(NO_MPP)
+            return
         device = read_settings().device
         self.began.emit("Looking at the tile ...")
         work = partial(place_example, collection, front.source, area, mpp, device)

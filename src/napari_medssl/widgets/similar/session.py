@@ -6,12 +6,13 @@ No Qt here: gallery, thumbnails and layers are views of this.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_medssl.backend.stain_rank import HitStain, StainAnswer
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.index.results import Hit, SearchResult, Tile
@@ -46,11 +47,41 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question found, and the direction (D,) that was searched along."""
+    """What a question found.
+
+    Attributes
+    ----------
+    question
+        The question.
+    direction
+        Along which was searched, shape (D,).
+    result
+        What was found, as it was found.
+    stain
+        What the stain does for the first of the hits, None as long as that is not known.
+    is_stainless
+        True if the hits are to stand in the order without stain.
+    """
 
     question: Question
     direction: NDArray[np.float32]
     result: SearchResult
+    stain: StainAnswer | None = None
+    is_stainless: bool = False
+
+    @property
+    def hits(self) -> tuple[Hit, ...]:
+        """The hits, best first."""
+        found = self.result.hits[0]
+        if self.stain is None or not self.is_stainless:
+            return found
+        return (*(found[n] for n in self.stain.order), *found[len(self.stain.hits) :])
+
+    def stains(self) -> dict[Tile, HitStain]:
+        """Return what the stain does for each tile of which it is known."""
+        known = () if self.stain is None else self.stain.hits
+        pairs = zip(self.result.hits[0], known, strict=False)
+        return {hit.tile: stain for hit, stain in pairs if stain is not None}
 
 
 def answer(question: Question) -> Answer:
@@ -110,6 +141,8 @@ class SimilarSession:
         Examples came or went, or the switches of the search are others.
     answered
         Hits are there, or none are any more.
+    ranked
+        The same hits stand in another order, or it is known now what the stain does for them.
     """
 
     library_changed = Signal()
@@ -117,6 +150,7 @@ class SimilarSession:
     slides_changed = Signal()
     examples_changed = Signal()
     answered = Signal()
+    ranked = Signal()
 
     def __init__(self) -> None:
         self.library: Library | None = None
@@ -127,11 +161,13 @@ class SimilarSession:
         self.answer: Answer | None = None
         self.leaves_slide_out = False
         self.leaves_patient_out = False
+        self.takes_stain_away = False
+        self.typed_mpp: dict[str, float] = {}
 
     @property
     def hits(self) -> tuple[Hit, ...]:
         """What the examples found, best first."""
-        return () if self.answer is None else self.answer.result.hits[0]
+        return () if self.answer is None else self.answer.hits
 
     # -- library ---------------------------------------------------------------------------------
 
@@ -210,8 +246,27 @@ class SimilarSession:
 
     def take(self, found: Answer | None) -> None:
         """Take in what a search found."""
-        self.answer = found
+        self.answer = found and replace(found, is_stainless=self.takes_stain_away)
         self.answered.emit()
+
+    def take_stain(self, question: Question, stain: StainAnswer) -> None:
+        """Take in what the stain does for the hits of a question, if that is still asked."""
+        if self.answer is not None and self.answer.question is question:
+            self.answer = replace(self.answer, stain=stain)
+            self.ranked.emit()
+
+    def take_stain_away(self, is_on: bool) -> None:
+        """Rank the hits with the stain taken away, or as they were found."""
+        if is_on != self.takes_stain_away:
+            self.takes_stain_away = is_on
+            if self.answer is not None:
+                self.answer = replace(self.answer, is_stainless=is_on)
+            self.ranked.emit()
+
+    def mpp_of(self, slide: str) -> float | None:
+        """Return microns per level-0 pixel as the library knows them, or as a person typed them."""
+        record = self.records.get(slide)
+        return (record.mpp if record is not None else 0.0) or self.typed_mpp.get(slide)
 
 
 def _is_same_place(one: Example, other: Example) -> bool:

@@ -6,6 +6,7 @@ is open beside, knows where files lie now and whether names are to be hidden.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -175,16 +176,34 @@ class SlidePlaces(QObject):
 
     def candidates(self, fingerprint: str) -> tuple[str, ...]:
         """Return the places where the file of a slide may lie, the likeliest first."""
-        places = [one.source for one in self.shown() if one.fingerprint == fingerprint]
-        slides = self.slides()
-        if slides is not None:
-            for entry in slides.session.entries().values():
-                if entry.fingerprint == fingerprint:
-                    places += [entry.source, *([entry.converted] if entry.converted else [])]
+        places = self.seen().get(fingerprint, [])
         record = self._session.records.get(fingerprint)
         if record is not None:
             places.append(record.path)
         return tuple(dict.fromkeys(places))
+
+    def seen(self) -> dict[str, list[str]]:
+        """Return the places of all slides that are shown, or linked in the widget "Slides"."""
+        places: dict[str, list[str]] = {}
+        for one in self.shown():
+            places.setdefault(one.fingerprint, []).append(one.source)
+        slides = self.slides()
+        if slides is not None:
+            for entry in slides.session.entries().values():
+                if entry.fingerprint:
+                    known = places.setdefault(entry.fingerprint, [])
+                    known += [entry.source, *([entry.converted] if entry.converted else [])]
+        return places
+
+    def mpp_of(self, fingerprint: str) -> float | None:
+        """Return microns per level-0 pixel of a slide, None where nobody knows."""
+        known = self._session.mpp_of(fingerprint)
+        if known:
+            return known
+        for shown in self.shown():
+            if shown.fingerprint == fingerprint and shown.mpp is not None:
+                return math.sqrt(shown.mpp[0] * shown.mpp[1])
+        return None
 
     def note_indexed(self, slide: ShownSlide, library: Path) -> None:
         """Have the widget "Slides" say that a slide is indexed, if it is open and lists it."""
@@ -211,8 +230,3 @@ def file_name(place: str) -> str:
     """Return the last part of a path or URL."""
     path = PurePosixPath(place.replace("\\", "/").rstrip("/"))
     return path.name or place
-
-
-def exists(place: str) -> bool:
-    """Say whether a file may be there; URLs may."""
-    return "://" in place or Path(place).exists()

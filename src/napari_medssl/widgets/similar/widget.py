@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
@@ -51,7 +52,8 @@ from napari_medssl.widgets.similar.queries import Queries
 from napari_medssl.widgets.similar.search import Searching
 from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
-from napari_medssl.widgets.similar.tile_pictures import OpenSlides, PictureMaker
+from napari_medssl.widgets.similar.stain import StainLook
+from napari_medssl.widgets.similar.tile_pictures import PictureMaker
 
 
 class SimilarWidget(QWidget):
@@ -82,6 +84,7 @@ class SimilarWidget(QWidget):
         self.notes = NotesKeeper(self.session, self)
         self.export = ExportMenu(self.session, self.places, self.notes, self)
         self.compare = Compare(self.session, self.places, self)
+        self.stain = StainLook(self.session, self.places, self)
         self._flown: Area | None = None
         self._build()
         self._connect()
@@ -161,13 +164,28 @@ class SimilarWidget(QWidget):
         self.no_patient.setToolTip(
             "Find nothing of the patients that the + examples are from, nor in their slides"
         )
-        for box in (self.no_slide, self.no_patient):
+        self.no_stain = QCheckBox("without stain")
+        self.no_stain.setToolTip(
+            "Rank the hits with the stain taken away: all are brought to one stain and compared "
+            "anew. An S marks a hit that stands out for its stain"
+        )
+        self.why = QCheckBox("why")
+        self.why.setToolTip(
+            "Mark the patches that make query and hit alike when the mouse rests on a hit (Shift+W)"
+        )
+        for box in (self.no_slide, self.no_patient, self.no_stain, self.why):
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            box.toggled.connect(self._on_switch)
+        self.no_slide.toggled.connect(self._on_switch)
+        self.no_patient.toggled.connect(self._on_switch)
+        self.no_stain.toggled.connect(self._on_no_stain)
+        self.why.toggled.connect(self._on_why)
         tools = row_of([self.pick_button, self.box_button, picture])
         tools.addStretch(1)
-        switches = row_of([QLabel("Leave out the same"), self.no_slide, self.no_patient])
+        left_out = QLabel("Leave out the same")
+        switches = row_of([left_out, self.no_slide, self.no_patient])
         switches.addStretch(1)
+        for box in (self.no_stain, self.why):
+            switches.addWidget(box)
         rows = QVBoxLayout()
         rows.setSpacing(3)
         rows.addLayout(tools)
@@ -194,12 +212,19 @@ class SimilarWidget(QWidget):
         self.gallery.view.marked.connect(self._on_marked)
         self.indexing.told.connect(self.messages.tell)
         self.indexing.indexed.connect(self._on_indexed)
+        self.indexing.growing.connect(self.heatmap.grow)
+        self.indexing.begun.connect(self.choice.refresh)
         self.gallery.view.opened.connect(self.open_hit)
         self.gallery.view.signed.connect(self.sign_hit)
         self.strip.opened.connect(self._open_example)
         self.session.library_changed.connect(self._show_title)
         self.session.slides_changed.connect(self._show_title)
         self.session.answered.connect(self._on_answered)
+        self.session.ranked.connect(self._show_badge)
+        self.stain.began.connect(self._on_stain_began)
+        self.stain.ended.connect(self._on_stain_ended)
+        self.stain.failed.connect(self.messages.refuse)
+        self.gallery.badge_clicked.connect(self.no_stain.toggle)
         self.places.front_changed.connect(self._show_outlines)
         self.places.masked_changed.connect(self._show_title)
         settings = read_settings()
@@ -214,6 +239,7 @@ class SimilarWidget(QWidget):
             self.compare.background,
             self.concepts.background,
             self.export.background,
+            self.stain.background,
         )
         self._threads = threads
         self._open_slides = (self.pictures.slides, self.compare.slides, self.export.slides)
@@ -270,7 +296,36 @@ class SimilarWidget(QWidget):
     def _on_switch(self, _is_on: bool) -> None:
         self.session.leave_out(slide=self.no_slide.isChecked(), patient=self.no_patient.isChecked())
 
+    def _on_no_stain(self, is_on: bool) -> None:
+        self.session.take_stain_away(is_on)
+
+    def _on_stain_began(self) -> None:
+        self.messages.say("Taking the stain away ...")
+
+    def _on_stain_ended(self) -> None:
+        if self.session.takes_stain_away:
+            self.messages.say("")
+
+    def _on_why(self, is_on: bool) -> None:
+        self.compare.explains = is_on
+        index = self.gallery.view.currentIndex()
+        if is_on and index.isValid():
+            self.gallery.view.hover(index)
+
     # -- hits ------------------------------------------------------------------------------------
+
+    def _show_badge(self) -> None:
+        answer = self.session.answer
+        stain = None if answer is None else answer.stain
+        if stain is None or not stain.due:
+            self.gallery.show_badge("")
+            return
+        seen = len(stain.hits)
+        self.gallery.show_badge(
+            "driven by stain" if stain.is_driven else f"{stain.due} due to stain",
+            f"{stain.due} of the first {seen} hits owe more than half of how far they stand out to "
+            "their stain. Click to rank with the stain taken away, or as found",
+        )
 
     def _on_answered(self) -> None:
         answer = self.session.answer
@@ -289,6 +344,7 @@ class SimilarWidget(QWidget):
                     "Nobody said whose the slide is, so only the slide itself is left out. Index "
                     "with --patients or --patient-rule."
                 )
+        self._show_badge()
         self._show_outlines()
 
     def open_hit(self, hit: Hit) -> None:
@@ -411,6 +467,7 @@ class SimilarWidget(QWidget):
         self.indexing.close_down()
         self.heatmap.close_down()
         self.compare.close()
+        self.stain.close()
         self.notes.close()
         self.places.close()
         self.keys.unbind(self._viewer)
