@@ -1,4 +1,7 @@
-"""Embed pictures with an encoder: one row a picture in a Parquet file."""
+"""Embed pictures with an encoder: one row a picture in a Parquet file.
+
+A run that is stopped or killed goes on where it was, see `backend.embed_parts`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
+from napari_medssl.backend.embed_parts import EmbeddedParts
 from napari_medssl.backend.encoders import DEFAULT_ENCODER, Encoder, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.tile_pictures import read_tile
@@ -47,11 +51,14 @@ class EmbedReport:
         float32, unit length, shape (N, D).
     failures
         `(name, reason)` of what could not be read.
+    resumed
+        How many of the pictures a former run had embedded.
     """
 
     images: tuple[str, ...]
     embeddings: NDArray[np.float32]
     failures: tuple[tuple[str, str], ...] = ()
+    resumed: int = 0
 
 
 def embed_images(
@@ -78,7 +85,7 @@ def embed_images(
     UserError
         If there is no picture or encoder, or nothing can be written.
     Cancelled
-        If it was asked to stop; nothing is written then.
+        If it was asked to stop; the same call goes on from there.
     """
     check(config)
     check_writable(out)
@@ -86,22 +93,34 @@ def embed_images(
     if not listing.refs and not listing.failures:
         raise UserError("There is no picture in what was given. Give files or folders of tiles.")
     encoder = make_encoder(config.encoder, config.device)
-    failures = list(listing.failures)
-    names: list[str] = []
-    parts = [np.empty((0, encoder.info.dim), np.float32)]
-    on_progress(Progress(0, len(listing.refs), "embedding"))
-    for done, refs, tiles in read_batches(listing.refs, encoder, config.batch, failures):
+    parts = EmbeddedParts(out, encoder.info, listing.refs)
+    left = [ref for ref in listing.refs if ref not in parts]
+    total, before = len(listing.refs), len(listing.refs) - len(left)
+    failures, embedded = list(listing.failures), before
+    on_progress(Progress(before, total, "embedding"))
+    for done, refs, tiles in read_batches(left, encoder, config.batch, failures):
         if should_stop():
-            raise Cancelled(
-                f"Stopped after {done} of {len(listing.refs)} pictures; nothing is written."
-            )
-        parts.append(encoder.embed(tiles))
-        names += [_name(ref, inputs) for ref in refs]
-        on_progress(Progress(done, len(listing.refs), "embedding"))
-    embeddings = np.concatenate(parts)
+            parts.save()
+            raise Cancelled(_stop_line(embedded, total, parts.folder))
+        parts.add(refs, encoder.embed(tiles))
+        embedded += len(refs)
+        on_progress(Progress(before + done, total, "embedding"))
+    kept = [ref for ref in listing.refs if ref in parts]
+    names, embeddings = tuple(_name(ref, inputs) for ref in kept), parts.rows(kept)
     if names:
         write_embeddings(names, embeddings, asdict(encoder.info), out)
-    return EmbedReport(tuple(names), embeddings, tuple(failures))
+    parts.remove()
+    return EmbedReport(names, embeddings, tuple(failures), before)
+
+
+def _stop_line(embedded: int, total: int, folder: Path) -> str:
+    """Return what a person reads who has stopped a run."""
+    if not embedded:
+        return f"Stopped after 0 of {total} pictures; nothing is written."
+    return (
+        f"Stopped after {embedded} of {total} pictures, which are kept in {str(folder)!r}. "
+        "The same command goes on from there."
+    )
 
 
 def read_batches(

@@ -33,7 +33,8 @@ def embed(
     """Embed pictures of tiles: a row with a unit-length vector for each.
 
     A picture is cut to its middle square and brought to the encoder's size. What cannot be read
-    is reported on stderr and left out.
+    is reported on stderr and left out. A run that was stopped or killed goes on where it was when
+    the same command is given again.
     """
     from napari_medssl.backend.embed import embed_images
 
@@ -43,6 +44,9 @@ def embed(
         _console.progress_bar("Embedding") as on_progress,
     ):
         report = embed_images(images, out, config, on_progress=on_progress, should_stop=should_stop)
+    if report.resumed:
+        count = _console.counted(report.resumed, "picture")
+        _console.note(f"{count} of an earlier run were not embedded again.")
     if report.images:
         count = _console.counted(len(report.images), "picture")
         _console.note(
