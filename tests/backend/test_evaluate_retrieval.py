@@ -85,6 +85,21 @@ def test_colours_are_found_by_their_histogram(folder):
     assert one.addr == pytest.approx(1.0, abs=0.5)
 
 
+def test_each_class_has_its_own_scores_and_chance(folder):
+    """Three more blue tiles: red is asked for among more others, and macro means weigh both."""
+    for tile in range(2, 5):
+        draw(folder / "blue" / f"s0_{tile}.png", BLUE, tile)
+    report = evaluate_retrieval(EvaluateRetrievalConfig(folder), encoders=(Constant(),))
+    (one,) = report.encoders[0].sets
+    red, blue = one.each_class["red"], one.each_class["blue"]
+    assert (red["queries"], blue["queries"]) == (6, 9)
+    # Red of s0 has 4 red among 8 others on s1 and s2; of s1 and s2 there are 4 among 11.
+    assert red["chance_precision_1"] == pytest.approx((4 / 8 + 2 * 4 / 11) / 3, abs=1e-6)
+    for name in ("map_10", "precision_5", "hit_10"):
+        assert one.by_class[name] == pytest.approx((red[name] + blue[name]) / 2, abs=1e-5)
+    json.loads(report.to_json())
+
+
 class Constant:
     """Knows nothing: all its embeddings are the same."""
 
@@ -134,10 +149,13 @@ def test_an_unknown_set_is_told(folder):
 def test_the_command_prints_a_table_and_writes_the_report(folder, tmp_path, capsys):
     out = tmp_path / "r.json"
     words = ["--encoder", "histogram", "--encoder", "untrained", "--out", str(out)]
-    assert main(["evaluate", "retrieval", "--data", str(folder), *words]) == 0
+    assert main(["evaluate", "retrieval", "--data", str(folder), "--classes", *words]) == 0
     printed = capsys.readouterr().out
     assert "mean of sets" in printed
     assert "chance" in printed
+    assert "by slide" in printed
+    (row,) = [line for line in printed.splitlines() if "histogram" in line and "red" in line]
+    assert "1.000 (0.500)" in row  # precision at 1, and chance
     report = json.loads(out.read_text())
     assert [e["encoder"]["name"] for e in report["encoders"]] == ["histogram", "untrained"]
     inside = folder / "red" / "s0_0.png"

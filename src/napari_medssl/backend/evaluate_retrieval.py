@@ -6,10 +6,9 @@ classes (and over its slides); the mean over sets weighs each set alike.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from napari_medssl.backend.config import check, option
 from napari_medssl.backend.encoders import DEFAULT_ENCODER, Embeddings, Encoder, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.labelled_tiles import LabelledTiles, read_labelled_tiles
+from napari_medssl.backend.retrieval_report import EncoderScores, RetrievalReport, SetScores
 from napari_medssl.backend.stain_jitter import jitter_in_lab
 from napari_medssl.backend.tile_map import umap_places
 from napari_medssl.backend.tile_pictures import read_tile
@@ -56,67 +56,6 @@ class EvaluateRetrievalConfig:
     )
     seed: int = option(0, help="Seed of the stains and of the map.", min=0, advanced=True)
     device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
-
-
-@dataclass(frozen=True, slots=True)
-class SetScores:
-    """Scores of one encoder on one set; NaN is None.
-
-    Attributes
-    ----------
-    name, tiles, classes, slides
-        Of the set, and how many it has.
-    queries
-        How many could be counted: those with a fellow of their class on another slide.
-    by_class, by_slide
-        Macro means of the scores by name, such as "map_10" and "precision_1".
-    chance
-        What a random order scores, macro by class.
-    jittered
-        As `by_class`, the queries in another stain; empty where that was not asked for.
-    addr
-        Global ADDR.
-    map_tightness
-        Of each class on a UMAP of the set, see `methods.siamese.tightness`; empty where that was
-        not asked for.
-    """
-
-    name: str
-    tiles: int
-    classes: int
-    slides: int
-    queries: int
-    by_class: Mapping[str, float | None]
-    by_slide: Mapping[str, float | None]
-    chance: Mapping[str, float | None]
-    jittered: Mapping[str, float | None]
-    addr: float | None
-    map_tightness: Mapping[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderScores:
-    """Scores of one encoder: each set, and the means over sets."""
-
-    encoder: Mapping[str, Any]
-    sets: tuple[SetScores, ...]
-    mean: Mapping[str, float | None]
-    mean_chance: Mapping[str, float | None]
-    mean_jittered: Mapping[str, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class RetrievalReport:
-    """All that `medssl evaluate retrieval` prints and writes."""
-
-    data: str
-    addr_normalisation: str
-    encoders: tuple[EncoderScores, ...]
-    failures: tuple[tuple[str, str], ...] = ()
-
-    def to_json(self) -> str:
-        """Return the report as JSON text."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def evaluate_retrieval(
@@ -229,9 +168,12 @@ class _Embedding:
         places = umap_places(embeddings, self._config.seed) if self._config.map else None
         if places is None:
             return {}
-        names = dict(zip(classes.tolist(), np.array(self._tiles.classes)[self._kept], strict=True))
-        found = tightness(places, classes, slides)
-        return {str(names[label]): _number(value) for label, value in found.items()}
+        names, found = self._class_names(), tightness(places, classes, slides)
+        return {names[label]: _number(value) for label, value in found.items()}
+
+    def _class_names(self) -> dict[int, str]:
+        """Return the name of each class by its number."""
+        return dict(zip(self._tiles.class_numbers().tolist(), self._tiles.classes, strict=True))
 
     def score(self) -> SetScores:
         """Return the scores of what was embedded."""
@@ -258,6 +200,11 @@ class _Embedding:
             jittered=jittered,
             addr=_number(global_addr(embeddings, slides)),
             map_tightness=self._map_tightness(embeddings, classes, slides),
+            each_class={
+                name: _of_class(plain, classes == label)
+                for label, name in sorted(self._class_names().items())
+                if (classes == label).any()
+            },
         )
 
 
@@ -269,6 +216,16 @@ def _macro(
     values: Mapping[str, NDArray[np.float64]], groups: NDArray[np.int64]
 ) -> dict[str, float | None]:
     return {name: _number(macro_mean(each, groups)) for name, each in values.items()}
+
+
+def _of_class(scores: QueryScores, is_own: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Return the means over the queries of a class, with chance beside, and how many they are."""
+    counted = is_own & ~np.isnan(scores.values["map_10"])
+    found: dict[str, float | None] = {"queries": int(counted.sum())}
+    for prefix, values in (("", scores.values), ("chance_", scores.chance)):
+        for name, each in values.items():
+            found[prefix + name] = _number(float(each[counted].mean())) if counted.any() else None
+    return found
 
 
 def _number(value: float) -> float | None:
