@@ -156,9 +156,64 @@ def test_a_frozen_trunk_stays(slides, tmp_path):
     assert all((trunk[name] == trained[name]).all() for name in shared)
 
 
+def test_several_processes_are_stopped_and_resumed_like_one(slides, tmp_path):
+    """Two processes, stopped and gone on with, give the weights of one unbroken run."""
+    whole, shared = tmp_path / "whole.safetensors", tmp_path / "shared.safetensors"
+    train_siamese(config_of(slides, whole))
+    steps = []
+    with pytest.raises(Cancelled, match="with --resume goes on from it"):
+        train_siamese(
+            config_of(slides, shared, devices=2),
+            on_progress=lambda p: p.values and steps.append(p),
+            should_stop=lambda: len(steps) > 0,
+        )
+    assert 0 < len(steps) < 4
+    assert shared.with_suffix(".checkpoint.safetensors").is_file()
+    card = train_siamese(config_of(slides, shared, devices=2, resume=True))
+    assert card == load_card(shared)
+    assert card.recipe.hardware == "2 processes"
+    one, other = load_file(whole), load_file(shared)
+    assert all(np.allclose(one[name], other[name], atol=1e-3) for name in one)
+    assert not list(tmp_path.glob("*.checkpoint.*"))
+
+
+def test_instance_discrimination_starts_from_a_random_head_and_is_resumed(slides, tmp_path):
+    whole, broken = tmp_path / "whole.safetensors", tmp_path / "broken.safetensors"
+    settings = {"objective": "npid", "steps": 10}
+    card = train_siamese(config_of(slides, whole, **settings))
+    assert "each tile from all others" in card.description
+    assert card.recipe.config["remarks"] == []  # no pairs, no distances
+    steps = []
+    with pytest.raises(Cancelled):
+        train_siamese(
+            config_of(slides, broken, **settings),
+            on_progress=lambda p: p.values and steps.append(p),
+            should_stop=lambda: len(steps) > 4,
+        )
+    train_siamese(config_of(slides, broken, resume=True, **settings))
+    one, other = load_file(whole), load_file(broken)
+    assert all((one[name] == other[name]).all() for name in one)
+    assert "memory" not in one
+
+
+def test_a_trunk_from_scratch_has_its_normalisation_fitted(slides, tmp_path):
+    out = tmp_path / "mine.safetensors"
+    train_siamese(config_of(slides, out, steps=0, start="scratch", trunk_rate=1e-3))
+    weights = load_file(out)
+    variances = [v for name, v in weights.items() if name.endswith("running_var")]
+    assert not any((v == 1).all() for v in variances)
+    assert load_card(out).licence == "BSD-3-Clause"
+    tiles = np.stack([picture(seed, 64) for seed in range(3)])
+    came = make_encoder(str(out), "cpu").embed(tiles)
+    assert (came @ came.T)[np.triu_indices(3, 1)].max() < 0.99
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
+        ({"objective": "npid", "steps": 0}, "--objective npid has no closed form. Give --steps"),
+        ({"devices": 3}, "--batch 4 cannot be shared out evenly to --devices 3"),
+        ({"devices": 2, "device": "auto"}, "--devices 2 wants as many NVIDIA GPUs; this machine"),
         ({"near": 2.0, "far": 1.0}, "--near 2 mm is due to be less than --far 1"),
         ({"out": "a.pt"}, "must end in .safetensors"),
         ({"start": "scratch"}, "--start scratch needs a --trunk-rate"),

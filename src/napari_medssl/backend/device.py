@@ -55,7 +55,7 @@ def choose_device(wanted: str = "auto") -> str:
         )
     if kind == "cpu":
         return "cpu"
-    if kind == "cuda" and int(index or 0) < _count_gpus():
+    if kind == "cuda" and int(index or 0) < count_gpus():
         return f"cuda:{int(index or 0)}"
     present = [device.name for device in list_devices()]
     if kind == "auto":
@@ -68,7 +68,7 @@ def choose_device(wanted: str = "auto") -> str:
     return kind
 
 
-def _count_gpus() -> int:
+def count_gpus() -> int:
     """Return how many there are, without taking memory on them as asking for their names does."""
     import torch
 

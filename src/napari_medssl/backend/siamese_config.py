@@ -8,20 +8,26 @@ from typing import Any
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
+from napari_medssl.backend.device import choose_device, count_gpus
 from napari_medssl.backend.siamese_tiles import data_sources, list_sources
 from napari_medssl.backend.train_steps import check_device, check_model_place, load_to_resume
 
 
 @dataclass(frozen=True)
 class TrainSiameseConfig:
-    """Train a tile encoder on pairs of tiles that are near or far on their slides."""
+    """Train a tile encoder on pairs of tiles that are near or far on their slides, or on each."""
 
     slides: Path = option(
         help="A slide, a folder of slides, a folder with tiles.csv, or a .txt list of these."
     )
     out: Path = option(help="The trained encoder, NAME.safetensors.")
+    objective: str = option(
+        "pairs",
+        help="What the loss tells apart: near and far pairs, or every tile (npid, their rival).",
+        choices=("pairs", "npid"),
+    )
     steps: int = option(0, help="Optimizer steps after the fit in closed form.", min=0)
-    batch: int = option(32, help="Pairs in a step.", min=2)
+    batch: int = option(32, help="Pairs in a step; tiles with npid.", min=2)
     near: float = option(2.0, help="Tiles up to here are near.", min=0.001, unit="mm")
     far: float = option(10.0, help="Tiles beyond are far.", min=0.001, unit="mm")
     margin: float = option(1.0, help="Distance from which far pairs cost nothing.", min=0.01, max=2)
@@ -43,10 +49,14 @@ class TrainSiameseConfig:
     )
     stain: str = option("none", help="Stain to bring slides to first.", choices=("none", "he"))
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
-    amp: bool = option(True, help="Mixed precision (bfloat16).", advanced=True)
+    devices: int = option(
+        1, help="GPUs that share out each batch; processes with --device cpu.", min=1, max=64
+    )
+    amp: bool = option(True, help="Mixed precision (bfloat16) on a GPU.", advanced=True)
     shrinkage: float = option(
         0.1, help="How far the closed form trusts all directions alike.", min=1e-6, advanced=True
     )
+    temperature: float = option(0.07, help="Temperature of npid.", min=0.001, max=10, advanced=True)
     seed: int = option(1, help="Seed of pairs and changes.", min=0, advanced=True)
     checkpoint_every: int = option(100, help="Steps between checkpoints.", min=1, advanced=True)
     resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")
@@ -61,12 +71,41 @@ def check_trainable(config: TrainSiameseConfig) -> None:
         raise UserError(f"--near {config.near:g} mm is due to be less than --far {config.far:g}.")
     if config.start == "scratch" and not config.trunk_rate:
         raise UserError("--start scratch needs a --trunk-rate, such as 0.001: it starts at random.")
+    if config.objective == "npid" and not config.steps:
+        raise UserError("--objective npid has no closed form. Give --steps, such as 300.")
+    if config.batch % config.devices:
+        raise UserError(
+            f"--batch {config.batch} cannot be shared out evenly to --devices {config.devices}."
+        )
     check_device(config.device)
+    if config.devices > 1:
+        devices_of(config)
     list_sources(config.slides)
     data_sources(config.slides)
     check_model_place(config.out)
     if config.resume:
         load_to_resume(checkpoint_of(config), comparable(config))
+
+
+def devices_of(config: TrainSiameseConfig) -> tuple[str, ...]:
+    """Return the torch name of each device that trains.
+
+    Raises
+    ------
+    UserError
+        If this machine has too few.
+    """
+    if config.devices == 1:
+        return (choose_device(config.device),)
+    if config.device == "cpu":
+        return ("cpu",) * config.devices
+    gpus = count_gpus()
+    if config.device == "mps" or gpus < config.devices:
+        raise UserError(
+            f"--devices {config.devices} wants as many NVIDIA GPUs; this machine has {gpus}. "
+            "Give fewer, or --device cpu for that many processes."
+        )
+    return tuple(f"cuda:{number}" for number in range(config.devices))
 
 
 def checkpoint_of(config: TrainSiameseConfig) -> Path:
@@ -77,7 +116,7 @@ def checkpoint_of(config: TrainSiameseConfig) -> Path:
 def comparable(config: TrainSiameseConfig) -> dict[str, Any]:
     """Return what two runs must share for one to go on with the other's checkpoint."""
     values = asdict(config)
-    for name in ("out", "resume", "device", "checkpoint_every"):
+    for name in ("out", "resume", "device", "devices", "checkpoint_every"):
         values.pop(name)
     values["sets"] = list(values["sets"])  # as JSON gives it back
     # Cards are published: no folders of this machine.

@@ -1,7 +1,8 @@
-"""Fit the head of the tile encoder in closed form, from what its trunk sees in tiles.
+"""Fit the tile encoder before its first step, from what its trunk sees in tiles.
 
-Near are a tile and itself in another augmentation, and tiles that lie near on their slide; see
-`methods.siamese.closed_form`.
+The head is solved in closed form. Near are a tile and itself in another augmentation, and tiles
+that lie near on their slide; see `methods.siamese.closed_form`. Instance discrimination starts
+from a random head instead, whose values are standardised as for the other.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ MOST_TILES = 3000
 NEIGHBOUR_WEIGHT = 0.1
 """How much pairs of neighbouring tiles count: tissue changes from one to the next."""
 _BATCH = 32
+_NORMALISATION_TILES = 512
 
 
 def near_kinds() -> tuple[tuple[Augmentation, float], ...]:
@@ -47,61 +49,106 @@ def tile_batch(tiles: TrainingTiles, chosen: np.ndarray, device: str) -> Tensor:
     return torch.from_numpy(tiles.pixels[chosen]).permute(0, 3, 1, 2).to(device)
 
 
-def fit_head(
-    network: SiameseNetwork,
-    tiles: TrainingTiles,
-    pairs: PairSampler,
-    config: TrainSiameseConfig,
-    *,
-    on_progress: OnProgress,
-    should_stop: ShouldStop,
-) -> None:
-    """Fit the standardisation and the head of a network.
+class Fit:
+    """Fits parts of a network on tiles, and reports.
 
-    Raises
-    ------
-    UserError
-        If all tiles look alike.
-    Cancelled
-        If it was asked to stop.
+    Every method raises `Cancelled` if it was asked to stop.
     """
-    import torch
 
-    rng = np.random.default_rng([config.seed, 1])
-    count = min(MOST_TILES, len(tiles.pixels))
-    chosen = np.sort(rng.choice(len(tiles.pixels), count, replace=False))
-    partners = pairs.near_partners(rng)[chosen]
-    has_partner = partners != chosen
-    kinds = near_kinds()
-    total = count * (1 + len(kinds)) + int(has_partner.sum())
-    device, done = str(network.mean.device), 0
+    def __init__(
+        self,
+        network: SiameseNetwork,
+        tiles: TrainingTiles,
+        config: TrainSiameseConfig,
+        *,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> None:
+        self._network, self._tiles, self._config = network, tiles, config
+        self._on_progress, self._should_stop = on_progress, should_stop
+        self._device = str(network.mean.device)
+        self._done, self._total = 0, 0
 
-    def pool(numbers: np.ndarray, how: Augmentation | None = None, seed: int = 0) -> Tensor:
+    def head(self, pairs: PairSampler) -> None:
+        """Fit the standardisation and, in closed form, the head.
+
+        Raises
+        ------
+        UserError
+            If all tiles look alike.
+        """
+        import torch
+
+        config = self._config
+        rng = np.random.default_rng([config.seed, 1])
+        chosen = self._some_tiles(rng)
+        partners = pairs.near_partners(rng)[chosen]
+        has_partner = partners != chosen
+        kinds = near_kinds()
+        self._total += len(chosen) * (1 + len(kinds)) + int(has_partner.sum())
+        base = self._pool(chosen)
+        near = [
+            (self._pool(chosen, how, config.seed * 101 + kind) - base, weight)
+            for kind, (how, weight) in enumerate(kinds)
+        ]
+        if has_partner.any():
+            there = torch.from_numpy(has_partner)
+            near.append((self._pool(partners[has_partner]) - base[there], NEIGHBOUR_WEIGHT))
+        try:
+            self._network.start_head(base, near, config.shrinkage)
+        except ValueError as error:
+            raise UserError(f"{str(config.slides)!r} cannot be trained on: {error}") from None
+
+    def embeddings(self) -> Tensor:
+        """Fit the standardisation; return embeddings of all tiles as they are, shape (N, D)."""
+        import torch
+
+        every = np.arange(len(self._tiles.pixels))
+        self._total += len(every)
+        pooled = self._pool(every)
+        self._network.standardise(pooled)
+        with torch.no_grad():
+            return self._network.project(pooled.to(self._device))
+
+    def normalisation(self) -> None:
+        """Fit the batch normalisation of a trunk that starts at random: nothing else has."""
+        import torch
+        from torch import nn
+
+        layers = [m for m in self._network.modules() if isinstance(m, nn.BatchNorm2d)]
+        usual = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over batches
+            layer.train()
+        chosen = self._some_tiles(np.random.default_rng([self._config.seed, 3]))
+        chosen = chosen[:: -(-len(chosen) // _NORMALISATION_TILES)]
+        self._total += len(chosen)
+        with torch.no_grad():
+            self._pool(chosen)
+        for layer, momentum in zip(layers, usual, strict=True):
+            layer.momentum = momentum
+            layer.eval()
+
+    def _some_tiles(self, rng: np.random.Generator) -> np.ndarray:
+        every = len(self._tiles.pixels)
+        return np.sort(rng.choice(every, min(MOST_TILES, every), replace=False))
+
+    def _pool(self, numbers: np.ndarray, how: Augmentation | None = None, seed: int = 0) -> Tensor:
+        """Return pooled values of tiles, changed if `how` is given, on the CPU, shape (N, P)."""
+        import torch
+
         from napari_medssl.methods.siamese.augment import augment
 
-        nonlocal done
         parts = []
         generator = torch.Generator().manual_seed(seed)
         for start in range(0, len(numbers), _BATCH):
-            if should_stop():
+            if self._should_stop():
                 raise Cancelled("Stopped before the first step; there is no checkpoint yet.")
-            batch = tile_batch(tiles, numbers[start : start + _BATCH], device)
+            batch = tile_batch(self._tiles, numbers[start : start + _BATCH], self._device)
             with torch.no_grad():
                 changed = batch if how is None else augment(batch, how, generator)
-                parts.append(network.pool(changed).cpu())
-            done += len(batch)
-            on_progress(Progress(done, total, "fitting the head"))
+                parts.append(self._network.pool(changed).cpu())
+            self._done += len(batch)
+            self._on_progress(Progress(self._done, self._total, "fitting the head"))
         return torch.cat(parts)
-
-    base = pool(chosen)
-    near = [
-        (pool(chosen, how, config.seed * 101 + kind) - base, weight)
-        for kind, (how, weight) in enumerate(kinds)
-    ]
-    if has_partner.any():
-        there = torch.from_numpy(has_partner)
-        near.append((pool(partners[has_partner]) - base[there], NEIGHBOUR_WEIGHT))
-    try:
-        network.start_head(base, near, config.shrinkage)
-    except ValueError as error:
-        raise UserError(f"{str(config.slides)!r} cannot be trained on: {error}") from None

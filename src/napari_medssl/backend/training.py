@@ -53,6 +53,10 @@ class TrainingError(RuntimeError):
         self.add_note(f"In the training process:\n{child_traceback}")
 
 
+class ProcessDiedError(UserError):
+    """The child process ended without a word, for example for want of memory."""
+
+
 _starting = threading.Lock()
 _children: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
@@ -84,7 +88,9 @@ def run_in_child(
     Raises
     ------
     UserError
-        As raised by `work`; also when the child was killed, for example for want of memory.
+        As raised by `work`.
+    ProcessDiedError
+        When the child was killed, for example for want of memory; a `UserError`.
     Cancelled
         When `should_stop` turned true.
     TrainingError
@@ -168,7 +174,7 @@ def _outcome(kind: str, value: Any) -> Any:
     code, last = value
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     where = f" at step {last.done}" if last is not None else ""
-    raise UserError(
+    raise ProcessDiedError(
         f"The training process ended by itself{where} ({how}); most often memory ran out. "
         "Use a smaller batch size and resume from the last checkpoint."
     )

@@ -43,7 +43,9 @@ class Augmentation:
     turns: bool = True
 
 
-def augment(tiles: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+def augment(
+    tiles: Tensor, how: Augmentation, generator: torch.Generator, rows: Tensor | None = None
+) -> Tensor:
     """Return changed tiles of the same shape, each in its own way.
 
     Parameters
@@ -52,17 +54,43 @@ def augment(tiles: Tensor, how: Augmentation, generator: torch.Generator) -> Ten
         RGB from 0 to 255, shape (B, 3, S, S).
     generator
         On the CPU, so that a run gives the same tiles on any device.
+    rows
+        Which tiles of a larger batch these are, bool, shape (W,) with B that are true: they are
+        changed as they would be among all W. By default they are the whole batch.
     """
-    changed = zoom_and_turn(tiles.to(torch.float32), how, generator)
-    return jitter_stain(changed, how, generator)
+    draws = _Draws(len(tiles), generator, rows)
+    return _jitter_stain(_zoom_and_turn(tiles.to(torch.float32), how, draws), how, draws)
 
 
 def jitter_stain(tiles: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
     """Return float tiles (B, 3, S, S), 0 to 255, with other amounts of stain, tint and gamma."""
-    count = len(tiles)
+    return _jitter_stain(tiles, how, _Draws(len(tiles), generator))
 
+
+def zoom_and_turn(tiles: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+    """Return float tiles (B, 3, S, S): a random square of each, turned and mirrored at random."""
+    return _zoom_and_turn(tiles, how, _Draws(len(tiles), generator))
+
+
+class _Draws:
+    """Random numbers for the tiles of a batch, or of a part of it: drawn for all, then chosen."""
+
+    def __init__(self, count: int, generator: torch.Generator, rows: Tensor | None = None) -> None:
+        self._rows = torch.ones(count, dtype=torch.bool) if rows is None else rows
+        self._generator = generator
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Return numbers from 0 to 1, shape (B, *shape)."""
+        return torch.rand(len(self._rows), *shape, generator=self._generator)[self._rows]
+
+    def whole(self, below: int) -> Tensor:
+        """Return whole numbers from 0, shape (B,)."""
+        return torch.randint(below, (len(self._rows),), generator=self._generator)[self._rows]
+
+
+def _jitter_stain(tiles: Tensor, how: Augmentation, draws: _Draws) -> Tensor:
     def spread(amount: float) -> Tensor:
-        return amount * (2 * torch.rand(count, 3, 1, generator=generator) - 1)
+        return amount * (2 * draws.uniform(3, 1) - 1)
 
     scale, shift = 1 + spread(how.stain), spread(how.stain) * 0.1
     tint, gamma = 1 + spread(how.tint), 1 + spread(how.gamma)[:, :1]
@@ -79,13 +107,11 @@ def jitter_stain(tiles: Tensor, how: Augmentation, generator: torch.Generator) -
     return (light * 256 - 1).clamp(0, 255).view_as(tiles)
 
 
-def zoom_and_turn(tiles: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    """Return float tiles (B, 3, S, S): a random square of each, turned and mirrored at random."""
-    count = len(tiles)
-    zoom = 1 - how.zoom * torch.rand(count, generator=generator)
-    place = (2 * torch.rand(count, 2, generator=generator) - 1) * (1 - zoom)[:, None]
-    turn = torch.randint(4, (count,), generator=generator) * how.turns
-    mirror = 1.0 - 2.0 * (torch.randint(2, (count,), generator=generator) * how.turns)
+def _zoom_and_turn(tiles: Tensor, how: Augmentation, draws: _Draws) -> Tensor:
+    zoom = 1 - how.zoom * draws.uniform()
+    place = (2 * draws.uniform(2) - 1) * (1 - zoom)[:, None]
+    turn = draws.whole(4) * how.turns
+    mirror = 1.0 - 2.0 * (draws.whole(2) * how.turns)
     cos, sin = torch.cos(turn * torch.pi / 2).round(), torch.sin(turn * torch.pi / 2).round()
     rows = [
         torch.stack([zoom * cos * mirror, -zoom * sin, place[:, 0]], dim=1),

@@ -106,6 +106,25 @@ class SiameseNetwork(nn.Module):
         return self.project(self.pool(tiles))
 
     @torch.no_grad()
+    def standardise(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Fit the mean and the spread that pooled values are standardised with, and return them.
+
+        Parameters
+        ----------
+        pooled
+            Of many tiles, shape (N, P).
+
+        Returns
+        -------
+        Both of shape (P,), in double precision, on the CPU.
+        """
+        values = pooled.double().cpu()
+        mean, spread = values.mean(dim=0), values.std(dim=0).clamp(min=_LEAST_SPREAD)
+        self.mean.copy_(mean)
+        self.spread.copy_(spread)
+        return mean, spread
+
+    @torch.no_grad()
     def start_head(
         self, pooled: Tensor, near: Sequence[tuple[Tensor, float]], shrinkage: float = 0.1
     ) -> None:
@@ -126,9 +145,7 @@ class SiameseNetwork(nn.Module):
         With few tiles there are fewer directions than D; the rest of the head stays nearly nothing.
         """
         values = pooled.double().cpu()
-        mean, spread = values.mean(dim=0), values.std(dim=0).clamp(min=_LEAST_SPREAD)
-        self.mean.copy_(mean)
-        self.spread.copy_(spread)
+        mean, spread = self.standardise(pooled)
         kinds = (weight * scatter((d.double().cpu() / spread).numpy()) for d, weight in near)
         rows = torch.from_numpy(
             near_far_head(
