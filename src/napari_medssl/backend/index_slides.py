@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
@@ -24,6 +25,9 @@ from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import is_fingerprint
 from napari_medssl.io.slides.places import local_path
 
+if TYPE_CHECKING:
+    from napari_medssl.backend.cluster import ClusterPlace
+
 _MPP = 0.5  # where the encoder does not care
 
 
@@ -32,6 +36,7 @@ def index_slides(
     library: Path,
     config: IndexConfig,
     *,
+    cluster: ClusterPlace | None = None,
     towards: Towards = lambda: None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
@@ -49,8 +54,11 @@ def index_slides(
         Folder of the library; made if missing.
     config
         The encoder and which tiles.
+    cluster
+        Whose workers are to find and embed the tiles; None for this process. The files are the
+        same.
     towards
-        See `Towards`.
+        See `Towards`; a cluster does not ask.
     on_progress, should_stop
         See `backend.jobs`; progress counts tiles, those of slides not opened yet by the mean of
         the others.
@@ -58,29 +66,52 @@ def index_slides(
     Raises
     ------
     UserError
-        If there is no such encoder, or the library cannot be written or is being written.
+        If there is no such encoder or cluster, or the library cannot be written or is being
+        written.
     IndexStopped
         If it was asked to stop.
     """
     check(config)
     patients = read_patients(config.patients, config.patient_rule)
     on_progress(Progress(0, None, "loading the encoder"))
-    encoder = make_encoder(config.encoder, config.device)
+    # Beside a cluster this process only says which encoder it is.
+    encoder = make_encoder(config.encoder, config.device if cluster is None else "cpu")
     opened = Library.open(library, make=True)
     set_up = set_up_of(encoder, config)
     with opened.write_lock():
         collection = opened.make_collection(set_up, config.encoder)
         report = IndexReport(set_up.name)
         job = IndexJob(encoder, config, patients, towards, on_progress, should_stop)
-        indexer = SlideIndexer(collection, job, report)
         try:
-            indexer.add_all(slides)
-            report.recall = bring_up_to_date(collection, on_progress, should_stop)
+            _add_all(slides, collection, job, report, cluster)
+            try:
+                report.recall = bring_up_to_date(collection, on_progress, should_stop)
+            except UserError as error:  # the slides are in the library, and can be searched
+                report.remarks.append(str(error))
         except Cancelled as stopped:
             raise IndexStopped(str(stopped), report) from stopped
-        except UserError as error:  # the slides are in the library, and can be searched
-            report.remarks.append(str(error))
     return report
+
+
+def _add_all(
+    slides: Sequence[str],
+    collection: CollectionFolder,
+    job: IndexJob,
+    report: IndexReport,
+    cluster: ClusterPlace | None,
+) -> None:
+    """Index slides here or on a cluster."""
+    if cluster is None:
+        SlideIndexer(collection, job, report).add_all(slides)
+        return
+    from napari_medssl.backend.cluster_indexer import ClusterIndexer
+
+    try:
+        ClusterIndexer(collection, job, report, cluster).add_all(slides)
+    except UserError as error:  # of the cluster, not of a slide
+        if not report.tiles:
+            raise
+        raise Cancelled(str(error)) from error
 
 
 def set_up_of(encoder: Encoder, config: IndexConfig) -> SetUp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from napari_medssl.backend.index_config import IndexConfig, IndexReport, IndexSt
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_output
+
+if TYPE_CHECKING:
+    from napari_medssl.backend.cluster import ClusterPlace
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +39,22 @@ def index(
     remove: Annotated[
         bool, typer.Option("--remove", help="Take the slides out of the library instead.")
     ] = False,
+    cluster: Annotated[
+        str,
+        typer.Option(
+            help="Dask scheduler whose workers find and embed the tiles.",
+            metavar="tcp://HOST:8786",
+            rich_help_panel="Cluster",
+        ),
+    ] = "",
+    worker_resources: Annotated[
+        str,
+        typer.Option(
+            help="What a worker must offer to embed, for each shard at a time.",
+            metavar="GPU=1",
+            rich_help_panel="Cluster",
+        ),
+    ] = "",
 ) -> None:
     """Embed the tissue tiles of slides into a library that `medssl search` finds tiles in.
 
@@ -48,6 +67,7 @@ def index(
         return
     from napari_medssl.backend.index_slides import index_slides
 
+    place = _cluster(cluster, worker_resources)
     found, failures = _found(slides)
     try:
         with (
@@ -55,7 +75,12 @@ def index(
             _console.progress_bar("Indexing") as on_progress,
         ):
             report = index_slides(
-                found, library, config, on_progress=on_progress, should_stop=should_stop
+                found,
+                library,
+                config,
+                cluster=place,
+                on_progress=on_progress,
+                should_stop=should_stop,
             )
     except IndexStopped as stopped:
         _console.finish_stopped(str(stopped), [*failures, *stopped.report.failures])
@@ -63,6 +88,17 @@ def index(
         _console.warn(line)
     _console.note(_told(report))
     _console.finish(len(report.indexed) + len(report.skipped), [*failures, *report.failures])
+
+
+def _cluster(address: str, resources: str) -> ClusterPlace | None:
+    """Return the cluster that is asked for."""
+    if not address:
+        if resources:
+            raise UserError("--worker-resources is for a cluster: give its address with --cluster.")
+        return None
+    from napari_medssl.backend.cluster import ClusterPlace, parse_resources
+
+    return ClusterPlace(address, parse_resources(resources))
 
 
 def _found(given: list[str]) -> tuple[list[str], list[tuple[str, str]]]:

@@ -17,6 +17,7 @@ from napari_medssl.index.examples import combine_examples
 from napari_medssl.index.flat_update import OnSlide
 from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.index.results import SearchResult, SlideScores, Tile
+from napari_medssl.index.searchable import check_has_tiles, nearest_row, unit_queries
 from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import SlideRecord, is_fingerprint
 from napari_medssl.index.unfinished import read_unfinished
@@ -119,7 +120,7 @@ class SearchCollection:
             If the queries do not fit the collection, or are not finite.
         """
         view = self._view
-        vectors = self._checked(queries)
+        vectors = unit_queries(queries, self.set_up)
         if top < 1:
             raise UserError(f"The {top} nearest tiles are asked for; due is 1 or more.")
         unwanted = self._unwanted(view, exclude_tiles)
@@ -145,7 +146,7 @@ class SearchCollection:
             If the slide is not in the collection, or the vector does not fit.
         """
         view = self._view
-        (unit,) = self._checked(vector)
+        (unit,) = unit_queries(vector, self.set_up)
         tiles, half = self._embeddings(view, slide)
         similarity = np.asarray(half, np.float32) @ unit
         return SlideScores(np.array(tiles), np.clip(similarity, -1, 1))
@@ -191,22 +192,9 @@ class SearchCollection:
             If the slide is not in the collection or has no tile.
         """
         view = self._view
-        rows = rows_of(view, slide)
-        tiles = view.flat.tiles[rows]
-        if not len(tiles):
-            raise UserError(
-                f"The slide {Path(view.records[slide].path).name!r} shows no tissue, so it has no "
-                "tile. Index it again with a lower --min-tissue."
-            )
-        x, y = (
-            value - (tiles[axis] + tiles["size"] / 2)
-            for axis, value in zip("xy", point, strict=True)
-        )
-        half = tiles["size"] / 2
-        is_under = (x >= -half) & (x < half) & (y >= -half) & (y < half)
-        # A point on the edge of a tile is as far from the middle of the next one.
-        distance = np.where(is_under, 0, tiles["size"].max() ** 2) + x * x + y * y
-        return make_tile(slide, tiles[int(distance.argmin())])
+        tiles = view.flat.tiles[rows_of(view, slide)]
+        check_has_tiles(tiles, Path(view.records[slide].path).name)
+        return make_tile(slide, tiles[nearest_row(tiles, point)])
 
     def tiles(self, slide: str) -> TileRows:
         """Return the tiles of a slide, `arrays.TILE`, shape (N,); UserError if it is not there."""
@@ -227,19 +215,6 @@ class SearchCollection:
         return tiles
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _checked(self, queries: NDArray[np.floating]) -> Queries:
-        """Return queries of unit length, float32, shape (Q, D)."""
-        vectors = np.atleast_2d(np.asarray(queries, np.float32))
-        if vectors.ndim != 2 or vectors.shape[1] != self.set_up.dim:
-            raise UserError(
-                f"A query has {vectors.shape[-1]} dimensions, the library's embeddings by encoder "
-                f"{self.set_up.encoder!r} have {self.set_up.dim}. Embed the query with that one."
-            )
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-            raise UserError("A query is not finite or zero: it was no picture. Choose another one.")
-        return np.ascontiguousarray(vectors / lengths)
 
     def _embeddings(self, view: View, slide: str) -> tuple[TileRows, Half]:
         """Return the tiles of a slide and their embeddings, of an unfinished one so far."""
