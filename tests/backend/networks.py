@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +75,36 @@ def _siamese_loss(network: nn.Module, device: str) -> Tensor:
     return contrastive_loss(embeddings[[0, 2]], embeddings[[1, 3]], is_far, margin=2.0)
 
 
+def _local_views(device: str) -> Any:
+    """Return the views of two coarse pictures."""
+    from napari_medssl.methods.local_discrimination.views import (
+        Sampling,
+        make_views,
+        step_generator,
+    )
+
+    generator = step_generator(7, 0)
+    small = torch.randint(0, 256, (2, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    images = small.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3).to(device)
+    return make_views(list(images), Sampling(size=64), generator)
+
+
+def _local_network() -> nn.Module:
+    from napari_medssl.methods.local_discrimination.network import (
+        LocalDiscriminationNetwork,
+        NetworkConfig,
+    )
+
+    torch.manual_seed(0)
+    return LocalDiscriminationNetwork(NetworkConfig(width=4, dim=8, clusters=4, stride=2))
+
+
+def _local_loss(network: nn.Module, device: str) -> Tensor:
+    from napari_medssl.methods.local_discrimination.objective import Objective, region_loss
+
+    return region_loss(network, _local_views(device), Objective(grid=4))[0]
+
+
 NETWORKS = (
     Network(
         name="simcfs panel detector",
@@ -86,5 +117,11 @@ NETWORKS = (
         build=_siamese_network,
         forward=lambda network, device: (network(_tiles(device)),),
         loss=_siamese_loss,
+    ),
+    Network(
+        name="local discrimination",
+        build=_local_network,
+        forward=lambda network, device: tuple(network(_local_views(device).first)),
+        loss=_local_loss,
     ),
 )

@@ -358,7 +358,7 @@ def test_file_name_is_never_cut_and_stays_on_one_line(tmp_path):
 
 def test_out_of_memory_is_one_line(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", COLORS)
-    monkeypatch.setattr(images, "_read", lambda ref, kind: (_ for _ in ()).throw(MemoryError))
+    monkeypatch.setattr(images, "_read", lambda *given: (_ for _ in ()).throw(MemoryError))
     with pytest.raises(UserError, match="MemoryError"):
         read_image(path)
 
@@ -474,3 +474,24 @@ def test_large_webp_has_a_lower_limit_than_its_decoder_has_memory(tmp_path):
     path.write_bytes(data)
     with pytest.raises(UserError, match="limit is 100 megapixels"):
         read_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_robust_reading_of_wide_values_minds_no_hot_pixel(tmp_path, suffix):
+    """A bone scan that uses a tenth of its range is not black for one hot pixel."""
+    values = np.tile(np.linspace(0, 6000, 100), (100, 1)).astype(np.uint16)
+    values[3, 4] = 65535
+    path = tmp_path / f"scan.{suffix}"
+    if suffix == "tif":
+        tifffile.imwrite(path, values)
+    else:
+        Image.fromarray(values).save(path)
+    assert np.median(read_image(path)) < 15
+    robust = read_image(path, robust=True)
+    assert abs(float(np.median(robust)) - 127) < 3
+    assert robust[3, 4, 0] == 255
+
+
+def test_robust_reading_leaves_8_bits_alone(tmp_path):
+    path = save(tmp_path / "grey.png", GREYS // 4)
+    assert np.array_equal(read_image(path, robust=True), read_image(path))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from napari_medssl.backend import local_discrimination_config
+from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
 from napari_medssl.backend.train_figures import TrainFiguresConfig
 from napari_medssl.cli import _console, new_app
@@ -24,6 +26,10 @@ def register(app: typer.Typer) -> None:
     verbs.command(
         "siamese", epilog="Example: medssl train siamese --slides slides --out mine.safetensors"
     )(train_siamese)
+    verbs.command(
+        "local-discrimination",
+        epilog="Example: medssl train local-discrimination --data images --out mine.safetensors",
+    )(train_local_discrimination)
     app.add_typer(verbs)
 
 
@@ -71,3 +77,28 @@ def train_siamese(config: TrainSiameseConfig) -> None:
     for line in card.recipe.config["remarks"]:
         _console.warn(line)
     _console.note(f"Encoder {card.name!r} written to {config.out}")
+
+
+@with_config(TrainLocalDiscriminationConfig)
+def train_local_discrimination(config: TrainLocalDiscriminationConfig) -> None:
+    """Train embeddings of pixels, and regions, from unlabelled images of one modality.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_local_discrimination as work
+    from napari_medssl.backend.training import run_in_child
+
+    local_discrimination_config.check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        report = run_in_child(
+            work.train_local_discrimination,
+            config,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(f"Model {report.card.name!r} written to {config.out}")

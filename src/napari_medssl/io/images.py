@@ -94,15 +94,18 @@ def scan_images(
     return ImageListing(tuple(refs), tuple(failures), tuple(others))
 
 
-def read_image(ref: ImageRef | str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_image(
+    ref: ImageRef | str | os.PathLike[str], *, robust: bool = False
+) -> NDArray[np.uint8]:
     """Return the picture as uint8 RGB, shape (Y, X, 3), upright, on white.
 
+    With `robust` values of more than 8 bits are always scaled by percentiles, see `io.pixels`.
     Raises `UserError` with one line for a file that is missing, empty, damaged, cut off, too
     large or no picture.
     """
     chosen = ref if isinstance(ref, ImageRef) else ImageRef.parse(ref)
     kind = _kind(chosen)
-    pixels = _decode(chosen, lambda: _read(chosen, kind))
+    pixels = _decode(chosen, lambda: _read(chosen, kind, robust))
     check_size(chosen.name, pixels.shape[1], pixels.shape[0])
     return pixels
 
@@ -134,7 +137,7 @@ def _kind(ref: ImageRef) -> str:
     return kind
 
 
-def _read(ref: ImageRef, kind: str) -> NDArray[np.uint8]:
+def _read(ref: ImageRef, kind: str, robust: bool) -> NDArray[np.uint8]:
     # The decoders are imported here: listing and sizes of other kinds need none of them.
     if kind == "pdf":
         from napari_medssl.io.pdf_pages import read_pdf
@@ -143,10 +146,10 @@ def _read(ref: ImageRef, kind: str) -> NDArray[np.uint8]:
     if kind == "tiff":
         from napari_medssl.io.tiff_pages import read_tiff
 
-        return read_tiff(ref.path, ref.page or 1)
+        return read_tiff(ref.path, ref.page or 1, robust=robust)
     from napari_medssl.io.pillow_pictures import read_with_pillow
 
-    return read_with_pillow(ref.path, kind)
+    return read_with_pillow(ref.path, kind, robust=robust)
 
 
 def _size(ref: ImageRef, kind: str) -> tuple[int, int]:

@@ -43,11 +43,14 @@ _quiet_depth = 0
 _quiet: warnings.catch_warnings[None] | None = None
 
 
-def read_with_pillow(path: Path, kind: str, frame: int = 0) -> NDArray[np.uint8]:
+def read_with_pillow(
+    path: Path, kind: str, frame: int = 0, *, robust: bool = False
+) -> NDArray[np.uint8]:
     """Return frame `frame` of the picture at `path` as uint8 RGB, shape (Y, X, 3).
 
-    Transparent pictures are laid on white; the EXIF orientation is applied. Raises `UserError`
-    above the size limit, and lets Pillow's many other exceptions through.
+    How wide values are scaled, and what `robust` changes, is said in `io.pixels`. Transparent
+    pictures are laid on white; the EXIF orientation is applied. Raises `UserError` above the size
+    limit, and lets Pillow's many other exceptions through.
     """
     with _quiet_warnings(), _open(path, kind) as image:
         if frame:
@@ -55,7 +58,7 @@ def read_with_pillow(path: Path, kind: str, frame: int = 0) -> NDArray[np.uint8]
         check_size(path.name, *image.size, _pixel_limit(image))
         _check_scans(path, image)
         image.load()
-        return turn_upright(_to_rgb(image), _orientation(image))
+        return turn_upright(_to_rgb(image, robust), _orientation(image))
 
 
 def size_with_pillow(path: Path, kind: str) -> tuple[int, int]:
@@ -156,12 +159,12 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _scale(image: Image.Image) -> NDArray[np.uint8]:
+def _scale(image: Image.Image, robust: bool) -> NDArray[np.uint8]:
     """Return a picture of wide grey values (modes I, I;16*, F) as RGB."""
     rows = list(bands(image.height, image.width))
     step = max(1, len(rows) // 16)
     sample = [thin_out(_values(image, part)) for part in rows[::step]]
-    scaling = choose_scaling(np.concatenate([part.ravel() for part in sample]))
+    scaling = choose_scaling(np.concatenate([part.ravel() for part in sample]), robust=robust)
     result = np.empty((image.height, image.width, 3), np.uint8)
     for part in rows:
         result[part] = scaling.apply(_values(image, part))
@@ -173,10 +176,10 @@ def _values(image: Image.Image, rows: slice) -> NDArray[np.generic]:
     return np.asarray(image.crop((0, rows.start, image.width, rows.stop)))[..., None]
 
 
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def _to_rgb(image: Image.Image, robust: bool) -> NDArray[np.uint8]:
     """Return the pixels of `image`, loaded, on white; band by band to spare memory."""
     if image.mode.startswith("I") or image.mode == "F":
-        return _scale(image)
+        return _scale(image, robust)
     see_through = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     result = np.empty((image.height, image.width, 3), np.uint8)
     for rows in bands(image.height, image.width):

@@ -12,6 +12,9 @@ How wide values become 8 bits:
 - Everything else (12-bit cameras, signed scans, counts): a straight line from the 0.1 to the
   99.9 percentile of the finite values, cut off beyond. One hot pixel cannot darken the picture.
 - NaN and minus infinity are black, plus infinity is white.
+
+With `robust` all values of more than 8 bits go by the percentiles: scans of one modality then look
+alike, however much of their range each has used.
 """
 
 from __future__ import annotations
@@ -54,20 +57,21 @@ class Scaling:
         return np.rint(np.clip(level, 0, 255)).astype(np.uint8)
 
 
-def choose_scaling(sample: NDArray[np.generic]) -> Scaling:
+def choose_scaling(sample: NDArray[np.generic], *, robust: bool = False) -> Scaling:
     """Return the scaling for values like those of `sample` (any shape), by the module's rule."""
     kind = sample.dtype.kind
     if kind == "b":
         return Scaling(0.0, 1.0)
     if kind == "u":
         limit = float(2 ** (8 * sample.dtype.itemsize) - 1)
-        if limit == 255 or (sample.size and float(sample.max()) > limit / 2):
+        is_full = sample.size > 0 and float(sample.max()) > limit / 2
+        if limit == 255 or (is_full and not robust):
             return Scaling(0.0, limit)
     finite = sample[np.isfinite(sample)] if kind == "f" else sample
     if not finite.size:
         return Scaling(0.0, 1.0)
     smallest, largest = float(finite.min()), float(finite.max())
-    if kind == "f" and smallest >= 0 and largest <= 255:
+    if kind == "f" and smallest >= 0 and largest <= 255 and not robust:
         return Scaling(0.0, 1.0 if largest <= 1 else 255.0)
     low, high = (float(v) for v in np.percentile(finite.astype(np.float64), (0.1, 99.9)))
     if high <= low:
@@ -77,7 +81,9 @@ def choose_scaling(sample: NDArray[np.generic]) -> Scaling:
     return Scaling(low, high)
 
 
-def array_to_rgb(pixels: NDArray[np.generic], *, alpha: bool = False) -> NDArray[np.uint8]:
+def array_to_rgb(
+    pixels: NDArray[np.generic], *, alpha: bool = False, robust: bool = False
+) -> NDArray[np.uint8]:
     """Return `pixels`, shape (Y, X) or (Y, X, S), as uint8 RGB, shape (Y, X, 3).
 
     One or two samples are grey, of more the first three are red, green and blue. With `alpha`
@@ -86,7 +92,7 @@ def array_to_rgb(pixels: NDArray[np.generic], *, alpha: bool = False) -> NDArray
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
     height, width, count = planes.shape
     colors = planes[..., : min(3, count - alpha) if count - alpha >= 3 else 1]
-    scaling = choose_scaling(thin_out(colors))
+    scaling = choose_scaling(thin_out(colors), robust=robust)
     opacity = choose_scaling(thin_out(planes[..., -1:])) if alpha else None
     result = np.empty((height, width, 3), np.uint8)
     for rows in bands(height, width):

@@ -21,16 +21,19 @@ _ALPHA = (1, 2)  # ExtraSamples: associated and unassociated opacity
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def read_tiff(path: Path, page: int) -> NDArray[np.uint8]:
-    """Return page `page` (from 1) of the TIFF file at `path` as uint8 RGB, shape (Y, X, 3)."""
+def read_tiff(path: Path, page: int, *, robust: bool = False) -> NDArray[np.uint8]:
+    """Return page `page` (from 1) of the TIFF file at `path` as uint8 RGB, shape (Y, X, 3).
+
+    How wide samples are scaled, and what `robust` changes, is said in `io.pixels`.
+    """
     chosen = choose_page(path, page)
     wide = chosen.bits not in (1, 2, 4, 8)
     if wide and chosen.compression in _WIDE:
-        return _read_wide(path, chosen)
-    return read_with_pillow(path, "tiff", chosen.index)
+        return _read_wide(path, chosen, robust)
+    return read_with_pillow(path, "tiff", chosen.index, robust=robust)
 
 
-def _read_wide(path: Path, chosen: TiffPage) -> NDArray[np.uint8]:
+def _read_wide(path: Path, chosen: TiffPage, robust: bool) -> NDArray[np.uint8]:
     """Return a page of 16, 32 or 64-bit samples, whole numbers or floats."""
     with tifffile.TiffFile(path) as file:
         page = file.pages[chosen.index]
@@ -42,5 +45,5 @@ def _read_wide(path: Path, chosen: TiffPage) -> NDArray[np.uint8]:
         pixels = np.moveaxis(pixels, 0, -1)
     elif planes not in ("YX", "YXS"):
         raise UserError(f"Cannot read {path.name!r}: its page has the axes {planes!r}.")
-    result = array_to_rgb(pixels, alpha=alpha and planes != "YX")
+    result = array_to_rgb(pixels, alpha=alpha and planes != "YX", robust=robust)
     return turn_upright(255 - result if inverted else result, chosen.orientation)
