@@ -125,6 +125,12 @@ def test_bad_images_are_told_and_passed_over(images, tmp_path):
     assert "bad.png" not in (tmp_path / "m.json").read_text()
 
 
+def test_a_step_has_no_more_pairs_than_there_are_images(images, tmp_path):
+    config = config_of(images, tmp_path / "m.safetensors", steps=0, batch=8)
+    report = train_local_discrimination(config)
+    assert report.remarks == ("4 images are 2 pairs, fewer than --batch 8: steps had 2.",)
+
+
 def test_dead_regions_are_told(images, tmp_path, monkeypatch):
     from napari_medssl.methods.local_discrimination.network import LocalDiscriminationNetwork
 

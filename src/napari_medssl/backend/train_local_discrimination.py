@@ -109,6 +109,8 @@ class _Run:
         self.failures = found.failures
         self.images = [torch.from_numpy(pixels) for pixels in found.pixels]
         self.settings = comparable(config) | {"images": len(self.images)}
+        # An image is never in a step twice: its cells would be twins that are told to part.
+        self.batch = min(config.batch, len(self.images) // 2)
         torch.manual_seed(config.seed)
         network = LocalDiscriminationNetwork(network_config(config, found.channels))
         self.network = network.to(self.device).train()
@@ -171,7 +173,7 @@ class _Run:
         )
 
         generator = step_generator(self.config.seed, self.done)
-        numbers = draw_images(len(self.images), 2 * self.config.batch, generator)
+        numbers = draw_images(len(self.images), 2 * self.batch, generator)
         images = [self.images[number].to(self.device) for number in numbers]
         return make_views(images, self.sampling, generator)
 
@@ -190,6 +192,11 @@ class _Run:
         config = self.config
         metrics: dict[str, object] = {"images": len(self.images), "left_out": len(self.failures)}
         remarks = _left_out(self.failures)
+        if self.batch < config.batch:
+            remarks += (
+                f"{len(self.images)} images are {self.batch} pairs, fewer than --batch "
+                f"{config.batch}: steps had {self.batch}.",
+            )
         if config.steps:
             regions = self._judge_regions()
             remarks += regions.lines()

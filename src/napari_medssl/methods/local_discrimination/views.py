@@ -107,10 +107,10 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 def draw_images(count: int, wanted: int, generator: torch.Generator) -> list[int]:
-    """Return the numbers of `wanted` of `count` images; none twice while there are enough."""
-    rounds = -(-wanted // count)
-    drawn = torch.cat([torch.randperm(count, generator=generator) for _ in range(rounds)])
-    return [int(number) for number in drawn[:wanted]]
+    """Return the numbers of `wanted` of `count` images, none of them twice."""
+    if wanted > count:
+        raise ValueError(f"{wanted} of {count} images are wanted; due are as many at most.")
+    return [int(number) for number in torch.randperm(count, generator=generator)[:wanted]]
 
 
 def make_views(images: Sequence[Tensor], how: Sampling, generator: torch.Generator) -> Views:
