@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import ENCODER_TASK, SIAMESE_ARCHITECTURE
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
@@ -72,8 +73,7 @@ def train_siamese(
         group = Group(device=devices[0])
         return _train(config, tiles, group, started, on_progress, should_stop)
     with tempfile.TemporaryDirectory(prefix="medssl-tiles-") as folder:
-        # In a file that all processes map: the tiles are in memory once.
-        np.save(Path(folder) / "pixels.npy", tiles.pixels)
+        _share(tiles, Path(folder))
         none = np.empty((0, *tiles.pixels.shape[1:]), np.uint8)
         given = _Given(config, folder, replace(tiles, pixels=none), started)
         del tiles
@@ -81,6 +81,17 @@ def train_siamese(
             _train_given, given, devices, on_progress=on_progress, should_stop=should_stop
         )
     return card
+
+
+def _share(tiles: TrainingTiles, folder: Path) -> None:
+    """Put the pixels into a file that all processes map: so they are in memory once."""
+    try:
+        np.save(folder / "pixels.npy", tiles.pixels)
+    except OSError as error:
+        raise UserError(
+            f"The tiles for --devices, {tiles.pixels.nbytes / 1e9:.1f} GB, cannot be kept in "
+            f"{str(folder.parent)!r}: {error.strerror or error}. Set TMPDIR to a larger disk."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

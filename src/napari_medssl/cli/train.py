@@ -61,6 +61,7 @@ def train_figures(config: TrainFiguresConfig) -> None:
 def train_siamese(config: TrainSiameseConfig) -> None:
     """Train an encoder of tiles on pairs that are near or far on their slides.
 
+    With --devices several GPUs share out each batch; --objective npid trains the paper's rival.
     Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
     """
     from napari_medssl.backend import train_siamese as work
