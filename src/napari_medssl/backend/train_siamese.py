@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,8 +108,13 @@ class _Given:
 def _train_given(
     given: _Given, group: Group, *, on_progress: OnProgress, should_stop: ShouldStop
 ) -> ModelCard:
-    pixels = np.load(Path(given.folder) / "pixels.npy", mmap_mode="r")
-    tiles = replace(given.tiles, pixels=pixels)
+    path = Path(given.folder) / "pixels.npy"
+    tiles = replace(given.tiles, pixels=np.load(path, mmap_mode="r"))
+    group.mean(0.0)  # now every process has it
+    if group.is_first:
+        # What is mapped lives on without a name, and no kill can leave it behind. Windows keeps it.
+        with suppress(OSError):
+            path.unlink()
     return _train(given.config, tiles, group, given.started, on_progress, should_stop)
 
 
