@@ -15,7 +15,7 @@ from napari_medssl.backend.train_steps import check_device, check_model_place, l
 
 @dataclass(frozen=True)
 class TrainSiameseConfig:
-    """Train a tile encoder on pairs of tiles that are near or far on their slides, or on each."""
+    """Train a tile encoder on pairs of tiles, near or far on their slides, or on tiles alone."""
 
     slides: Path = option(
         help="A slide, a folder of slides, a folder with tiles.csv, or a .txt list of these."
