@@ -14,8 +14,8 @@ from napari_medssl.backend.encoders import Encoder, make_encoder
 from napari_medssl.backend.place_tiles import TilePlace
 from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles
-from napari_medssl.index.collection import SearchCollection
 from napari_medssl.index.results import Tile
+from napari_medssl.index.searchable import Searchable
 from napari_medssl.index.set_up import check_encoder
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.images import ImageRef
@@ -76,7 +76,7 @@ class QueryVector:
         Lines for the person.
     """
 
-    def __init__(self, collection: SearchCollection, config: SearchConfig) -> None:
+    def __init__(self, collection: Searchable, config: SearchConfig) -> None:
         self.tile: Tile | None = None
         self.remarks: list[str] = []
         self.slide = ""

@@ -17,6 +17,7 @@ from napari_medssl.backend.search_query import Query, QueryVector, SearchConfig
 from napari_medssl.backend.stain_rank import HitStain, ask_stain, check_stain
 from napari_medssl.index.collection import SearchCollection, open_collection
 from napari_medssl.index.results import Hit, Tile
+from napari_medssl.index.searchable import Searchable
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.files import check_writable, write_whole
 
@@ -56,7 +57,12 @@ class SearchReport:
 
 
 def search_tiles(
-    library: Path, query: Query, config: SearchConfig, *, out: Path | None = None
+    library: Path | None,
+    query: Query,
+    config: SearchConfig,
+    *,
+    engine: str = "",
+    out: Path | None = None,
 ) -> SearchReport:
     """Find the tiles of a library that are most similar to a query, and write them.
 
@@ -66,25 +72,27 @@ def search_tiles(
     Parameters
     ----------
     library
-        Folder of the library.
+        Folder of the library; None to search its mirror in an engine.
     query
         What to search for.
     config
         How.
+    engine
+        URL of the engine, see `backend.mirror_library`.
     out
         JSON file for the hits, written whole or not at all.
 
     Raises
     ------
     UserError
-        If there is no library, the query cannot be read or does not fit it, or `out` cannot be
-        written.
+        If there is no library or engine, the query cannot be read or does not fit it, or `out`
+        cannot be written.
     """
     check(config)
     _check_query(query, config)
     if out is not None:
         check_writable(out)
-    collection = open_collection(library, config.encoder)
+    collection = _opened(library, engine, config)
     asked = QueryVector(collection, config)
     vector = asked.of_picture(query.image) if query.image else asked.of_place(query)
     records = {record.fingerprint: record for record in collection.slides}
@@ -100,11 +108,26 @@ def search_tiles(
     report = SearchReport(
         result.hits[0], records, result.recall, collection.set_up.name, tuple(remarks)
     )
-    if config.stain and report.hits:
+    if config.stain and report.hits and isinstance(collection, SearchCollection):
         report = _without_stain(report, collection, vector, (asked.place(query), config))
     if out is not None:
         write_whole(out, json.dumps(_document(report, asked, query, collection), indent=1))
     return report
+
+
+def _opened(library: Path | None, engine: str, config: SearchConfig) -> Searchable:
+    """Return the library or the engine."""
+    if (library is None) == (not engine):
+        raise UserError("Give either --library or --engine: where to search.")
+    if library is not None:
+        return open_collection(library, config.encoder)
+    if config.stain:
+        raise UserError(
+            "--stain asks the library itself, not an engine: give --library, or leave out --stain."
+        )
+    from napari_medssl.index.engine_search import open_engine
+
+    return open_engine(engine, config.encoder)
 
 
 def _without_stain(
@@ -152,7 +175,7 @@ def _check_query(query: Query, config: SearchConfig) -> None:
 
 
 def _document(
-    report: SearchReport, asked: QueryVector, query: Query, collection: SearchCollection
+    report: SearchReport, asked: QueryVector, query: Query, collection: Searchable
 ) -> dict[str, Any]:
     stains = report.stains or (None,) * len(report.hits)
     hits = [

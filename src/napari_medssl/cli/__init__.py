@@ -34,6 +34,7 @@ _VERBS = (
     "embed",
     "index",
     "search",
+    "mirror",
     "why",
     "import_features",
     "simulate",

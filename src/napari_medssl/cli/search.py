@@ -26,9 +26,15 @@ def register(app: typer.Typer) -> None:
 
 @with_config(SearchConfig)
 def search(
-    library: Annotated[Path, typer.Option(help="Folder of the library.", metavar="DIR")],
     out: Annotated[Path, typer.Option(help="The hits: a JSON file.", metavar="HITS.json")],
     config: SearchConfig,
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of the library.", metavar="DIR")
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="Instead: where `medssl mirror` has put the library.", metavar="URL"),
+    ] = "",
     slide: Annotated[str, typer.Option(help="Slide with the tile to search for.")] = "",
     at: Annotated[
         str, typer.Option(help="Where on it, in pixels of the full size.", metavar="X,Y")
@@ -47,7 +53,7 @@ def search(
     inputs = [Path(slide)] if slide else []
     check_output(out, "--out", [*inputs, *([image] if image else [])])
     query = Query(slide, _point(at) if at else None, image)
-    report = search_tiles(library, query, config, out=out)
+    report = search_tiles(library, query, config, engine=engine, out=out)
     for line in report.remarks:
         _console.warn(line)
     if not report.hits:

@@ -78,6 +78,13 @@ class HeldOut:
         self._flat = flat
         self.least: dict[int, NDArray[np.float32]] = {}
 
+    def slide_of(self, query: int) -> str:
+        """Return the fingerprint of a query's slide."""
+        row = int(self.rows[query])
+        return next(
+            one.slide for one in self._flat.segments if one.start <= row < one.start + one.rows
+        )
+
     def find(
         self, on_step: Callable[[int, int, str], None], should_stop: Callable[[], bool]
     ) -> bool:

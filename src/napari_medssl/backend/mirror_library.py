@@ -1,0 +1,162 @@
+"""Mirror a library in another engine, which searches what one machine cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.index.engine import Engine, EngineEntry, SearchWay
+from napari_medssl.index.engine_index import measured_way, needs_engine_index
+from napari_medssl.index.engine_mirror import Mirror
+from napari_medssl.index.flat_update import open_flat
+from napari_medssl.index.library import Library
+from napari_medssl.io.file_lock import FileLock, LockHeldError
+
+_STOPPED = "Stopped; what is mirrored stays. Give the same command again; it goes on there."
+
+
+@dataclass(frozen=True)
+class MirrorConfig:
+    """Mirror a library in another engine."""
+
+    encoder: str = option("", help="Encoder or collection, where the library holds several.")
+    reindex: bool = option(
+        False, help="Make the engine's index anew and measure it, also if little has changed."
+    )
+
+
+@dataclass(slots=True)
+class MirrorReport:
+    """What `mirror_library` did.
+
+    Attributes
+    ----------
+    collection
+        Name of the collection.
+    added, removed
+        Slides that were put in or changed, and that were taken out or replaced.
+    tiles
+        Tiles that the engine holds now.
+    recall
+        Of the search in the engine, as `index.SearchResult` has it.
+    problems
+        `(slide, reason)` of what the library could not give.
+    """
+
+    collection: str
+    added: int = 0
+    removed: int = 0
+    tiles: int = 0
+    recall: float = 1.0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def mirror_library(
+    library: Path,
+    url: str,
+    config: MirrorConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> MirrorReport:
+    """Make a collection of an engine equal to that of a library; only what changed is written.
+
+    Stopped or killed, the same call goes on where it was; no tile is there twice.
+
+    Parameters
+    ----------
+    library
+        Folder of the library. It is only read.
+    url
+        Of the engine: a folder or a place in an object store. It holds one library.
+    config
+        Which collection.
+    on_progress, should_stop
+        See `backend.jobs`; progress counts tiles.
+
+    Raises
+    ------
+    UserError
+        If there is no such library, the engine cannot be written, or it mirrors another library.
+    Cancelled
+        If it was asked to stop.
+    """
+    check(config)
+    opened = Library.open(library)
+    collection = opened.collection(config.encoder)
+    report = MirrorReport(collection.set_up.name)
+    with _mirror_lock(opened):
+        engine = Engine(url, make=True)
+        on_progress(Progress(0, None, "looking for changes"))
+        manifests, bad = collection.manifests()
+        flat, damaged = open_flat(collection, manifests, should_stop=should_stop)
+        report.problems += [*bad, *damaged]
+        if should_stop():
+            raise Cancelled(_STOPPED)
+        records = {name: manifest.record for name, manifest in manifests.items()}
+        mirror = Mirror(engine, collection.set_up.name, flat, records)
+        plan = mirror.plan()
+        former = _former(engine, collection.set_up.name)
+        entry = EngineEntry(collection.set_up, collection.encoder_given, former or SearchWay())
+        with engine.errors_told():
+            if former is None:
+                engine.put_entry(entry)
+
+        def on_tiles(done: int, total: int) -> None:
+            on_progress(Progress(done, total, "mirroring"))
+
+        if not mirror.carry_out(plan, on_tiles=on_tiles, should_stop=should_stop):
+            raise Cancelled(_STOPPED)
+        report.added, report.removed = len(plan.add), len(plan.remove)
+        report.tiles = mirror.check_count()
+        if entry.way.rows and (plan.add or plan.remove):
+            with engine.errors_told():
+                mirror.tiles.optimize()  # takes what is new into the index that is there
+        if config.reindex or needs_engine_index(entry.way, report.tiles):
+
+            def on_step(done: int, total: int, what: str) -> None:
+                on_progress(Progress(done, total, what))
+
+            with engine.errors_told():
+                way = measured_way(
+                    mirror.tiles, entry, flat, on_step=on_step, should_stop=should_stop
+                )
+            if way is None:
+                raise Cancelled(_STOPPED)
+            entry = EngineEntry(entry.set_up, entry.encoder_given, way)
+            with engine.errors_told():
+                engine.put_entry(entry)
+        report.recall = entry.way.reach(1).recall
+    return report
+
+
+def _former(engine: Engine, name: str) -> SearchWay | None:
+    """Return how a collection was searched until now, None if it is new."""
+    found = (one.way for one in engine.entries() if one.set_up.name == name)
+    return next(found, None)
+
+
+@contextmanager
+def _mirror_lock(library: Library) -> Iterator[None]:
+    """Hold the mirroring of a library: two at a time would add the same tiles."""
+    try:
+        lock = FileLock(library.folder / "mirror.lock")
+    except LockHeldError as error:
+        raise UserError(
+            f"The library {library.folder.name!r} is being mirrored by another program"
+            f"{error.holder}. Wait for its end, or stop it there."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"Cannot write in {str(library.folder)!r}: {error.strerror or error}. Mirroring needs "
+            "a lock there."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,266 @@
+"""A mirror in LanceDB: the hits of the library, only changes are written, recall is measured."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from index_world import fingerprint, make_set_up, make_vectors, put_slide
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.mirror_library import MirrorConfig, mirror_library
+from napari_medssl.backend.search_query import Query, SearchConfig
+from napari_medssl.backend.search_tiles import search_tiles
+from napari_medssl.cli import main
+from napari_medssl.index import engine_index, engine_mirror, open_collection
+from napari_medssl.index.engine import Engine
+from napari_medssl.index.engine_search import open_engine
+
+pytest.importorskip("lancedb")
+
+ROWS = 300
+
+
+@pytest.fixture
+def filled(library):
+    """Three slides, two of one patient."""
+    for number in range(3):
+        put_slide(library, number, make_vectors(ROWS, seed=number), patient=f"p{number // 2}")
+    return library
+
+
+@pytest.fixture
+def url(tmp_path):
+    return str(tmp_path / "engine")
+
+
+def mirrored(library, url, **config):
+    return mirror_library(library.folder, url, MirrorConfig(**config))
+
+
+def rows(url):
+    """What the engine holds, as (slide, x, y), sorted."""
+    table = Engine(url).table(make_set_up().name).to_arrow().to_pylist()
+    return sorted((row["slide"], row["x"], row["y"]) for row in table)
+
+
+def due(library):
+    found = open_collection(library)
+    return sorted(
+        (slide.fingerprint, int(tile["x"]), int(tile["y"]))
+        for slide in found.slides
+        for tile in found.tiles(slide.fingerprint)
+    )
+
+
+def same_hits(ours, theirs):
+    assert [hit.tile for hit in theirs] == [hit.tile for hit in ours]
+    np.testing.assert_allclose(
+        [hit.similarity for hit in theirs], [hit.similarity for hit in ours], atol=1e-6
+    )
+
+
+def test_the_hits_are_those_of_the_library(filled, url):
+    report = mirrored(filled, url)
+    assert (report.added, report.removed, report.tiles, report.recall) == (3, 0, 3 * ROWS, 1.0)
+    ours, theirs = open_collection(filled), open_engine(url)
+    assert (theirs.set_up, theirs.encoder_given) == (ours.set_up, ours.encoder_given)
+    assert theirs.slides == ours.slides
+    query = ours.nearest_tile(fingerprint(0), (40, 40))
+    assert theirs.nearest_tile(fingerprint(0), (40, 40)) == query
+    vector = ours.vector(query)
+    np.testing.assert_allclose(theirs.vector(query), vector, atol=1e-6)
+    for out in (
+        {},
+        {"exclude_tiles": [query]},
+        {"exclude_slides": {fingerprint(0)}},
+        {"exclude_patients": {"p0"}},
+        {"exclude_slides": {fingerprint(2)}, "exclude_patients": {"p0"}},
+    ):
+        same_hits(ours.search(vector, 20, **out).hits[0], theirs.search(vector, 20, **out).hits[0])
+
+
+def test_only_what_changed_is_written_and_what_went_goes(filled, url):
+    mirrored(filled, url)
+    again = mirrored(filled, url)
+    assert (again.added, again.removed) == (0, 0)
+    with filled.write_lock():
+        filled.remove_slide(fingerprint(0))
+    put_slide(filled, 1, make_vectors(ROWS - 50, seed=7), patient="p9")  # in the place of another
+    put_slide(filled, 3, make_vectors(ROWS, seed=3))
+    report = mirrored(filled, url)
+    assert (report.added, report.removed) == (2, 2)
+    assert rows(url) == due(filled)
+    assert open_engine(url).slides == open_collection(filled).slides
+
+
+def test_another_patient_is_noted_without_writing_tiles(filled, url, monkeypatch):
+    from napari_medssl.index.slide_record import read_manifest, update_manifest
+
+    mirrored(filled, url)
+    folder = filled.collection().slide_folder(fingerprint(2))
+    update_manifest(folder, read_manifest(folder), "/moved/2.svs", "p0")
+    report = mirrored(filled, url)
+    assert (report.added, report.removed) == (0, 0)
+    assert open_engine(url).slides == open_collection(filled).slides
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_killed_at_any_step_nothing_is_lost_or_doubled(filled, url, step, monkeypatch):
+    mirrored(filled, url)
+    with filled.write_lock():
+        filled.remove_slide(fingerprint(0))
+    put_slide(filled, 1, make_vectors(ROWS, seed=8))
+    put_slide(filled, 3, make_vectors(ROWS, seed=3))
+    monkeypatch.setattr(engine_mirror, "_GROUP_ROWS", 1)  # each slide by itself
+    steps = []
+
+    class Killed(BaseException):
+        """Nothing catches it."""
+
+    class Table:
+        """A table whose writing calls are counted; one of them is the last."""
+
+        def __init__(self, table):
+            self._table = table
+
+        def __getattr__(self, name):
+            whole = getattr(self._table, name)
+            if name not in ("add", "delete", "update", "merge_insert"):
+                return whole
+
+            def counted(*args, **kwargs):
+                steps.append(name)
+                if len(steps) == step:
+                    raise Killed
+                return whole(*args, **kwargs)
+
+            return counted
+
+    plain = Engine.table
+    with monkeypatch.context() as changed:
+        changed.setattr(Engine, "table", lambda *args: Table(plain(*args)))
+        with pytest.raises(Killed):
+            mirrored(filled, url)
+    whole = {record.fingerprint for record in open_engine(url).slides}
+    held = [slide for slide, _, _ in rows(url) if slide in whole]
+    assert {slide: held.count(slide) for slide in whole} == dict.fromkeys(whole, ROWS)
+    mirrored(filled, url)
+    assert rows(url) == due(filled)
+
+
+def test_stopped_it_goes_on(filled, url, monkeypatch):
+    monkeypatch.setattr(engine_mirror, "_GROUP_ROWS", 1)
+    told = []
+    with pytest.raises(Cancelled, match="it goes on there"):
+        mirror_library(
+            filled.folder,
+            url,
+            MirrorConfig(),
+            on_progress=told.append,
+            should_stop=lambda: bool(told) and told[-1].done == ROWS,
+        )
+    assert len(open_engine(url).slides) == 1
+    assert mirrored(filled, url).added == 2
+    assert rows(url) == due(filled)
+
+
+def spread_vectors(count, seed):
+    """Unit vectors (count, 64) without clusters, in eight directions."""
+    directions = np.random.default_rng(0).normal(size=(8, 64))
+    values = np.random.default_rng(seed).normal(size=(count, 8)) @ directions
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_the_recall_of_its_index_is_measured(library, url, monkeypatch):
+    """On vectors without clusters, which a few lists do not cover."""
+    monkeypatch.setattr(engine_index, "LEAST_ROWS", 1000)
+    monkeypatch.setattr(engine_index, "_LIST_ROWS", 128)
+    monkeypatch.setattr(engine_index, "_QUERIES", 10)
+    for number in range(4):
+        put_slide(library, number, spread_vectors(600, number))
+    report = mirrored(library, url)
+    way = open_engine(url)._entry.way
+    assert way.rows == 2400
+    assert 1 < way.reach(10).nprobe <= engine_index.list_count(2400)
+    assert report.recall == way.reach(1).recall >= 0.99
+    ours, theirs = open_collection(library), open_engine(url)
+    queries = spread_vectors(20, 99)
+    exact, found = (one.search(queries, 10) for one in (ours, theirs))
+    shares = [
+        len({hit.tile for hit in due} & {hit.tile for hit in came}) / 10
+        for due, came in zip(exact.hits, found.hits, strict=True)
+    ]
+    assert np.mean(shares) > 0.95
+    assert found.recall == report.recall
+    put_slide(library, 4, spread_vectors(60, 4))  # too few for another index
+    assert mirrored(library, url).recall == report.recall
+    (hit,) = open_engine(url).search(spread_vectors(60, 4)[7], 1).hits[0]
+    assert hit.tile.slide == fingerprint(4)
+
+
+def test_the_command_line_searches_the_mirror(filled, url, tmp_path, capsys):
+    words = ["--library", str(filled.folder), "--engine", url]
+    assert main(["mirror", *words]) == 0
+    assert "3 slides added, 0 taken out or replaced; 900 tiles in made-" in capsys.readouterr().err
+    out = tmp_path / "hits.json"
+    assert main(["search", *words, "--slide", "a", "--at", "1,1", "--out", str(out)]) == 2
+    assert "Give either --library or --engine" in capsys.readouterr().err
+
+
+def test_hits_are_written_in_one_format(filled, url, tmp_path, monkeypatch):
+    from napari_medssl.backend import search_query
+
+    class Made:
+        info = replace(make_set_up(), encoder="made")
+        name = "made"
+
+        def embed(self, tiles):
+            return make_vectors(len(tiles), seed=5)
+
+    monkeypatch.setattr(search_query.QueryVector, "_encoder", lambda self: Made())
+    from PIL import Image
+
+    Image.new("RGB", (32, 32), (200, 100, 150)).save(tmp_path / "tile.png")
+    mirrored(filled, url)
+    documents = []
+    for place in ({"library": filled.folder}, {"library": None, "engine": url}):
+        out = tmp_path / "hits.json"
+        search_tiles(
+            query=Query(image=tmp_path / "tile.png"), config=SearchConfig(), out=out, **place
+        )
+        documents.append(json.loads(out.read_bytes()))
+    assert documents[0] == documents[1]
+    with pytest.raises(UserError, match="--stain asks the library itself, not an engine"):
+        search_tiles(
+            None,
+            Query(image=tmp_path / "tile.png"),
+            SearchConfig(stain=True),
+            engine=url,
+        )
+
+
+def test_errors_say_what_to_do(filled, url, library, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"There is no engine .* Make one with `medssl mirror"):
+        open_engine(url)
+    with pytest.raises(
+        UserError, match="is of a kind that is not known; due is a folder, or a URL"
+    ):
+        mirrored(filled, "ftp://somewhere/else")
+    mirrored(filled, url)
+    with pytest.raises(UserError, match="0 of them fit encoder 'imagenet'"):
+        open_engine(url, "imagenet")
+    with pytest.raises(UserError, match="A query has 3 dimensions"):
+        open_engine(url).search(np.ones(3), 1)
+    other = type(library).open(tmp_path / "other", make=True)
+    put_slide(other, 9, make_vectors(10))
+    with pytest.raises(UserError, match="mirrors another library: none of its 3 slides"):
+        mirrored(other, url)
+    Engine(url).table(make_set_up().name).delete("x = 0")
+    with pytest.raises(UserError, match=r"holds \d+ tiles of this collection, the library 900"):
+        mirrored(filled, url)
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(UserError, match=r'pip install "napari-medssl\[engine\]"'):
+        mirrored(filled, url)
