@@ -171,11 +171,11 @@ def small(bench: Bench, library: Path) -> Any:
     bench.step("fly to a hit of another slide", lambda: view.opened.emit(elsewhere), arrived)
     bench.step("fly back", lambda: view.opened.emit(on_front), arrived)
     panel = widget.heatmap
-    bench.step("heatmap, first", lambda: panel.switch.setChecked(True), lambda: panel.layer)
+    bench.step("heatmap, first", lambda: panel.switch.setChecked(True), lambda: panel.is_shown)
     bench.step("pick with the heatmap on", *hits(lambda: pick(8)))
     bench.step("move the threshold", lambda: panel.slider.setValue(500), lambda: True)
-    bench.step("heatmap off", lambda: panel.switch.setChecked(False), lambda: panel.layer is None)
-    bench.step("heatmap, again", lambda: panel.switch.setChecked(True), lambda: panel.layer)
+    bench.step("heatmap off", lambda: panel.switch.setChecked(False), lambda: not panel.is_shown)
+    bench.step("heatmap, again", lambda: panel.switch.setChecked(True), lambda: panel.is_shown)
     frame, cell = widget.compare.frame, QRect(600, 300, 100, 100)
     bench.step(
         "rest on a hit: compare",
@@ -243,7 +243,7 @@ def large(bench: Bench, widget: Any, library: Path) -> str:
     took = bench.step(
         "heatmap of a slide of 20,000 tiles",
         lambda: panel.switch.setChecked(True),
-        lambda: panel.layer is not None,
+        lambda: panel.is_shown,
     )
     again: list[float] = []
     panel_layer = panel.layer

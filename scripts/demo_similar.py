@@ -43,7 +43,7 @@ def search(viewer: Any, widget: SimilarWidget, folder: Path) -> None:
     widget.queries.ask_place(front, Area(front.fingerprint, *middle, 0, 0), "new")
     wait_until(lambda: bool(widget.session.hits), "Searching")
     widget.heatmap.switch.setChecked(True)
-    wait_until(lambda: widget.heatmap.layer is not None, "Making the heatmap")
+    wait_until(lambda: widget.heatmap.is_shown, "Making the heatmap")
     widget.heatmap.slider.setValue(450)
     settle(2.0)  # the pictures of the gallery come one by one
 

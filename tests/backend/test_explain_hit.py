@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage import data
 
@@ -68,3 +69,30 @@ def test_two_pictures_are_explained_from_the_command_line(tissue, tmp_path, caps
     assert "ends in .png or .json" in capsys.readouterr().err
     assert main([*words[:3], "--out", str(tmp_path / "why.png")]) == 2
     assert "Give either --hits" in capsys.readouterr().err
+
+
+def test_a_hit_of_a_search_is_explained(tmp_path, capsys):
+    picture, out = data.immunohistochemistry()[:448, :448], tmp_path / "why.json"
+    slide, hits = str(tmp_path / "slide.tif"), str(tmp_path / "hits.json")
+    tifffile.imwrite(
+        slide, picture, tile=(128, 128), resolution=(20_000, 20_000), resolutionunit="CENTIMETER"
+    )
+    library = ["--library", str(tmp_path / "library")]
+    words = ["index", slide, *library, "--encoder", "imagenet", "--min-tissue", "0"]
+    assert main([*words, "--device", "cpu"]) == 0
+    assert main(["search", *library, "--slide", slide, "--at", "100,100", "--out", hits]) == 0
+    assert json.loads((tmp_path / "hits.json").read_bytes())["query"]["tile"] == [0, 0, 224]
+    first = json.loads((tmp_path / "hits.json").read_bytes())["hits"][0]
+    assert main(["why", "--hits", hits, "--out", str(out)]) == 0
+    found = json.loads(out.read_bytes())
+    assert found["similarity"] == pytest.approx(first["similarity"], abs=2e-3)
+    assert found["matches"]
+    for words, text in (
+        (("--rank", "9"), "--rank is 9, but 'hits.json' holds 3 hits"),
+        (("--encoder", "untrained"), "other weights"),
+    ):
+        assert main(["why", "--hits", hits, *words, "--out", str(out)]) == 2
+        assert text in capsys.readouterr().err
+    (tmp_path / "hits.json").write_text("[]")
+    assert main(["why", "--hits", hits, "--out", str(out)]) == 2
+    assert "holds no hits" in capsys.readouterr().err

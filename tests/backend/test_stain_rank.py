@@ -8,13 +8,14 @@ import tifffile
 
 from napari_medssl.backend.index_config import IndexConfig
 from napari_medssl.backend.index_slides import index_slides
-from napari_medssl.backend.stain_rank import HitStain, StainAnswer, stain_share
+from napari_medssl.backend.stain_rank import HitStain, StainAnswer, stain_distance, stain_share
 from napari_medssl.cli import main
 from napari_medssl.index import open_collection
 from napari_medssl.io.stain import lab_to_rgb, rgb_to_lab
 
 TILE, SIDE = 224, 4
 HALF = SIDE * SIDE // 2
+KEYS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 def kinds():
@@ -24,9 +25,9 @@ def kinds():
 
 def tile_of(kind, stain, rng):
     """Two stains in opposite amounts: in patches of one or the other, or mixed all over."""
-    amount = np.kron(rng.normal(size=(TILE // 8, TILE // 8)), np.ones((8, 8)))
-    amount = np.sign(amount) * 0.8 if kind == 0 else np.clip(amount * 0.5, -1, 1)
-    amount += rng.normal(0, 0.15, amount.shape)
+    amount = rng.uniform(-1, 1, size=(TILE // 8, TILE // 8))
+    amount = np.kron(np.sign(amount) if kind == 0 else amount * 3**0.5, np.ones((8, 8))) * 0.8
+    amount += rng.normal(0, 0.1, amount.shape)
     first, second = (0.4 + 0.25 * amount)[..., None], (0.5 - 0.3 * amount)[..., None]
     density = first * np.array([0.65, 0.70, 0.29]) + second * np.array([0.07, 0.99, 0.11])
     tile = np.clip(240 * np.exp(-density), 0, 255).astype(np.uint8)
@@ -79,13 +80,13 @@ def test_without_stain_the_same_tissue_in_another_stain_comes_before_the_same_st
     found = search(stained, "--stain")
     hits = found["hits"]
     fellows = 2 * HALF - 1  # without the query itself
-    assert [of(hit)[1] for hit in hits] == [0] * fellows + [1] * (len(hits) - fellows)
+    assert sum(of(hit)[1] for hit in hits[:fellows]) <= 1
     values = [hit["similarity_without_stain"] for hit in hits]
     assert values == sorted(values, reverse=True)
-    due = {(0, 0): False, (0, 1): True}
-    for hit in hits:
-        if of(hit) in due:
-            assert hit["is_due_to_stain"] == due[of(hit)], of(hit)
+    badges = {key: [h["is_due_to_stain"] for h in hits if of(h) == key] for key in KEYS}
+    assert not any(badges[1, 0] + badges[1, 1])
+    assert np.mean(badges[0, 1]) > 0.8
+    assert np.mean(badges[0, 0]) < 0.5  # what they have in common besides is little here
     assert not found["is_stain_driven"]
 
 
@@ -98,12 +99,22 @@ def test_a_share_is_what_went_of_the_standing():
 
 
 def test_the_order_puts_what_was_not_read_last_and_counts_what_was():
-    hits = (HitStain(0.2, 0.6), None, HitStain(0.9, 0.1), HitStain(0.5, 0.8), None)
+    hits = (HitStain(0.2, 0.6, 0.1), None, HitStain(0.9, 0.1, 0), HitStain(0.5, 0.8, 0.4), None)
     answer = StainAnswer(hits)
     assert answer.order == [2, 3, 0, 1, 4]
     assert answer.due == 2
     assert answer.is_driven
-    assert not StainAnswer((HitStain(0.2, 0.6), HitStain(0.9, 0.1))).is_driven
+    assert not StainAnswer((HitStain(0.2, 0.6, 0.1), HitStain(0.9, 0.1, 0.1))).is_driven
+    assert not HitStain(0.2, 0.6, 0.7).is_due  # in another stain than the query
+
+
+def test_a_stain_is_as_far_as_the_others_are_on_average():
+    others = np.random.default_rng(0).normal(size=(50, 3)) * (1, 2, 3)
+    distance = stain_distance(others[0], others)
+    assert distance(others[0]) == 0
+    assert np.mean([distance(one) for one in others]) == pytest.approx(1)
+    assert distance(np.full(3, np.nan)) == float("inf")
+    assert stain_distance(np.full(3, np.nan), others)(others[0]) == float("inf")
 
 
 def test_spread_tiles_are_of_all_slides_and_always_the_same(stained):

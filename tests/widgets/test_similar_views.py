@@ -16,7 +16,7 @@ def mapped(similar):
     similar.show(0)
     similar.pick(300, 200)
     similar.widget.heatmap.switch.setChecked(True)
-    wait_until(lambda: similar.widget.heatmap.layer is not None)
+    wait_until(lambda: similar.widget.heatmap.is_shown)
     similar.settle()
     return similar
 
@@ -53,11 +53,20 @@ def test_the_heatmap_follows_query_and_slide(mapped):
     wait_until(lambda: not np.array_equal(panel.layer.data, first))
     mapped.show(2)
     wait_until(lambda: "not indexed" in panel.words.text())
-    assert panel.layer is None
+    assert not panel.is_shown
     mapped.show(1)
-    wait_until(lambda: panel.layer is not None)
+    wait_until(lambda: panel.is_shown)
     panel.switch.setChecked(False)
-    assert panel.layer is None
+    assert not panel.is_shown
+
+
+def test_the_eye_of_the_layer_is_the_switch(mapped):
+    panel = mapped.widget.heatmap
+    panel.layer.visible = False
+    assert not panel.switch.isChecked()
+    panel.layer.visible = True
+    assert panel.switch.isChecked()
+    wait_until(lambda: panel.is_shown)
 
 
 def test_taking_the_layer_away_switches_off(mapped):

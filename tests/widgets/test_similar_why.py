@@ -135,7 +135,7 @@ def test_a_slide_that_is_being_indexed_has_a_heatmap_that_grows(similar_window, 
     wait_until(lambda: "not indexed" in panel.words.text())
     write_part(library, world.slides[2], 1)
     panel.grow(world.widget.places.front.fingerprint)
-    wait_until(lambda: panel.layer is not None)
+    wait_until(lambda: panel.is_shown)
     assert np.isfinite(panel.layer.data).sum() == 1024
     assert panel.words.text().endswith("indexed so far")
     write_part(library, world.slides[2], 1)

@@ -151,8 +151,8 @@ def _without_stain(
         remarks.append(f"Hits that could not be read stand last. {answer.problem}")
     if answer.is_driven:
         remarks.append(
-            f"{answer.due} of {len(report.hits)} hits are due to stain: they stand out from other "
-            "tiles by less than half once the stain is taken away."
+            f"{answer.due} of {len(report.hits)} hits are due to stain: they are in the stain of "
+            "the query, and stand out by less than half once that is taken away."
         )
     return replace(
         report,

@@ -7,10 +7,13 @@ and on the library, so both are measured by how far they stand out from the othe
 
     z = (s - mean of the others) / standard deviation of the others,    z' likewise
 
-The part that the stain brings is `1 - z' / z`, from 0 to 1. A hit whose rank is *due to stain* owes
-it more than half of how far it stands out. A list is driven by stain if more than half of its hits
-are. `benchmarks/stain_badge.py` measures how often that is said of true fellows, and of tiles of
-another kind that were given the query's stain.
+The part that the stain brings is `1 - z' / z`, from 0 to 1. A hit is *due to stain* if that is more
+than half, and if its stain is indeed that of the query: less than half as far from it as those of
+the others are on average (means of L, a and b over tissue, each in standard deviations of the
+others). The second half of the rule is there because embeddings of
+another look are always a little further apart. A list is driven by stain if more than half of its
+hits are due to it. `benchmarks/stain_badge.py` measures how often that is said of true fellows, and
+of tiles of another kind that were given the query's stain.
 """
 
 from __future__ import annotations
@@ -26,14 +29,17 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.embed_query import load_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.place_tiles import TilePlace
-from napari_medssl.backend.stainless import Stainless, Vector
+from napari_medssl.backend.stainless import Seen, Stainless
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.index.examples import combine_examples
 from napari_medssl.index.results import Hit, Tile
 from napari_medssl.index.set_up import SetUp
 
 DUE = 0.5
-"""Part of how far a hit stands out from which on it is due to stain."""
+"""Part of how far a hit stands out that the stain has to bring for the badge."""
+
+NEAR = 0.5
+"""Distance of its stain from the query's, as a part of that of others, below which it is alike."""
 
 OTHERS = 64
 """Tiles of the library that hits are compared with."""
@@ -72,15 +78,19 @@ class HitStain:
         With the stain taken away.
     share
         Part of how far the hit stands out that the stain brings, 0 to 1.
+    distance
+        Of its stain from the query's, as a part of the mean distance of the others; infinite where
+        it shows too little stain.
     """
 
     similarity: float
     share: float
+    distance: float
 
     @property
     def is_due(self) -> bool:
         """True if the hit owes its rank to the stain more than to anything else."""
-        return self.share > DUE
+        return self.share > DUE and self.distance < NEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,43 +199,73 @@ def check_stain(
         on_progress(Progress(done, total, "taking the stain away"))
 
     with closing(Stainless(loaded, set_up)) as stainless:
-        asked = stainless.vectors(places, on_tile)
-        hits = stainless.vectors(question.hits, on_tile)
-        others = stainless.vectors(question.others, on_tile)
+        asked = stainless.look(places, on_tile)
+        hits = stainless.look(question.hits, on_tile)
+        others = stainless.look(question.others, on_tile)
     return _answer(question, asked, hits, others)
 
 
 def _answer(
     question: StainQuestion,
-    asked: Sequence[Vector | UserError],
-    hits: Sequence[Vector | UserError],
-    others: Sequence[Vector | UserError],
+    asked: Sequence[Seen | UserError],
+    hits: Sequence[Seen | UserError],
+    others: Sequence[Seen | UserError],
 ) -> StainAnswer:
     for one in asked:
         if isinstance(one, UserError):
             raise one
-    is_read = np.array([not isinstance(one, UserError) for one in others], bool)
+    examples = [one for one in asked if isinstance(one, Seen)]
+    is_read = np.array([isinstance(one, Seen) for one in others], bool)
     if is_read.sum() < 2:
         raise UserError(
             "The stain cannot be taken away: hardly any slide of the library is where it was when "
             "it was indexed. Put them back."
         )
-    background = np.array([one for one in others if not isinstance(one, UserError)])
+    background = [one for one in others if isinstance(one, Seen)]
+    vectors = np.array([one.vector for one in background])
     signs = np.array([is_wanted for _, is_wanted in question.examples], bool)
-    direction = combine_examples(
-        np.array(asked)[signs], np.array(asked)[~signs], background.mean(axis=0)
-    )
+    own = np.array([one.vector for one in examples])
+    direction = combine_examples(own[signs], own[~signs], vectors.mean(axis=0))
     before = _standing(question.other_similarity[is_read])
-    after = _standing(background @ direction)
+    after = _standing(vectors @ direction)
+    wanted = [one.stain for one, sign in zip(examples, signs, strict=True) if sign]
+    distance = stain_distance(np.mean(wanted, axis=0), np.array([one.stain for one in background]))
     found: list[HitStain | None] = []
-    for one, similarity in zip(hits, question.similarity.tolist(), strict=True):
-        if isinstance(one, UserError):
+    for hit, similarity in zip(hits, question.similarity.tolist(), strict=True):
+        if isinstance(hit, UserError):
             found.append(None)
             continue
-        now = float(np.clip(one @ direction, -1, 1))
-        found.append(HitStain(now, stain_share(before(similarity), after(now))))
+        now = float(np.clip(hit.vector @ direction, -1, 1))
+        share = stain_share(before(similarity), after(now))
+        found.append(HitStain(now, share, distance(hit.stain)))
     problem = next((str(one) for one in hits if isinstance(one, UserError)), "")
     return StainAnswer(tuple(found), problem)
+
+
+def stain_distance(
+    query: NDArray[np.float64], others: NDArray[np.float64]
+) -> Callable[[NDArray[np.float64]], float]:
+    """Return what says how far a stain (3,) is from the query's, as a part of the others' mean.
+
+    Parameters
+    ----------
+    query
+        Stain of the query, see `stainless.Seen`.
+    others
+        Those of the others, shape (B, 3); NaN where there was too little.
+    """
+    known = others[np.isfinite(others).all(axis=1)]
+    if len(known) < 2 or not np.isfinite(query).all():
+        return lambda stain: float("inf")
+    spread = np.maximum(known.std(axis=0), _LEAST_SPREAD)
+    usual = max(float((np.abs(known - query) / spread).mean()), _LEAST_SPREAD)
+
+    def distance(stain: NDArray[np.float64]) -> float:
+        if not np.isfinite(stain).all():
+            return float("inf")
+        return float((np.abs(stain - query) / spread).mean()) / usual
+
+    return distance
 
 
 def stain_share(before: float, after: float) -> float:

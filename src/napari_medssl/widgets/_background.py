@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.widgets._lifetime import when_gone
 
 _T = TypeVar("_T")
@@ -99,7 +100,7 @@ def _run(messenger: _Messenger, work: Callable[[], Any], slot: str, number: int)
     try:
         outcome = (False, work())
     except BaseException as error:  # the thread must live on; the GUI shows the line
-        if not isinstance(error, UserError):
+        if not isinstance(error, (UserError, Cancelled)):
             _log.warning("background work %r failed", slot, exc_info=True)
         outcome = (True, error)
     messenger.arrived.emit((slot, number), outcome)

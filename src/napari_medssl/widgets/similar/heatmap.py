@@ -55,7 +55,7 @@ class HeatmapPanel(QWidget):
         self._map: SimilarityMap | None = None
         self._slide: ShownSlide | None = None
         self.layer: Any = None
-        self._is_ours = False
+        self._is_ours = False  # whether a change of the layer is our own
         self._growing = ""  # fingerprint of the slide that is indexed from here
         self._again = QTimer(self)
         self._again.setSingleShot(True)
@@ -92,6 +92,11 @@ class HeatmapPanel(QWidget):
         low, high = self._map.limits
         return low + (high - low) * int(self.slider.value()) / _STEPS
 
+    @property
+    def is_shown(self) -> bool:
+        """True while the layer is to be seen."""
+        return self.layer is not None and bool(self.layer.visible)
+
     def set_threshold(self, similarity: float) -> None:
         """Show only tiles of at least a similarity."""
         if self._map is not None:
@@ -125,7 +130,7 @@ class HeatmapPanel(QWidget):
     def _drop(self) -> None:
         self.background.drop("map")
         self._map = self._slide = None
-        self._remove()
+        self._set_visible(False)
         self._tell()
 
     def _refuse(self, slide: ShownSlide, error: BaseException) -> None:
@@ -159,6 +164,7 @@ class HeatmapPanel(QWidget):
         if self.layer is not None:  # to add a layer anew takes napari a fifth of a second
             self.layer.data = values
             self.layer.contrast_limits = self._map.limits
+            self._set_visible(True)
         else:
             self._make(values, self._map, self._slide)
         self._tell(count)
@@ -189,9 +195,22 @@ class HeatmapPanel(QWidget):
             metadata={"medssl": {"kind": "similarity", "step": made.step}},
         )
         layers.move(layers.index(self.layer), layers.index(shown) + 1)
+        self.layer.events.visible.connect(self._on_visible)
         if selected is not None and selected in layers:
             layers.selection.active = selected
         self._is_ours = False
+
+    def _set_visible(self, is_visible: bool) -> None:
+        """Show or hide the layer; to take it away and make it anew takes napari half a second."""
+        if self.layer is not None and self.layer.visible != is_visible:
+            self._is_ours = True
+            self.layer.visible = is_visible
+            self._is_ours = False
+
+    def _on_visible(self, _event: Any = None) -> None:
+        """Follow the eye in napari's list of layers."""
+        if not self._is_ours and self.layer is not None:
+            self.switch.setChecked(self.layer.visible)
 
     def _remove(self) -> None:
         layer, self.layer = self.layer, None

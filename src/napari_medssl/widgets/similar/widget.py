@@ -33,6 +33,7 @@ from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._warm_shapes import warm_shapes
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.similar.commands import register_keys
 from napari_medssl.widgets.similar.compare import Compare
@@ -88,6 +89,7 @@ class SimilarWidget(QWidget):
         self._flown: Area | None = None
         self._build()
         self._connect()
+        warm_shapes()
         self._guard = CloseGuard(self, lambda: True, self.shut_down)
         self.setAcceptDrops(True)
         self.choice.open_recent()
