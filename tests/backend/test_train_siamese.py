@@ -2,17 +2,26 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import make_encoder
-from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.jobs import Cancelled, ignore, never
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
-from napari_medssl.backend.siamese_tiles import TileRequest, list_sources, load_tiles
+from napari_medssl.backend.siamese_fit import Fit
+from napari_medssl.backend.siamese_tiles import (
+    TileRequest,
+    TrainingTiles,
+    list_sources,
+    load_tiles,
+)
 from napari_medssl.backend.train_siamese import train_siamese
 from napari_medssl.cli import main
+from napari_medssl.methods.siamese.network import NetworkConfig, SiameseNetwork
+from napari_medssl.methods.siamese.trunk import normalise_pixels
 
 
 def picture(seed, side=256):
@@ -213,6 +222,22 @@ def test_a_trunk_from_scratch_has_its_normalisation_fitted(slides, tmp_path):
     tiles = np.stack([picture(seed, 64) for seed in range(3)])
     came = make_encoder(str(out), "cpu").embed(tiles)
     assert (came @ came.T)[np.triu_indices(3, 1)].max() < 0.99
+
+
+def test_the_normalisation_is_that_of_all_slides_together(slides, tmp_path):
+    """Tiles come slide by slide, one dark and one pale: batches of one slide would not do."""
+    dark, pale = ([picture(seed, 64) // share for seed in range(48)] for share in (4, 1))
+    slide = np.repeat([0, 1], 48)
+    tiles = TrainingTiles(np.stack(dark + pale), slide, np.full((96, 2), np.nan))
+    network = SiameseNetwork(NetworkConfig(8, (3,))).eval()
+    config = config_of(slides, tmp_path / "m.safetensors")
+    Fit(network, tiles, config, on_progress=ignore, should_stop=never).normalisation()
+    pixels = torch.from_numpy(tiles.pixels).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        maps = network.stem[:2](normalise_pixels(pixels))
+    assert not network.training
+    assert maps.mean(dim=(0, 2, 3)).abs().max() < 0.05
+    assert maps.var(dim=(0, 2, 3)).max() < 1.2
 
 
 @pytest.mark.parametrize(

@@ -121,8 +121,9 @@ class Fit:
             layer.reset_running_stats()
             layer.momentum = None  # the mean over batches
             layer.train()
-        chosen = self._some_tiles(np.random.default_rng([self._config.seed, 3]))
-        chosen = chosen[:: -(-len(chosen) // _NORMALISATION_TILES)]
+        # In random order: a batch of one slide would be normalised by that slide's own colours.
+        rng = np.random.default_rng([self._config.seed, 3])
+        chosen = rng.permutation(len(self._tiles.pixels))[:_NORMALISATION_TILES]
         self._total += len(chosen)
         with torch.no_grad():
             self._pool(chosen)
