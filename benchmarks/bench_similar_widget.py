@@ -187,7 +187,7 @@ def small(bench: Bench, library: Path) -> Any:
     bench.step(
         "rest on a hit: why",
         lambda: widget.compare.hover(session.hits[2], cell),
-        lambda: "patches bring" in frame.width_words.text(),
+        lambda: "bring" in frame.width_words.text(),
     )
     widget.compare.hide()
     widget.why.setChecked(False)

@@ -51,6 +51,7 @@ def search(viewer: Any, widget: SimilarWidget, folder: Path) -> None:
 def take_all(viewer: Any, widget: SimilarWidget, out: Path) -> None:
     """Go through the states worth a picture."""
     take(viewer, out / "similar_dark.png")
+    take_why(widget, out / "similar_why.png")
     widget.heatmap.switch.setChecked(False)
     widget.sign_hit(widget.session.hits[1], True)
     widget.sign_hit(widget.session.hits[-1], False)
@@ -64,6 +65,19 @@ def take_all(viewer: Any, widget: SimilarWidget, out: Path) -> None:
     settle(1.0)
     take(viewer, out / "similar_light.png")
     viewer.theme = "dark"
+
+
+def take_why(widget: SimilarWidget, path: Path) -> None:
+    """Take a picture of a hit beside the query with the patches that correspond."""
+    frame = widget.compare.frame
+    widget.why.setChecked(True)
+    widget.gallery.view.hover(widget.gallery.view.model().index(1, 0))
+    wait_until(lambda: "bring" in frame.width_words.text(), "Looking for patches")
+    settle(0.3)
+    frame.grab().save(str(path))
+    print(f"wrote {path}")
+    widget.compare.hide()
+    widget.why.setChecked(False)
 
 
 def run(out: Path, folder: Path) -> int:

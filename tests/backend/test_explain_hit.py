@@ -29,7 +29,7 @@ def tissue():
 def test_patches_of_a_shifted_copy_are_displaced_by_the_shift(tissue, name, patch):
     made = explain_tiles(make_encoder(name, "cpu"), tissue, count=6)
     assert made.grid == (224 // patch, 224 // patch)
-    assert len(made.matches) >= 4
+    assert len(made.matches) >= 3
     moved = np.array([np.subtract(one.query, one.hit) * patch for one in made.matches])
     is_true = (np.abs(moved - SHIFT) <= patch).all(axis=1)
     assert is_true.mean() >= 0.75
@@ -56,7 +56,7 @@ def test_two_pictures_are_explained_from_the_command_line(tissue, tmp_path, caps
         Image.fromarray(tile).save(tmp_path / f"{name}.png")
     words = ["why", "--query", str(tmp_path / "a.png"), "--hit", str(tmp_path / "b.png")]
     assert main([*words, "--count", "4", "--out", str(tmp_path / "why.json")]) == 0
-    assert "pairs of 196 patches bring" in capsys.readouterr().err
+    assert "pairs of patches, 18% of the tile, bring" in capsys.readouterr().err
     found = json.loads((tmp_path / "why.json").read_bytes())
     assert found["pixels"] == 224
     assert len(found["matches"]) == 4

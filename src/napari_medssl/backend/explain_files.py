@@ -156,7 +156,7 @@ def _document(made: Explanation) -> dict[str, Any]:
     side = made.query.shape[0]
 
     def box(place: tuple[int, int]) -> list[float]:
-        return [round(value, 3) for value in patch_box(place, made.grid, side)]
+        return [round(value, 3) for value in patch_box(place, made, side)]
 
     return {
         "format": FORMAT,

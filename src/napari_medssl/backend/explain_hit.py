@@ -25,6 +25,8 @@ from napari_medssl.methods.siamese.correspondence import PatchMatch, contributio
 COUNT = 6
 """Pairs of patches that are shown."""
 
+_FINE_GRID = 10  # places across from which on a patch is three of them wide
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -37,7 +39,9 @@ class Explanation:
     similarity
         Cosine of their embeddings.
     grid
-        Rows and columns of patches of a tile.
+        Rows and columns of places of a tile that have local embeddings.
+    side
+        Places along the side of a patch.
     matches
         The pairs that weigh most, the weightiest first.
     """
@@ -46,6 +50,7 @@ class Explanation:
     hit: NDArray[np.uint8]
     similarity: float
     grid: tuple[int, int]
+    side: int
     matches: tuple[PatchMatch, ...]
 
 
@@ -122,12 +127,14 @@ def explain_tiles(
     """
     query, hit = local_embeddings(encoder, np.stack(tiles))
     pictures = tiles if shown is None else shown
+    side = 3 if min(query.shape[:2]) >= _FINE_GRID else 1
     return Explanation(
         pictures[0],
         pictures[1],
         float(contributions(query, hit).sum()),
         (query.shape[0], query.shape[1]),
-        match_patches(query, hit, count),
+        side,
+        match_patches(query, hit, count, side=side),
     )
 
 

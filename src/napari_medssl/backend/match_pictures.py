@@ -18,11 +18,12 @@ _SIDE = 448  # of a drawn tile: small ones are enlarged so that the numbers can 
 _MARGIN, _LINE = 10, 18
 
 
-def patch_box(place: tuple[int, int], grid: tuple[int, int], side: float) -> Box:
+def patch_box(place: tuple[int, int], explanation: Explanation, side: float) -> Box:
     """Return `(x0, y0, x1, y1)` of a patch on a square picture of a tile."""
     row, column = place
-    height, width = side / grid[0], side / grid[1]
-    return column * width, row * height, (column + 1) * width, (row + 1) * height
+    height, width = side / explanation.grid[0], side / explanation.grid[1]
+    last = explanation.side
+    return column * width, row * height, (column + last) * width, (row + last) * height
 
 
 def summary(explanation: Explanation) -> str:
@@ -31,10 +32,10 @@ def summary(explanation: Explanation) -> str:
     if not count:
         return "No patches of the two correspond."
     brought = sum(match.contribution for match in explanation.matches)
-    patches = explanation.grid[0] * explanation.grid[1]
+    part = count * explanation.side**2 / (explanation.grid[0] * explanation.grid[1])
     return (
-        f"{count} pair{'s' * (count != 1)} of {patches} patches bring{'s' * (count == 1)} "
-        f"{brought:.3f} of the similarity {explanation.similarity:.3f}"
+        f"{count} pair{'s' * (count != 1)} of patches, {part:.0%} of the tile, "
+        f"bring{'s' * (count == 1)} {brought:.3f} of the similarity {explanation.similarity:.3f}"
     )
 
 
@@ -71,7 +72,7 @@ def marked_tiles(explanation: Explanation, side: int) -> tuple[Picture, Picture]
         draw = ImageDraw.Draw(picture)
         for place, match in enumerate(explanation.matches):
             patch = match.hit if number else match.query
-            _mark(draw, patch_box(patch, explanation.grid, side), place)
+            _mark(draw, patch_box(patch, explanation, side), place)
         found.append(np.asarray(picture))
     return found[0], found[1]
 
@@ -84,13 +85,12 @@ def _mark(draw: Any, box: Box, place: int) -> None:
     frame = (box[0], box[1], box[2] - 1, box[3] - 1)
     draw.rectangle(frame, outline="black", width=4)
     draw.rectangle(frame, outline=color, width=2)
-    middle = ((frame[0] + frame[2]) / 2, (frame[1] + frame[3]) / 2)
+    chip = (frame[0], frame[1], frame[0] + 15, frame[1] + 17)
+    draw.rectangle(chip, fill=color)
     draw.text(
-        middle,
+        ((chip[0] + chip[2]) / 2, (chip[1] + chip[3]) / 2),
         str(place + 1),
-        fill=color,
-        font=ImageFont.load_default(16),
+        fill="black",
+        font=ImageFont.load_default(14),
         anchor="mm",
-        stroke_width=2,
-        stroke_fill="black",
     )

@@ -7,7 +7,9 @@ triangles with, on the GUI thread: a second and more in which the window stands 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 
 
 @cache
@@ -25,3 +27,5 @@ def _compile() -> None:
     except ImportError:  # napari does it in another way now
         return
     warmup_numba_cache()
+    with suppress(ImportError):
+        import_module("pandas")  # of the table of features

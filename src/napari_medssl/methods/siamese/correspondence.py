@@ -7,8 +7,10 @@ and y their means, the similarity comes apart without a rest:
 
     cos(z, y) = 1 / (|z| |y|) * 1 / (N M) * sum_ij e_i . f_j
 
-so that place i brings e_i . y / (N |z| |y|), and all places together the similarity. Patches
-correspond if each is the other's nearest (mutual nearest neighbours), by cosine.
+so that place i brings e_i . y / (N |z| |y|), and all places together the similarity. A patch is a
+square of places and its local embedding the mean of theirs. Patches correspond if each is the
+other's nearest (mutual nearest neighbours), by cosine. Those at the rim of a tile are left out:
+convolutions see padding there, which makes the rims of any two tiles alike.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Local = NDArray[np.floating]
 """Local embeddings of a tile, shape (H, W, D)."""
 
 Place = tuple[int, int]
-"""Row and column of a patch."""
+"""Row and column of a place, or of the first place of a patch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,11 @@ class PatchMatch:
     Attributes
     ----------
     query, hit
-        Row and column of each in its tile's grid.
+        Row and column of the first place of each in its tile's grid.
     similarity
         Cosine of their local embeddings.
     contribution
-        What they bring to the similarity of the tiles, the mean of both; over all patches of a tile
+        What they bring to the similarity of the tiles, the mean of both; over all places of a tile
         this sums up to the similarity.
     """
 
@@ -58,7 +60,7 @@ def contributions(local: Local, other: Local) -> NDArray[np.float64]:
 
 
 def match_patches(
-    query: Local, hit: Local, count: int = 6, *, apart: int = 2
+    query: Local, hit: Local, count: int = 6, *, side: int = 1, margin: int = 1
 ) -> tuple[PatchMatch, ...]:
     """Return the pairs of patches that correspond and weigh most in the similarity.
 
@@ -68,34 +70,42 @@ def match_patches(
         Local embeddings of the two tiles, shapes (H, W, D) and (H', W', D).
     count
         How many pairs at most.
-    apart
-        Patches that two pairs lie apart at least, in each tile: neighbours say the same.
+    side
+        Places along the side of a patch; two patches of a tile do not overlap.
+    margin
+        Places at the rim that no patch reaches.
 
     Returns
     -------
     Pairs, the one with the largest product of local embeddings first; none that counts against the
     similarity.
     """
-    one, other = _rows(query), _rows(hit)
+    (one, query_grid), (other, hit_grid) = (
+        _patches(query, side, margin),
+        _patches(hit, side, margin),
+    )
+    if not len(one) or not len(other):
+        return ()
     products = one @ other.T
     lengths = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)[None, :]
     cosines = products / np.maximum(lengths, 1e-12)
     nearest = cosines.argmax(axis=1)
     first = np.flatnonzero(cosines.argmax(axis=0)[nearest] == np.arange(len(one)))
     weights = products[first, nearest[first]]
-    brought = contributions(query, hit).ravel(), contributions(hit, query).ravel()
+    shares = contributions(query, hit)[..., None], contributions(hit, query)[..., None]
+    brought = [_patches(each, side, margin)[0][:, 0] * side**2 for each in shares]
     found: list[PatchMatch] = []
     for row in first[np.argsort(-weights, kind="stable")]:
         column = nearest[row]
         if len(found) == count or products[row, column] <= 0:
             break
         match = PatchMatch(
-            _place(row, query),
-            _place(column, hit),
+            _place(row, query_grid, margin),
+            _place(column, hit_grid, margin),
             float(min(1.0, cosines[row, column])),
             float(brought[0][row] + brought[1][column]) / 2,
         )
-        if all(_are_apart(match, former, apart) for former in found):
+        if all(_are_apart(match, former, side) for former in found):
             found.append(match)
     return tuple(found)
 
@@ -104,8 +114,23 @@ def _rows(local: Local) -> NDArray[np.float64]:
     return np.asarray(local, np.float64).reshape(-1, local.shape[-1])
 
 
-def _place(row: np.integer, local: Local) -> Place:
-    return int(row) // local.shape[1], int(row) % local.shape[1]
+def _patches(local: Local, side: int, margin: int) -> tuple[NDArray[np.float64], Place]:
+    """Return the means of all patches inside the margin, one a row, and how many down and across.
+
+    A tile that has no room for one has none.
+    """
+    inside = np.asarray(local, np.float64)[
+        margin : local.shape[0] - margin, margin : local.shape[1] - margin
+    ]
+    if min(inside.shape[:2]) < side:
+        return np.empty((0, local.shape[-1])), (0, 0)
+    windows = np.lib.stride_tricks.sliding_window_view(inside, (side, side), axis=(0, 1))
+    means = windows.mean(axis=(-1, -2))
+    return means.reshape(-1, local.shape[-1]), (means.shape[0], means.shape[1])
+
+
+def _place(row: np.integer, grid: Place, margin: int) -> Place:
+    return int(row) // grid[1] + margin, int(row) % grid[1] + margin
 
 
 def _are_apart(one: PatchMatch, other: PatchMatch, apart: int) -> bool:

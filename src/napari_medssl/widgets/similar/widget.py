@@ -183,11 +183,11 @@ class SimilarWidget(QWidget):
         self.why.toggled.connect(self._on_why)
         tools = row_of([self.pick_button, self.box_button, picture])
         tools.addStretch(1)
+        for box in (self.no_stain, self.why):
+            tools.addWidget(box)
         left_out = QLabel("Leave out the same")
         switches = row_of([left_out, self.no_slide, self.no_patient])
         switches.addStretch(1)
-        for box in (self.no_stain, self.why):
-            switches.addWidget(box)
         rows = QVBoxLayout()
         rows.setSpacing(3)
         rows.addLayout(tools)
