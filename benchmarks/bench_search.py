@@ -1,7 +1,8 @@
 """Time the search of tile embeddings beside other engines; the table goes to RESULTS.md.
 
-One run measures everything side by side: our library through `SearchCollection.search`, faiss Flat,
-faiss HNSW and usearch HNSW (if it is installed), on two kinds of 128-d data:
+One run measures everything side by side: our library through `SearchCollection.search`, its mirror
+in LanceDB in a folder (if it is installed), faiss Flat, faiss HNSW and usearch HNSW (if it is
+installed), on two kinds of 128-d data:
 
 - clustered: 500 Gaussian clusters in 24 dimensions through a random layer, as embeddings lie;
 - unclustered: one Gaussian in 32 dimensions, mixed into 128. It breaks a fixed nprobe.
@@ -16,6 +17,7 @@ touched is not in the memory column; the column "file" has all of it.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -34,7 +36,7 @@ SLIDE_ROWS = 20_000
 QUERIES = 400
 WARM = 50
 DATA = ("clustered", "unclustered")
-ENGINES = ("ours", "ours, exact", "faiss Flat", "faiss HNSW", "usearch HNSW")
+ENGINES = ("ours", "ours, exact", "LanceDB mirror", "faiss Flat", "faiss HNSW", "usearch HNSW")
 
 
 def made(kind: str, count: int, seed: int) -> np.ndarray:
@@ -145,6 +147,8 @@ def run_engine(engine: str, data: Path, library: Path) -> dict[str, float]:
     faiss.knn(queries[:2], queries[:4], 2)  # its threads are there before memory is taken
     if engine.startswith("ours"):
         return run_ours(engine, data, library, queries, tenth)
+    if engine == "LanceDB mirror":
+        return run_mirror(data, library, queries, tenth)
     vectors = np.load(data, mmap_mode="r")
     before, start = resident_mb(), time.perf_counter()
     if engine == "usearch HNSW":
@@ -183,6 +187,47 @@ def run_engine(engine: str, data: Path, library: Path) -> dict[str, float]:
     del vectors
     held = resident_mb() - before  # before the truth is looked up
     return {"build": build, "memory": held, **measured(search, queries, tenth, data)}
+
+
+def run_mirror(
+    data: Path, library: Path, queries: np.ndarray, tenth: np.ndarray
+) -> dict[str, float]:
+    """Mirror the library in a folder and search there, as `medssl search --engine` does."""
+    from napari_medssl.index.engine_search import open_engine
+
+    place = library.with_suffix(".lance")
+    start = time.perf_counter()
+    if not place.exists():
+        # In a process of its own: what it holds is no part of what a search holds.
+        command = [sys.executable, __file__, "--child", "mirror", str(data), str(library)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    build = time.perf_counter() - start
+    before, start = resident_mb(), time.perf_counter()
+    found = open_engine(str(place))
+
+    def search(query: np.ndarray) -> np.ndarray:
+        hits = found.search(query, TOP).hits[0]
+        return np.array([hit.similarity for hit in hits], np.float32)
+
+    search(queries[0])
+    opened = time.perf_counter() - start
+    result = measured(search, queries, tenth, data)
+    files = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    return {
+        "build": build,
+        "open": opened,
+        "memory": resident_mb() - before,
+        "file": files / 2**20,
+        "promised": found.search(queries[0], TOP).recall,
+        **result,
+    }
+
+
+def make_mirror(library: Path) -> dict[str, float]:
+    from napari_medssl.backend.mirror_library import MirrorConfig, mirror_library
+
+    mirror_library(library, str(library.with_suffix(".lance")), MirrorConfig())
+    return {}
 
 
 def run_ours(
@@ -249,12 +294,14 @@ def table(kind: str, rows: int, folder: Path, engines: list[str]) -> list[str]:
         "| engine | recall@10 | p50 ms | p95 ms | memory MB | times fp16 | build s |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    ours = {}
+    ours, mirror = {}, {}
     for engine in engines:
         came = in_child(engine, str(data), str(library))
         build = made_ours["build"] if engine == "ours" else came.get("build", 0.0)
         if engine == "ours":
             ours = came
+        if engine == "LanceDB mirror":
+            mirror = came
         lines.append(
             f"| {engine} | {came['recall']:.4f} | {came['p50']:.2f} | {came['p95']:.2f} | "
             f"{came['memory']:.0f} | {came['memory'] / raw:.2f} | {build:.1f} |"
@@ -267,6 +314,11 @@ def table(kind: str, rows: int, folder: Path, engines: list[str]) -> list[str]:
         f"and three counter-examples to 50 hits {ours['examples']:.0f} ms; all {SLIDE_ROWS:,} "
         f"tiles of a slide scored in {ours['slide']:.0f} ms.",
     ]
+    if mirror:
+        lines[-1] += (
+            f" LanceDB: recall promised {mirror['promised']:.4f}; opened and first asked in "
+            f"{mirror['open'] * 1000:.0f} ms, files {mirror['file']:.0f} MB."
+        )
     print(lines[-1], flush=True)
     return lines
 
@@ -281,18 +333,18 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         what, data, library = options.child
-        done = (
-            write_library(Path(library), Path(data))
-            if what == "write"
-            else run_engine(what, Path(data), Path(library))
-        )
+        if what == "write":
+            done = write_library(Path(library), Path(data))
+        elif what == "mirror":
+            done = make_mirror(Path(library))
+        else:
+            done = run_engine(what, Path(data), Path(library))
         print(json.dumps(done))
         return
     engines = list(options.engines)
-    try:
-        import usearch  # noqa: F401
-    except ImportError:
-        engines = [engine for engine in engines if engine != "usearch HNSW"]
+    for module, name in (("usearch", "usearch HNSW"), ("lancedb", "LanceDB mirror")):
+        if importlib.util.find_spec(module) is None:
+            engines = [engine for engine in engines if engine != name]
     load = [os.getloadavg()[0]]
     lines: list[str] = []
     for rows in options.rows:

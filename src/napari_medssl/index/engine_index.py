@@ -154,7 +154,7 @@ class _Trial:
 
 def list_count(rows: int) -> int:
     """Return the number of lists that so many tiles are sorted into."""
-    return max(1, min(round(rows / _LIST_ROWS), 4 * round(math.sqrt(rows))))
+    return max(1, min(round(rows / _LIST_ROWS), 2 * round(math.sqrt(rows))))
 
 
 def _by_vector(rows: int, dim: int) -> Any:

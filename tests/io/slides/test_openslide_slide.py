@@ -195,3 +195,9 @@ def test_a_missing_part_of_a_mirax_slide_is_named(tmp_path):
     index.write_text("[DATAFILE]\nFILE_0 = ../../etc/passwd\n")
     with pytest.raises(UserError, match="outside its folder"):
         OpenSlideSlide(tmp_path / "a.mrxs")
+
+
+def test_a_file_of_a_scanner_is_not_read_from_an_object_store():
+    for url in ("s3://bucket/a.svs", "https://host/slides/a.svs", "memory://b/a.tiff"):
+        with pytest.raises(UserError, match=r"by a URL: files of scanners .* OME-Zarr"):
+            open_slide(url)

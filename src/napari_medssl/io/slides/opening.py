@@ -49,6 +49,7 @@ def open_slide(path_or_url: str | os.PathLike[str]) -> Slide:
     text = os.fspath(path_or_url)
     path = local_path(text)
     if path is None:
+        _check_is_store(text)
         return _open_store(text)
     _check_exists(path)
     path = path.absolute()  # `source` is to hold when the working folder changes
@@ -108,6 +109,17 @@ def _open_folder(path: Path) -> Slide:
         f"Cannot open {path.name!r} as a slide: it is a folder without zarr metadata. "
         "Give the slide in it."
     )
+
+
+def _check_is_store(url: str) -> None:
+    """Raise `UserError` if a URL names a file of a scanner, which OpenSlide reads from a disk."""
+    name = url.rstrip("/").rpartition("/")[2]
+    suffix = Path(name.lower()).suffix
+    if suffix in (*SLIDE_SUFFIXES, ".tif", ".tiff") and suffix not in _STORE_SUFFIXES:
+        raise UserError(
+            f"Cannot open {name!r} by a URL: files of scanners are read from a disk. Mount or copy "
+            "it, or put it there as OME-Zarr (`medssl slide convert`)."
+        )
 
 
 def _check_exists(path: Path) -> None:

@@ -86,5 +86,5 @@ def _turn_hue(views: Tensor, turns: Tensor) -> Tensor:
         torch.stack([none, sin, cos], dim=1),
     ]
     matrix = torch.linalg.inv(to_yiq) @ torch.stack(rows, dim=1) @ to_yiq  # (N, 3, 3)
-    changed = torch.einsum("noc,nchw->nohw", matrix.to(views), views)
+    changed = torch.einsum("noc,nchw->nohw", matrix.float().to(views.device), views)
     return changed.clamp(0, 1)

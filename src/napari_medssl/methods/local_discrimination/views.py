@@ -141,7 +141,7 @@ def make_views(images: Sequence[Tensor], how: Sampling, generator: torch.Generat
     part = share[:, None, None, None]
     mixed = part * first[:half] + (1 - part) * first[half:]
     back = torch.stack([torch.linalg.solve(p.second, p.first) for p in places])
-    return Views(first, second, mixed, share, back.to(first))
+    return Views(first, second, mixed, share, back.float().to(first.device))
 
 
 def bring_back(maps: Tensor, back: Tensor) -> Tensor:
