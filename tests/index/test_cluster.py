@@ -207,3 +207,22 @@ def test_resources_are_names_with_amounts():
     for text in ("GPU", "GPU=none", "=1", "GPU=0", "GPU=inf"):
         with pytest.raises(UserError, match="due is NAME=AMOUNT, such as GPU=1"):
             parse_resources(text)
+
+
+def test_a_cluster_without_workers_is_waited_for_and_may_be_stopped(world, tmp_path, monkeypatch):
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
+        place = ClusterPlace(empty.scheduler_address, {})
+        with pytest.raises(IndexStopped, match="before the cluster had a worker"):
+            index(world, tmp_path / "library", cluster=place, should_stop=lambda: True)
+        monkeypatch.setattr(cluster_module, "WAIT_FOR_WORKERS_S", 0.3)
+        with pytest.raises(UserError, match=r"has no worker; 0 s were waited for one. Start some"):
+            index(world, tmp_path / "library", cluster=place)
+
+
+def test_a_slide_that_workers_die_of_is_told():
+    from distributed.scheduler import KilledWorker
+
+    told = cluster_module._told(KilledWorker("task", None, 3))
+    assert str(told).startswith("4 workers died of one task of it. They may have too little memory")
+    absent = ModuleNotFoundError("No module", name="napari_medssl.backend")
+    assert "A worker has no napari-medssl" in str(cluster_module._told(absent))

@@ -5,6 +5,7 @@ dask.distributed is imported here and in `cluster_work` alone, and only when a c
 
 from __future__ import annotations
 
+import logging
 import pkgutil
 import queue
 import time
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medssl import __version__
 from napari_medssl._errors import UserError
 from napari_medssl.backend.cluster_work import UnfitWorkerError, stop_run
+from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0
 WAIT_FOR_WORKERS_S = 60.0
 _LOOK_EVERY_S = 5.0
+_POLL_S = 0.2
 _PACKAGE = "napari_medssl"
 
 
@@ -101,21 +104,27 @@ class Cluster:
             self._looked = time.monotonic()
         return self._slots
 
-    def check_workers(self) -> None:
+    def check_workers(self, should_stop: ShouldStop = never) -> None:
         """Wait for the first worker and look all of them over.
 
         Raises
         ------
         UserError
             If none comes, none offers the resources, or one has another version of this package.
+        Cancelled
+            If it was asked to stop.
         """
-        try:
-            self._client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
-        except TimeoutError as error:
-            raise UserError(
-                f"The cluster {self._place.address!r} has no worker; {WAIT_FOR_WORKERS_S:.0f} s "
-                f"were waited for one. Start some with `dask worker {self._place.address}`."
-            ) from error
+        end = time.monotonic() + WAIT_FOR_WORKERS_S
+        while not self._workers():
+            if should_stop():
+                raise Cancelled("Stopped before the cluster had a worker. Nothing was done.")
+            if time.monotonic() > end:
+                raise UserError(
+                    f"The cluster {self._place.address!r} has no worker; "
+                    f"{WAIT_FOR_WORKERS_S:.0f} s were waited for one. Start some with "
+                    f"`dask worker {self._place.address}`."
+                )
+            time.sleep(_POLL_S)
         # A name of the standard library: it reaches workers that know nothing of this package.
         versions = self._client.run(
             pkgutil.resolve_name, f"{_PACKAGE}:__version__", on_error="return"
@@ -243,10 +252,15 @@ def connected(place: ClusterPlace, run: str) -> Iterator[Cluster]:
             f"No Dask scheduler answers at {place.address!r}. Start one with `dask scheduler` and "
             "give its address, such as tcp://host:8786."
         ) from error
+    # Of a scheduler that goes away it logs tracebacks; one line is told instead.
+    talk = logging.getLogger("distributed.client")
+    level = talk.level
+    talk.setLevel(logging.CRITICAL)
     try:
         yield Cluster(client, place, run)
     finally:
         client.close()
+        talk.setLevel(level)
 
 
 def _told(error: BaseException) -> BaseException:

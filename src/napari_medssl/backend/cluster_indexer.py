@@ -105,7 +105,7 @@ class ClusterIndexer:
         """
         self._job.on_progress(Progress(0, None, f"connecting to {self._place.address}"))
         with connected(self._place, self._run.name) as cluster, ExitStack() as held:
-            cluster.check_workers()
+            cluster.check_workers(self._job.should_stop)
             self._intake.tell_mismatch(self._job.encoder.info)
             self._unseen.extend(_absolute(slide) for slide in slides)
             held.callback(self._close)
