@@ -47,6 +47,7 @@ def dask(world):
             n_workers=2,
             threads_per_worker=1,
             dashboard_address=None,
+            resources={"SLOT": 2},
             preload=[cluster_preload.__file__],
         ) as made:
             yield made
@@ -54,6 +55,7 @@ def dask(world):
 
 @pytest.fixture
 def place(dask):
+    dask.wait_for_workers(2, timeout=60)  # one may have been killed
     return ClusterPlace(dask.scheduler_address, {})
 
 
@@ -96,6 +98,21 @@ def test_the_files_are_those_of_a_local_run(world, place, tmp_path):
     assert any(step % SHARD for step in steps)  # within shards, too
     again = index(world, tmp_path / "library", cluster=place)
     assert (again.tiles, len(again.skipped)) == (0, 2)
+
+
+def test_only_what_workers_offer_is_handed_out(world, place, tmp_path):
+    told = []
+    index(
+        world,
+        tmp_path / "library",
+        slides=("0.png",),
+        cluster=replace(place, resources={"SLOT": 2}),
+        on_progress=told.append,
+    )
+    assert any(one.message.endswith("2 shards at a time") for one in told)
+    assert len(files(tmp_path / "library")) == len(files(world / "local")) / 2
+    with pytest.raises(UserError, match="None of the 2 workers of the cluster offers SLOT=3"):
+        index(world, tmp_path / "other", cluster=replace(place, resources={"SLOT": 3}))
 
 
 def test_a_killed_worker_loses_and_doubles_nothing(world, dask, place, slow, tmp_path):

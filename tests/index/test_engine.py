@@ -9,13 +9,14 @@ import pytest
 from index_world import fingerprint, make_set_up, make_vectors, put_slide
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import mirror_library as mirror_verb
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.mirror_library import MirrorConfig, mirror_library
 from napari_medssl.backend.search_query import Query, SearchConfig
 from napari_medssl.backend.search_tiles import search_tiles
 from napari_medssl.cli import main
 from napari_medssl.index import engine_index, engine_mirror, open_collection
-from napari_medssl.index.engine import Engine
+from napari_medssl.index.engine import Engine, SearchWay
 from napari_medssl.index.engine_search import open_engine
 
 pytest.importorskip("lancedb")
@@ -201,7 +202,25 @@ def test_the_recall_of_its_index_is_measured(library, url, monkeypatch):
     assert hit.tile.slide == fingerprint(4)
 
 
-def test_the_command_line_searches_the_mirror(filled, url, tmp_path, capsys):
+def test_an_index_is_made_anew_when_tiles_were_replaced(filled, url, monkeypatch):
+    """As many go as come: the number of tiles says nothing of it."""
+    monkeypatch.setattr(engine_index, "LEAST_ROWS", ROWS)
+    monkeypatch.setattr(engine_index, "_MOST_NEW", 0.5)
+    made = []
+
+    def make(tiles, entry, flat, **more):
+        made.append(entry.way.changed)
+        return SearchWay(tiles.count_rows(), 10)
+
+    monkeypatch.setattr(mirror_verb, "measured_way", make)
+    for number, due in ((0, [0]), (1, [0]), (2, [0, 2 * ROWS]), (0, [0, 2 * ROWS])):
+        mirrored(filled, url)
+        assert made == due
+        put_slide(filled, number, make_vectors(ROWS, seed=10 + number + len(made)))
+    assert open_engine(url)._entry.way == SearchWay(3 * ROWS, 10, changed=ROWS)
+
+
+def test_the_command_line_mirrors(filled, url, tmp_path, capsys):
     words = ["--library", str(filled.folder), "--engine", url]
     assert main(["mirror", *words]) == 0
     assert "3 slides added, 0 taken out or replaced; 900 tiles in made-" in capsys.readouterr().err
@@ -210,7 +229,7 @@ def test_the_command_line_searches_the_mirror(filled, url, tmp_path, capsys):
     assert "Give either --library or --engine" in capsys.readouterr().err
 
 
-def test_hits_are_written_in_one_format(filled, url, tmp_path, monkeypatch):
+def test_the_command_line_searches_the_mirror_as_the_library(filled, url, tmp_path, monkeypatch):
     from napari_medssl.backend import search_query
 
     class Made:
@@ -226,11 +245,10 @@ def test_hits_are_written_in_one_format(filled, url, tmp_path, monkeypatch):
     Image.new("RGB", (32, 32), (200, 100, 150)).save(tmp_path / "tile.png")
     mirrored(filled, url)
     documents = []
-    for place in ({"library": filled.folder}, {"library": None, "engine": url}):
-        out = tmp_path / "hits.json"
-        search_tiles(
-            query=Query(image=tmp_path / "tile.png"), config=SearchConfig(), out=out, **place
-        )
+    out = tmp_path / "hits.json"
+    for place in (["--library", str(filled.folder)], ["--engine", url]):
+        words = ["search", *place, "--image", str(tmp_path / "tile.png"), "--out", str(out)]
+        assert main(words) == 0
         documents.append(json.loads(out.read_bytes()))
     assert documents[0] == documents[1]
     with pytest.raises(UserError, match="--stain asks the library itself, not an engine"):
@@ -249,12 +267,17 @@ def test_errors_say_what_to_do(filled, url, library, tmp_path, monkeypatch):
         UserError, match="is of a kind that is not known; due is a folder, or a URL"
     ):
         mirrored(filled, "ftp://somewhere/else")
+    for place in (filled.folder, filled.folder / "engine"):
+        with pytest.raises(UserError, match="would lie in the library itself"):
+            mirrored(filled, str(place))
     mirrored(filled, url)
     with pytest.raises(UserError, match="0 of them fit encoder 'imagenet'"):
         open_engine(url, "imagenet")
     with pytest.raises(UserError, match="A query has 3 dimensions"):
         open_engine(url).search(np.ones(3), 1)
     other = type(library).open(tmp_path / "other", make=True)
+    other.make_collection(make_set_up(), "made")
+    assert mirrored(other, str(tmp_path / "empty"), reindex=True).tiles == 0
     put_slide(other, 9, make_vectors(10))
     with pytest.raises(UserError, match="mirrors another library: none of its 3 slides"):
         mirrored(other, url)

@@ -196,6 +196,7 @@ class ClusterIndexer:
             if name in self._open:
                 self._open.pop(name).held.close()  # what is written of it stays for the next run
                 cluster.forget(f"shard/{name}/")
+                self._partly = {key: n for key, n in self._partly.items() if key[0] != name}
 
     def _begin(self, path: str, seen: SeenSlide) -> None:
         """Open a slide that a worker has looked at for writing, unless it is there already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_medssl._errors import UserError
@@ -13,9 +13,11 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.index.engine import Engine, EngineEntry, SearchWay
 from napari_medssl.index.engine_index import measured_way, needs_engine_index
 from napari_medssl.index.engine_mirror import Mirror
+from napari_medssl.index.flat import Flat
 from napari_medssl.index.flat_update import open_flat
-from napari_medssl.index.library import Library
+from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.io.file_lock import FileLock, LockHeldError
+from napari_medssl.io.slides.places import local_path
 
 _STOPPED = "Stopped; what is mirrored stays. Give the same command again; it goes on there."
 
@@ -91,6 +93,7 @@ def mirror_library(
     collection = opened.collection(config.encoder)
     report = MirrorReport(collection.set_up.name)
     with _mirror_lock(opened):
+        _check_place(url, opened)
         engine = Engine(url, make=True)
         on_progress(Progress(0, None, "looking for changes"))
         manifests, bad = collection.manifests()
@@ -101,11 +104,7 @@ def mirror_library(
         records = {name: manifest.record for name, manifest in manifests.items()}
         mirror = Mirror(engine, collection.set_up.name, flat, records)
         plan = mirror.plan()
-        former = _former(engine, collection.set_up.name)
-        entry = EngineEntry(collection.set_up, collection.encoder_given, former or SearchWay())
-        with engine.errors_told():
-            if former is None:
-                engine.put_entry(entry)
+        entry = _noted(engine, collection, plan.tiles)
 
         def on_tiles(done: int, total: int) -> None:
             on_progress(Progress(done, total, "mirroring"))
@@ -117,28 +116,56 @@ def mirror_library(
         if entry.way.rows and (plan.add or plan.remove):
             with engine.errors_told():
                 mirror.tiles.optimize()  # takes what is new into the index that is there
-        if config.reindex or needs_engine_index(entry.way, report.tiles):
-
-            def on_step(done: int, total: int, what: str) -> None:
-                on_progress(Progress(done, total, what))
-
-            with engine.errors_told():
-                way = measured_way(
-                    mirror.tiles, entry, flat, on_step=on_step, should_stop=should_stop
-                )
-            if way is None:
-                raise Cancelled(_STOPPED)
-            entry = EngineEntry(entry.set_up, entry.encoder_given, way)
-            with engine.errors_told():
-                engine.put_entry(entry)
+        if report.tiles and (config.reindex or needs_engine_index(entry.way, report.tiles)):
+            way = _indexed(engine, mirror, entry, flat, (on_progress, should_stop))
+            entry = replace(entry, way=way)
         report.recall = entry.way.reach(1).recall
     return report
 
 
-def _former(engine: Engine, name: str) -> SearchWay | None:
-    """Return how a collection was searched until now, None if it is new."""
-    found = (one.way for one in engine.entries() if one.set_up.name == name)
-    return next(found, None)
+def _check_place(url: str, library: Library) -> None:
+    """Raise `UserError` if an engine would lie in the library that it mirrors."""
+    path = local_path(url)
+    if path is not None and path.expanduser().resolve().is_relative_to(library.folder.resolve()):
+        raise UserError(
+            f"The engine {url!r} would lie in the library itself. Name a folder beside it."
+        )
+
+
+def _noted(engine: Engine, collection: CollectionFolder, changed: int) -> EngineEntry:
+    """Note a collection and the tiles that are about to come or go; return its entry."""
+    name = collection.set_up.name
+    former = next((one.way for one in engine.entries() if one.set_up.name == name), None)
+    way = former or SearchWay()
+    if way.rows:  # before they do: after a kill they are counted twice rather than never
+        way = replace(way, changed=way.changed + changed)
+    entry = EngineEntry(collection.set_up, collection.encoder_given, way)
+    if way != former:
+        with engine.errors_told():
+            engine.put_entry(entry)
+    return entry
+
+
+def _indexed(
+    engine: Engine,
+    mirror: Mirror,
+    entry: EngineEntry,
+    flat: Flat,
+    told: tuple[OnProgress, ShouldStop],
+) -> SearchWay:
+    """Make the engine's index anew, measure it, and note how it is searched from now on."""
+    on_progress, should_stop = told
+
+    def on_step(done: int, total: int, what: str) -> None:
+        on_progress(Progress(done, total, what))
+
+    with engine.errors_told():
+        way = measured_way(mirror.tiles, entry, flat, on_step=on_step, should_stop=should_stop)
+        if way is not None:
+            engine.put_entry(replace(entry, way=way))
+    if way is None:
+        raise Cancelled(_STOPPED)
+    return way
 
 
 @contextmanager

@@ -45,11 +45,14 @@ class SearchWay:
         How many times as many candidates are compared by their full vectors.
     reaches
         As `index.approximate` has them, as measured.
+    changed
+        Tiles that came or went since it was made, at least.
     """
 
     rows: int = 0
     refine: int = 0
     reaches: tuple[Reach, ...] = ()
+    changed: int = 0
 
     def reach(self, top: int) -> Reach:
         """Return what is done for the `top` nearest."""
@@ -244,7 +247,7 @@ def _entry(row: Mapping[str, Any], url: str) -> EngineEntry:
         return EngineEntry(
             SetUp.from_json(json.loads(row["set_up"])),
             str(row["encoder"]),
-            SearchWay(int(way["rows"]), int(way["refine"]), reaches),
+            SearchWay(int(way["rows"]), int(way["refine"]), reaches, int(way.get("changed", 0))),
         )
     except (KeyError, TypeError) as error:
         raise UserError(

@@ -29,7 +29,7 @@ LEAST_ROWS = 100_000
 
 _REFINE, _MOST_REFINE = 10, 320
 _LIST_ROWS = 4096  # a list is read whole: 64 kB and more of codes
-_MOST_NEW = 0.1  # part of the rows beside the index from which it is made again
+_MOST_NEW = 0.1  # part of the rows that came or went from which it is made again
 _QUERIES = 64  # to choose by, and as many again to report
 _SAME = 1e-5  # sums of the same products in another order differ by less
 _KEPT = timedelta(days=1)  # former versions, which a search under way may still read
@@ -37,7 +37,7 @@ _KEPT = timedelta(days=1)  # former versions, which a search under way may still
 
 def needs_engine_index(way: SearchWay, rows: int) -> bool:
     """Say whether an index is missing or has fallen behind."""
-    return rows >= LEAST_ROWS and abs(rows - way.rows) > _MOST_NEW * rows
+    return rows >= LEAST_ROWS and (not way.rows or way.changed > _MOST_NEW * rows)
 
 
 def measured_way(

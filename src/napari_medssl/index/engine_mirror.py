@@ -24,11 +24,20 @@ _MOST_NAMED = 500  # slides of one condition
 
 @dataclass(frozen=True, slots=True)
 class MirrorPlan:
-    """What is to be done: slides to add, to take out, and whose record alone has changed."""
+    """What is to be done.
+
+    Attributes
+    ----------
+    add, remove, amend
+        Slides to put in, to take out, and whose record alone has changed.
+    tiles
+        Tiles that come, or that go if these are more.
+    """
 
     add: tuple[str, ...]
     remove: tuple[str, ...]
     amend: tuple[str, ...]
+    tiles: int
 
 
 class Mirror:
@@ -78,8 +87,13 @@ class Mirror:
             elif row != _slide_row(self._records[name], segment, is_whole=True):
                 amend.append(name)
         # What was begun may have tiles already: it is taken out before it is added.
-        remove = [name for name in rows if name not in self._live or name in set(add)]
-        return MirrorPlan(tuple(add), tuple(filter(is_fingerprint, remove)), tuple(amend))
+        new = set(add)
+        remove = [name for name in rows if name not in self._live or name in new]
+        come = sum(self._live[name].rows for name in add)
+        go = sum(int(rows[name]["tiles"]) for name in remove)
+        return MirrorPlan(
+            tuple(add), tuple(filter(is_fingerprint, remove)), tuple(amend), max(come, go)
+        )
 
     def carry_out(
         self,
