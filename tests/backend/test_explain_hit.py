@@ -93,6 +93,12 @@ def test_a_hit_of_a_search_is_explained(tmp_path, capsys):
     ):
         assert main(["why", "--hits", hits, *words, "--out", str(out)]) == 2
         assert text in capsys.readouterr().err
+    document = json.loads((tmp_path / "hits.json").read_bytes())
+    endless = document["hits"][0] | {"size": float("inf")}
+    for change in ({"query": None}, {"hits": [5]}, {"hits": [endless]}):
+        (tmp_path / "hits.json").write_text(json.dumps(document | change))
+        assert main(["why", "--hits", hits, "--out", str(out)]) == 2
+        assert "does not say what was searched for" in capsys.readouterr().err
     (tmp_path / "hits.json").write_text("[]")
     assert main(["why", "--hits", hits, "--out", str(out)]) == 2
     assert "holds no hits" in capsys.readouterr().err

@@ -111,10 +111,11 @@ def test_parts_of_another_encoder_or_damaged_ones_are_not_used(folder, tmp_path)
     write_embeddings(names, rows, encoder | {"sha256": "other"}, part)
     (part.parent / "000007.parquet").write_bytes(b"cut off")
     (part.parent / ".writing-x.parquet").write_bytes(b"")
+    (part.parent / "mine.txt").write_text("a person's own")
     report = embed_images([folder], out, config)
     assert report.resumed == 0
     assert len(read_embeddings(out)[0]) == 3
-    assert not part.parent.exists()
+    assert [path.name for path in part.parent.iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows kills in another way")
@@ -124,7 +125,10 @@ def test_a_killed_run_goes_on_from_its_last_part(folder, tmp_path, monkeypatch, 
         shutil.copy(folder / "a.png", folder / f"{number}.png")
     out, whole = tmp_path / "e.parquet", tmp_path / "whole.parquet"
     code = (
-        "import sys; from napari_medssl.backend import embed_parts as p; p._MOST_PICTURES = 2;"
+        "import sys, time; from napari_medssl.backend import embed, embed_parts as p\n"
+        "p._MOST_PICTURES, read = 2, embed.read_tile\n"
+        # Slow enough that the kill comes before the end.
+        "embed.read_tile = lambda *args: time.sleep(0.2) or read(*args)\n"
         "from napari_medssl.cli import main; sys.exit(main())"
     )
     words = ["embed", str(folder), "--encoder", "histogram", "--batch", "2", "--out"]

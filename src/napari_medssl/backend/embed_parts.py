@@ -9,9 +9,9 @@ embedded again, and so is everything if the encoder is another.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,12 @@ class EmbeddedParts:
         self._saved_at = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the folder: the table is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the parts, and their folder if it holds nothing else: the table is written."""
+        with suppress(OSError):
+            for path in self.folder.glob("*.parquet"):
+                if path.stem.isdecimal():
+                    path.unlink()
+            self.folder.rmdir()
 
     def _read(self, path: Path) -> None:
         """Take what a former run wrote, unless it is damaged or of another encoder."""

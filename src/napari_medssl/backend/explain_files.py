@@ -70,7 +70,7 @@ def explain_search(hits: Path, rank: int, config: ExplainConfig, *, out: Path) -
         set_up = SetUp.from_json(document["collection"])
         query, hit = _query_place(document["query"]), _hit_place(found[rank - 1])
         encoder = config.encoder or str(document.get("encoder_given") or set_up.encoder)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"{hits.name!r} does not say what was searched for ({type(error).__name__}). Write it "
             "anew with `medssl search`."
