@@ -6,6 +6,7 @@ by their full vectors. The similarity told is the cosine of these, as in our own
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection as Group
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -160,11 +161,17 @@ class EngineCollection:
             if row["is_whole"] and is_fingerprint(row["fingerprint"])
         }
 
+    def _part_left(self, out: Sequence[str]) -> float:
+        """Return the part of the tiles that lies in other slides, at least that of one tile."""
+        total = max(1, sum(one.tiles for one in self._records.values()))
+        gone = sum(self._records[name].tiles for name in out if name in self._records)
+        return max(1, total - gone) / total
+
     def _hits(
         self, query: Queries, top: int, out: Sequence[str], unwanted: set[tuple[str, int, int]]
     ) -> tuple[Hit, ...]:
         """Return the hits of one query (D,), best first."""
-        found = nearest(self._tiles, self._entry, query, top, out)
+        found = nearest(self._tiles, self._entry, query, top, out, left=self._part_left(out))
         similarity = vectors_of(found) @ query
         hits = []
         for row in np.argsort(-similarity, kind="stable").tolist():
@@ -187,7 +194,15 @@ def open_engine(url: str, encoder: str = "") -> EngineCollection:
     return EngineCollection(engine, engine.entry(encoder))
 
 
-def nearest(tiles: Any, entry: EngineEntry, query: Queries, top: int, out: Sequence[str]) -> Any:
+def nearest(
+    tiles: Any,
+    entry: EngineEntry,
+    query: Queries,
+    top: int,
+    out: Sequence[str] = (),
+    *,
+    left: float = 1.0,
+) -> Any:
     """Return the nearest rows to a query (D,) as an Arrow table with their vectors.
 
     Parameters
@@ -202,6 +217,9 @@ def nearest(tiles: Any, entry: EngineEntry, query: Queries, top: int, out: Seque
         How many.
     out
         Slides in which nothing is to be found.
+    left
+        Part of the tiles that are left to search in, above 0: the fewer, the more lists are looked
+        into, as those near the query may hold none of them.
     """
     asked = tiles.search(query, vector_column_name="vector", query_type="vector")
     asked = asked.distance_type("cosine").limit(top).select(["vector", *_COLUMNS, "_distance"])
@@ -210,7 +228,11 @@ def nearest(tiles: Any, entry: EngineEntry, query: Queries, top: int, out: Seque
     reach = entry.way.reach(top)
     if not reach.nprobe:
         return asked.bypass_vector_index().to_arrow()
-    return asked.nprobes(reach.nprobe).refine_factor(entry.way.refine).to_arrow()
+    if left < 1:  # beyond the least number, lists are looked into until enough tiles are found
+        asked = asked.maximum_nprobes(0).minimum_nprobes(math.ceil(reach.nprobe / left))
+    else:
+        asked = asked.nprobes(reach.nprobe)
+    return asked.refine_factor(entry.way.refine).to_arrow()
 
 
 def vectors_of(found: Any) -> Queries:
