@@ -62,6 +62,19 @@ def test_a_concept_is_kept_chosen_and_counted(kept, tmp_path, monkeypatch):
     assert "slide0.svs,80,20" in (tmp_path / "counts.csv").read_text()
     panel.drop()
     assert panel.box.count() == 0
+    kept.pick(900, 200)
+    assert panel.table.rowCount() == 0  # counts of other examples would be taken for these
+
+
+def test_the_threshold_of_counts_is_proposed_anew_until_one_is_chosen(kept):
+    panel = kept.widget.concepts
+    assert panel.threshold.value() == pytest.approx(kept.session.hits[-1].similarity, abs=6e-4)
+    kept.click_sign(2, False)
+    last = kept.session.hits[-1].similarity
+    assert panel.threshold.value() == pytest.approx(last, abs=6e-4)
+    panel.threshold.setValue(0.5)
+    kept.pick(900, 200)
+    assert panel.threshold.value() == 0.5
 
 
 def test_a_hit_is_marked_from_its_menu(kept, tmp_path):

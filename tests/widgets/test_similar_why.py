@@ -19,7 +19,7 @@ from napari_medssl.index.arrays import shard_rows
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.index.slide_writer import SlideWriter
 from napari_medssl.io.slides import open_slide
-from napari_medssl.widgets.similar.gallery_model import STAIN_ROLE
+from napari_medssl.widgets.similar.gallery_model import SIMILARITY_ROLE, STAIN_ROLE
 
 pytestmark = pytest.mark.gui
 
@@ -85,6 +85,10 @@ def test_hits_are_ranked_without_stain_and_marked(similar):
     assert (
         model.index(0, 0).data(Qt.ItemDataRole.ToolTipRole).count("with the stain taken away") == 1
     )
+    similar.widget.gallery.view.hover(model.index(0, 0))
+    wait_until(similar.widget.compare.frame.isVisible)
+    shown = model.index(0, 0).data(SIMILARITY_ROLE)  # side by side no other number
+    assert f"<b>{shown}</b>" in similar.widget.compare.frame.words[1].text()
     similar.widget.no_stain.setChecked(False)
     assert similar.session.hits == before
 

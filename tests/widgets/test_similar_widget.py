@@ -121,7 +121,12 @@ def test_a_box_asks_for_the_mean_of_its_tiles(similar):
     assert example.area.width == pytest.approx(500, abs=10)
     assert not example.is_indexed
     assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {2}
-    assert len(similar.widget.outlines.layer.data) == 1
+    layer = similar.widget.outlines.layer
+    assert len(layer.data) == 1
+    similar.viewer.scene.camera.zoom *= 8  # from near, a large box has no beam for a frame
+    similar.settle(0.3)
+    pixels = layer.edge_width[0] * layer.scale[-1] * similar.viewer.scene.camera.zoom
+    assert 1.9 < pixels < 5.3
     similar.widget.pick.set_mode("")
     assert similar.viewer.scene.camera.mouse_pan
 
@@ -304,3 +309,24 @@ def test_an_encoder_that_is_gone_leaves_the_indexed_tiles(similar_window, tmp_pa
     similar_window.show(2)
     similar_window.click_slide(300, 200)
     wait_until(lambda: "gone.onnx" in similar_window.widget.error.text(), 30)
+
+
+def test_a_new_question_takes_the_former_error_away(similar, tmp_path):
+    similar.show(0)
+    (tmp_path / "notes.png").write_text("no picture")
+    similar.widget.queries.ask_picture(tmp_path / "notes.png", "new")
+    wait_until(similar.widget.error.text)
+    similar.widget.queries.ask_picture(tmp_path / "other.png", "new")
+    assert similar.widget.status.text() == "Looking at the picture ..."
+    assert not similar.widget.error.text()
+    wait_until(similar.widget.error.text)
+
+
+def test_what_begins_and_stops_indexing_is_never_scrolled_away(similar):
+    similar.show(2)
+    panel = similar.widget.indexing
+    similar.widget.pages.setCurrentWidget(panel)
+    panel.into.setCurrentIndex(panel.into.count() - 1)  # the form of another set-up
+    similar.settle(0.2)
+    button = panel.button
+    assert button.visibleRegion().boundingRect() == button.rect()

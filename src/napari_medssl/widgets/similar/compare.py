@@ -170,6 +170,14 @@ class Compare(QObject):
         work = partial(explain, collection, finder, (hit, wanted), device, self._stop)
         self.background.submit("why", work, self._mark, self._tell)
 
+    def _similarity(self, hit: Hit) -> float:
+        """Return the similarity that the gallery shows: without stain, where that is asked."""
+        answer = self._session.answer
+        if answer is None or not self._session.takes_stain_away:
+            return hit.similarity
+        stain = answer.stains().get(hit.tile)
+        return hit.similarity if stain is None else stain.similarity
+
     def _mpp(self, slide: str) -> float:
         """Return microns per level-0 pixel of a slide; 1 where nobody knows."""
         return self._places.mpp_of(slide) or 1.0
@@ -188,12 +196,10 @@ class Compare(QObject):
             name = "the picture, at its own scale"
         else:
             name = self._places.title(example.area.slide)
+        found = escape(self._places.title(hit.tile.slide))
         self.frame.fill(
             (pair.query, f"<b>query</b> · {escape(name)}"),
-            (
-                pair.hit,
-                f"<b>{hit.similarity:.3f}</b> · {escape(self._places.title(hit.tile.slide))}",
-            ),
+            (pair.hit, f"<b>{self._similarity(hit):.3f}</b> · {found}"),
             f"{width_um:.0f} µm wide" + " · looking for patches ..." * self.explains,
         )
         self.frame.adjustSize()

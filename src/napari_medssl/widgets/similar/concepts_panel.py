@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
 from napari_medssl.backend.concept_counts import SlideCount, count_in_slides, write_counts
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.index.collection import SearchCollection
+from napari_medssl.state.search_examples import Example
 from napari_medssl.state.search_notes import Concept
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, row_of
@@ -62,10 +63,13 @@ class ConceptsPanel(QWidget):
         self._notes = notes
         self.counts: list[SlideCount] = []
         self._counted = 0.0
+        self._of: tuple[Example, ...] = ()  # examples whose counts are shown
+        self._proposed = 0.0
         self.background = Background("medssl-similar-count", self)
         self._build()
         notes.changed.connect(self._fill)
         session.answered.connect(self._on_answer)
+        session.examples_changed.connect(self._on_examples)
         session.collection_changed.connect(self._clear)
         places.masked_changed.connect(self._show_counts)
         self._fill()
@@ -127,6 +131,7 @@ class ConceptsPanel(QWidget):
         self._session.set_examples(concept.examples)
         if concept.threshold is not None:
             self.threshold.setValue(concept.threshold)
+            self._proposed = 0.0  # it was chosen: no proposal takes its place
 
     def ask_keep(self) -> None:
         """Ask for a name and keep the present examples."""
@@ -152,8 +157,14 @@ class ConceptsPanel(QWidget):
     def _on_answer(self) -> None:
         """Propose the similarity of the last hit where nothing was chosen."""
         hits = self._session.hits
-        if hits and not self.threshold.value():
+        if hits and self.threshold.value() in (0.0, self._proposed):
             self.threshold.setValue(hits[-1].similarity)
+            self._proposed = float(self.threshold.value())
+
+    def _on_examples(self) -> None:
+        """Take away counts of other examples: they would be read as those of the present ones."""
+        if self.counts and self._of != self._session.examples:
+            self._drop_counts()
 
     def count(self) -> None:
         """Count the tiles of all slides that are like the examples."""
@@ -166,20 +177,28 @@ class ConceptsPanel(QWidget):
         threshold = float(self.threshold.value())
         work = partial(count_examples, collection, vectors, signs, threshold)
         self.told.emit("Counting ...", False)
-        self.background.submit("count", work, partial(self._take, threshold), self._refuse)
+        take = partial(self._take, threshold, examples)
+        self.background.submit("count", work, take, self._refuse)
 
-    def _take(self, threshold: float, counts: list[SlideCount]) -> None:
-        self.counts, self._counted = counts, threshold
+    def _take(
+        self, threshold: float, examples: tuple[Example, ...], counts: list[SlideCount]
+    ) -> None:
         self.told.emit("", False)
+        if examples != self._session.examples:
+            return  # others were picked meanwhile
+        self.counts, self._counted, self._of = counts, threshold, examples
         self._show_counts()
 
     def _refuse(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)
 
     def _clear(self) -> None:
+        self.threshold.setValue(0.0)
+        self._drop_counts()
+
+    def _drop_counts(self) -> None:
         self.background.drop("count")
         self.counts = []
-        self.threshold.setValue(0.0)
         self._show_counts()
 
     def _show_counts(self) -> None:

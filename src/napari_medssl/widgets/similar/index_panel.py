@@ -132,8 +132,6 @@ class IndexPanel(QWidget):
         layout.addWidget(self.state)
         layout.addLayout(self.rows)
         layout.addWidget(self.form)
-        layout.addWidget(self.button)
-        layout.addWidget(self.jobs)
         layout.addStretch(1)
         area = QScrollArea()  # on a low window rows would be laid over each other
         area.setWidgetResizable(True)
@@ -141,7 +139,9 @@ class IndexPanel(QWidget):
         area.setWidget(content)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(area)
+        whole.addWidget(area, 1)
+        for below in (self.button, self.jobs):  # never scrolled away: what begins, ends and stops
+            whole.addWidget(below)
         session.library_changed.connect(self._fill)
         session.slides_changed.connect(self._fill)
         places.front_changed.connect(self.show_state)

@@ -16,6 +16,7 @@ LAYER_NAME = "similar tiles"
 WANTED, UNWANTED, HIT = "#30a46c", "#e5484d", "#ffb224"
 _EDGE = 0.03  # of a tile's side
 _EDGE_ON_SCREEN = 2.0
+_MOST_ON_SCREEN = 5.0
 
 Outline = tuple[Area, str]
 """An area and its colour."""
@@ -24,7 +25,7 @@ Outline = tuple[Area, str]
 class Outlines(QObject):
     """Keeps one Shapes layer with outlines; it is made when there is something to show.
 
-    The lines are never thinner than two pixels of the screen.
+    The lines are never thinner than two pixels of the screen, and never thicker than five.
     """
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
@@ -97,7 +98,9 @@ class Outlines(QObject):
         layer.selected_data = set()
 
     def _width(self) -> float:
-        return max(self._least, _EDGE_ON_SCREEN * screen_pixels(self._viewer, self.layer))
+        pixel = screen_pixels(self._viewer, self.layer)
+        # A large box seen from near would be framed by a beam.
+        return max(min(self._least, _MOST_ON_SCREEN * pixel), _EDGE_ON_SCREEN * pixel)
 
     def _schedule(self, _event: Any = None) -> None:
         if self.layer is not None:

@@ -6,6 +6,7 @@ More than 300 lines: the one place where all parts are put together; each part h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ class SimilarWidget(QWidget):
         self.gallery.view.hovered.connect(self.compare.hover)
         for failed in (self.pick.refused, self.searching.failed, self.queries.failed):
             failed.connect(self.messages.refuse)
-        self.queries.began.connect(self.messages.say)
+        self.queries.began.connect(partial(self.messages.tell, is_error=False))
         self.queries.made.connect(self._on_made)
         self.fly.failed.connect(self._on_fly_failed)
         self.fly.arrived.connect(self._on_arrived)
