@@ -73,6 +73,8 @@ def test_files_of_other_kinds_are_refused_by_what_they_are(data_file):
      ('<annotations><image name="a"><points label="b" points="1,nan"/></image></annotations>',
       "'1,nan'"),
      ('<annotations><image name="a"><points points="1,2"/></image></annotations>', "no label"),
+     ('<annotations><image name="a">' + "<skeleton>" * 9999 + "</skeleton>" * 9999
+      + "</image></annotations>", "no landmarks in this cvat"),
      ('<annotations><image id="3"/></annotations>', "image '3' has no name"),
      ('<annotations><track><points points="1,2"/></track></annotations>', "the frame ''"),
      ('<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>', "entities"),

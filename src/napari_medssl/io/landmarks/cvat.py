@@ -40,7 +40,7 @@ def read_cvat(path: Path) -> LandmarkFile:
             raise refusal(path, f"image {show(image.get('id'))} has no name", _AGAIN)
         sides = (as_side(parse_number(image.get(side, ""))) for side in ("width", "height"))
         name = gathered.add_image(name, *sides)
-        others += _add_shapes(image, name, "", gathered)
+        others += sum(_add_shape(shape, name, "", gathered) for shape in image)
     width, height = (_video_side(root, side) for side in ("width", "height"))
     for track in root.findall("track"):
         for shape in track:
@@ -51,14 +51,15 @@ def read_cvat(path: Path) -> LandmarkFile:
     return gathered.file()
 
 
-def _add_shapes(parent: Element, image: str, label: str, gathered: Collector) -> int:
-    """Add the points below `parent`; return how many shapes were no points."""
-    return sum(_add_shape(shape, image, label, gathered) for shape in parent)
-
-
 def _add_shape(shape: Element, image: str, label: str, gathered: Collector) -> int:
-    if shape.tag == "skeleton":
-        return _add_shapes(shape, image, "", gathered)
+    """Add the points of a shape of an image; return how many shapes were no points."""
+    if shape.tag != "skeleton":
+        return _add_points(shape, image, label, gathered)
+    return sum(_add_points(part, image, "", gathered) for part in shape)
+
+
+def _add_points(shape: Element, image: str, label: str, gathered: Collector) -> int:
+    """Add the places of one label; return 1 if it is another shape, else 0."""
     if shape.tag != "points":
         return int(shape.tag not in _NO_SHAPE)
     label = label_or(shape.get("label") or label, "")

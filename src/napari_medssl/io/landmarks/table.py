@@ -90,8 +90,8 @@ def write_table(images: Sequence[ImageLandmarks], path: Path, *, with_mm: bool) 
         "state": has_states, "x_mm": with_mm, "y_mm": with_mm,
     }  # fmt: skip
     header = [name for name, is_kept in keep.items() if is_kept]
-    rows = [[_cells(image, landmark)[name] for name in header] for image, landmark in pairs]
-    write_csv(path, header, rows)
+    rows = (_cells(image, landmark) for image, landmark in pairs)
+    write_csv(path, header, ([cells[name] for name in header] for cells in rows))
     hidden = sum(not landmark.is_visible for _, landmark in pairs)
     return (f"CSV has no place for what hides a point: {hidden} left out",) if hidden else ()
 
