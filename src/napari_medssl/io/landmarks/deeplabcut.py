@@ -36,7 +36,7 @@ def refuse_h5(path: Path) -> UserError:
     """Return the error for an HDF5 file, in which DeepLabCut pickles its tables."""
     return refusal(
         path,
-        "an HDF5 file: the landmarks that DeepLabCut puts there are pickled, and could run any program",
+        "an HDF5 file: what DeepLabCut puts there is pickled, and could run any program",
         "Give the .csv file of the same name that DeepLabCut writes beside it.",
     )
 
