@@ -172,6 +172,29 @@ def test_fcsv_of_slicer_5_has_two_columns_more_than_it_names(tmp_path):
     assert (locked.label, locked.x, locked.state) == ("locked", -517.5, "locked")
 
 
+@pytest.mark.parametrize("system", ["l,p,s", "r,a,s"])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_table_that_slicer_exports_is_read(tmp_path, system, delimiter):
+    sign = 1 if system == "l,p,s" else -1
+    text = (
+        f"label,{system},defined,selected,visible,locked,description\n"
+        f"F-1,{sign * 3},{sign * 4},29.4,1,1,1,0,\nF-2,0,0,0,0,1,1,0,\n"
+        f"F-3,{sign * 5.5},{sign * 6},29.4,1,1,1,1,\n"
+    )
+    path = tmp_path / "points.csv"
+    path.write_text(text.replace(",", delimiter))
+    assert read_landmarks(path).images[0].landmarks == (
+        Landmark("F-1", 3, 4), Landmark("F-2", state="undefined"),
+        Landmark("F-3", 5.5, 6, "locked"),
+    )  # fmt: skip
+    path.write_text(text.replace("29.4,1,1,1,1", "60,1,1,1,1").replace(",", delimiter))
+    with pytest.raises(UserError, match=r"line 4 \('F-3'\) lies 30.6 mm off the slice"):
+        read_landmarks(path)
+    path.write_text(text.replace("29.4", "high").replace(",", delimiter))
+    with pytest.raises(UserError, match=r"line 2 \('F-1'\) has the position .*'high'"):
+        read_landmarks(path)
+
+
 def test_points_of_the_brain_are_read_in_their_slice_and_refused_in_another(data_dir):
     path = data_dir / "interop/slicer/afids_MNI152.mrk.json"
     with pytest.raises(UserError, match=r"point 2 \('2'\) lies 2.73 mm off the slice") as caught:

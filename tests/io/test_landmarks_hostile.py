@@ -135,6 +135,7 @@ ODD = st.sampled_from(
 SOUND_TEXTS = (
     "image,label,x,y,score,state\na.png,apex,1.5,2,0.5,found\nb.png,apex,,,,\n",
     "scorer,,,n,n,n\nindividuals,,,m,m,m\nbodyparts,,,e,e,e\ncoords,,,x,y,likelihood\na,b,c,1,2,.5\n",
+    "label,l,p,s,defined,selected,visible,locked,description\nF-1,3,4,29.4,1,1,1,0,\n",
     "# Markups fiducial file version = 5.4\n# CoordinateSystem = LPS\n"
     "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
     "1,-322.58,-5.6e-14,-35.99,0,0,0,1,1,1,0,crossed,,,2,0\n",

@@ -5,6 +5,7 @@
 | CSV | yes | yes | every bit | both |
 | 3D Slicer `.mrk.json` | one image a file | yes | in mm, to 1e-9 | all but "found"; no score |
 | 3D Slicer `.fcsv` | one image a file | yes | in mm, to 1e-9 | all but "found"; no score |
+| 3D Slicer CSV, TSV | one image a file | no | in mm | |
 | COCO keypoints | yes | yes | every bit | both |
 | CVAT XML | yes | no | | |
 | DeepLabCut CSV | yes | no | | |

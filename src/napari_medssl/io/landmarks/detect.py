@@ -22,6 +22,7 @@ from napari_medssl.io.landmarks.fcsv import looks_like_fcsv, read_fcsv
 from napari_medssl.io.landmarks.grid import SliceGrid
 from napari_medssl.io.landmarks.landmark import NO_NAME, LandmarkFile
 from napari_medssl.io.landmarks.slicer import looks_like_slicer, read_slicer
+from napari_medssl.io.landmarks.slicer_table import looks_like_slicer_table, read_slicer_table
 from napari_medssl.io.landmarks.table import read_table
 
 SLICER_SUFFIXES = (".mrk.json", ".fcsv")
@@ -47,6 +48,8 @@ def read_file(path: Path, grid: SliceGrid | None, image: str = NO_NAME) -> Landm
         return read_fcsv(text, path, grid, image)
     if looks_like_deeplabcut(text):
         return read_deeplabcut(text, path)
+    if looks_like_slicer_table(text):
+        return read_slicer_table(text, path, grid, image)
     return read_table(text, path)
 
 
