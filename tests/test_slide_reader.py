@@ -83,6 +83,7 @@ def test_what_is_no_slide_is_left_to_others(data_dir, tmp_path):
 def test_napari_opens_slides_by_name_and_reads_only_what_is_seen(
     cmu, her2, data_dir, make_napari_viewer_proxy
 ):
+    shared_cache.cache_clear()  # tests before this left tiles in it
     viewer = make_napari_viewer_proxy(show=True)
     for path in (her2, cmu, data_dir / "interop" / "omezarr" / "ngffzarr_0.5.ozx"):
         (layer,) = viewer.open(str(path), plugin="napari-medssl")

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import train_figures as train_module
 from napari_medssl.backend.figure_pool import (
     SimulateConfig,
     load_pool,
@@ -92,6 +93,21 @@ def test_a_resumed_run_gives_the_numbers_of_an_unbroken_one(pool, model, tmp_pat
     train_figures(small(pool, out, resume=True))
     resumed, unbroken = read_weights(out)[0], read_weights(model)[0]
     assert all((resumed[name] == unbroken[name]).all() for name in unbroken)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_simulating_processes_that_go_first_are_no_fault(pool, tmp_path, monkeypatch, is_told):
+    told = []
+
+    def go(*_):
+        told.append(is_told)
+        raise ConnectionResetError(104, "Connection reset by peer")
+        yield
+
+    monkeypatch.setattr(train_module._Run, "batches", go)
+    monkeypatch.setattr(train_module, "_WORD_COMES_S", 0.1)
+    with pytest.raises(Cancelled if is_told else ConnectionResetError):
+        train_figures(small(pool, tmp_path / "small.safetensors"), should_stop=lambda: any(told))
 
 
 def test_resuming_with_other_settings_is_refused(pool, tmp_path):

@@ -20,6 +20,7 @@ from napari_medssl.backend.figure_pool import pool_sources
 from napari_medssl.backend.figure_steps import check_pool, training_sizes
 from napari_medssl.backend.figures import ARCHITECTURE
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.leaving import leave_at_once
 from napari_medssl.backend.models import (
     ModelCard,
     Recipe,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_WORD_COMES_S = 1.0
 _OTHER_SHAPE = "Model {!r} has another shape than the one to train. Give its --width and --depth."
 
 
@@ -134,13 +136,23 @@ def train_figures(
             on_progress(Progress(run.done, config.steps, "training", values))
             if run.done % config.checkpoint_every == 0:
                 run.save()
-    except RuntimeError:
+    except (RuntimeError, EOFError, ConnectionError):
         # Told to end all together, the processes that simulate may have gone first. They may have
         # cut a step in two: what was saved last is what counts.
-        if not should_stop():
+        if not _is_told_to_stop(should_stop):
             raise
         raise Cancelled(stop_line(run.done, config.steps, run.checkpoint)) from None
     return run.finish(time.monotonic() - started)
+
+
+def _is_told_to_stop(should_stop: ShouldStop) -> bool:
+    """Say whether the run was told to stop; the word may come a moment after the others went."""
+    until = time.monotonic() + _WORD_COMES_S
+    while not should_stop():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 class _Run:
@@ -199,6 +211,7 @@ class _Run:
             collate_fn=collate,
             multiprocessing_context="spawn" if workers else None,
             prefetch_factor=6 if workers else None,
+            worker_init_fn=leave_at_once if workers else None,
         )
 
     def step(self, images: torch.Tensor, targets: list[torch.Tensor]) -> dict[str, float]:

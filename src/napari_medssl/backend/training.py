@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import pickle
 import signal
@@ -34,6 +35,7 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
+from napari_medssl.backend.leaving import leave_at_once
 
 _POLL_S = 0.05
 # How long a child may take to leave in order after it was asked to, before it is killed.
@@ -183,6 +185,8 @@ def _outcome(kind: str, value: Any) -> Any:
 def _serve(pipe: Connection, task: bytes) -> None:
     """Run the work in the child and send progress and the end through the pipe."""
     stop = threading.Event()
+    multiprocessing.util.Finalize(None, _end_children, exitpriority=0)
+    leave_at_once()
     _answer_signals(stop)
     threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
     sending = threading.Lock()
