@@ -3,7 +3,7 @@
     python scripts/demo.py --out demo-output
 
 Needs a display; `make demo` and `make docs-images` give it a virtual one where there is none. The
-exit code is 1 when no panel was found or no slide could be opened.
+exit code is 1 when no panel or no similar tile was found, or no slide could be opened.
 """
 
 from __future__ import annotations
@@ -120,13 +120,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder to write to")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    from demo_slides import run as run_slides  # it uses what is above
+    from demo_similar import run as run_similar  # they use what is above
+    from demo_slides import run as run_slides
 
     with tempfile.TemporaryDirectory() as folder:
         panels = run(out, Path(folder))
         slides = run_slides(out, Path(folder))
-    print(f"{panels} panels found in {len(SAMPLES)} figures, {slides} slides opened")
-    return 0 if panels and slides else 1
+        hits = run_similar(out, Path(folder))
+    figures = f"{panels} panels found in {len(SAMPLES)} figures"
+    print(f"{figures}, {slides} slides opened, {hits} similar tiles found")
+    return 0 if panels and slides and hits else 1
 
 
 if __name__ == "__main__":
