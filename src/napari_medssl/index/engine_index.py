@@ -22,7 +22,7 @@ from napari_medssl.index.approximate import Reach
 from napari_medssl.index.engine import EngineEntry, SearchWay
 from napari_medssl.index.engine_search import nearest, vectors_of
 from napari_medssl.index.flat import Flat
-from napari_medssl.index.recall import LEAST_RECALL, NEIGHBOURS, HeldOut
+from napari_medssl.index.recall import LEAST_RECALL, NEIGHBOURS, SAME, HeldOut
 
 LEAST_ROWS = 100_000
 """With fewer tiles an engine compares them all."""
@@ -31,7 +31,6 @@ _REFINE, _MOST_REFINE = 10, 320
 _LIST_ROWS = 4096  # a list is read whole: 64 kB and more of codes
 _MOST_NEW = 0.1  # part of the rows that came or went from which it is made again
 _QUERIES = 64  # to choose by, and as many again to report
-_SAME = 1e-5  # sums of the same products in another order differ by less
 _KEPT = timedelta(days=1)  # former versions, which a search under way may still read
 
 
@@ -149,7 +148,7 @@ class _Trial:
         out = [self._truth.slide_of(query)] if kind else []
         found = nearest(self._tiles, tried, unit, top + (not kind), out)
         similarity = np.sort(vectors_of(found) @ vector)[::-1][not kind :]
-        return float((similarity[:top] >= least - _SAME).sum() / top)
+        return float((similarity[:top] >= least - SAME).sum() / top)
 
 
 def list_count(rows: int) -> int:

@@ -26,7 +26,7 @@ NEIGHBOURS = (10, 100)
 LEAST_RECALL = 0.99
 
 _TRUTH_ROWS = 16_384  # of a block of similarities to all held-out queries: 34 MB
-_SAME = 1e-5  # sums of the same products in another order differ by less
+SAME = 1e-5  # sums of the same products in another order differ by less
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def measure(index: Any, truth: HeldOut, top: int, nprobe: int, chosen: NDArray[n
         )
         least = truth.least[top][kind, query]
         # With fewer than `top` tiles there is nothing to choose from.
-        return float((found[0] >= least - _SAME).mean()) if np.isfinite(least) else 1.0
+        return float((found[0] >= least - SAME).mean()) if np.isfinite(least) else 1.0
 
     queries = np.flatnonzero(chosen).tolist()
     with ThreadPoolExecutor(
