@@ -105,7 +105,7 @@ class PixelEmbedder:
         (x, y) times the ratio of the sides.
         """
         return to_channels(
-            resize_short_side(_checked(pixels), self.info.pixels), self.info.channels
+            resize_short_side(checked_picture(pixels), self.info.pixels), self.info.channels
         )
 
     def embed_image(
@@ -155,7 +155,7 @@ class PixelEmbedder:
             reflect_to_multiple,
         )
 
-        planes = np.moveaxis(to_channels(_checked(pixels), self.info.channels), 2, 0)
+        planes = np.moveaxis(to_channels(checked_picture(pixels), self.info.channels), 2, 0)
         whole = reflect_to_multiple(torch.from_numpy(np.array(planes, order="C"))[None])
         stride = self.info.stride
         height, width = map_size(planes.shape[1:], stride)
@@ -212,8 +212,14 @@ def _tiles(height: int, width: int) -> Iterator[_Tile]:
             yield _Tile(top, left, min(top + side, height), min(left + side, width))
 
 
-def _checked(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return a picture as uint8, shape (Y, X) or (Y, X, 1 or 3)."""
+def checked_picture(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return a picture as uint8, shape (Y, X) or (Y, X, 1 or 3).
+
+    Raises
+    ------
+    UserError
+        If it is a volume, empty, not of numbers, or has pixels that are no number.
+    """
     shape = pixels.shape
     is_picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
     if not is_picture or pixels.size == 0 or pixels.dtype.kind not in "buif":

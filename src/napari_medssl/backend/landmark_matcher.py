@@ -1,0 +1,341 @@
+"""Find the landmarks of one or several templates in another image, and tell when they are absent.
+
+Coarse to fine, see `methods.local_discrimination`: the template is laid over the image as a whole
+(`registration.register`); then a window around each landmark is searched for, where a distance
+from the place so found costs (`matching`). The way back from the image to the template tells
+whether a place is to be trusted.
+
+Places of people are in pixels, the centre of the top left pixel at (0, 0); those of maps are in
+widths, counted from its corner.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.landmark_features import ImageFeatures, MatchSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An image whose landmarks are known: its features, and places in pixels by label."""
+
+    features: ImageFeatures
+    points: Mapping[str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place of an image that may be the landmark.
+
+    Attributes
+    ----------
+    x, y
+        In pixels of the image, between them.
+    score
+        How like the template's landmark it looks, from 0 to 1.
+    cycle
+        How far the way back misses the template's landmark, in pixels of the template.
+    template
+        Number of the template that the cycle is of.
+    """
+
+    x: float
+    y: float
+    score: float
+    cycle: float
+    template: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkMatch:
+    """Where a landmark of the templates is in an image.
+
+    Attributes
+    ----------
+    label
+        Of the landmark.
+    candidates
+        Places, the best first; at least one.
+    is_present
+        Whether the best is to be believed: otherwise the landmark is not in this image.
+    """
+
+    label: str
+    candidates: tuple[Candidate, ...]
+    is_present: bool
+
+    @property
+    def best(self) -> Candidate:
+        """The first candidate."""
+        return self.candidates[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityPicture:
+    """How like a landmark every cell of an image is.
+
+    Attributes
+    ----------
+    values
+        Cosines, float32, shape (H, W).
+    step
+        Pixels of the image from one cell to the next, along x and y.
+    first
+        Middle of the first cell, (x, y) in pixels of the image.
+    """
+
+    values: NDArray[np.float32]
+    step: Place
+    first: Place
+
+
+class FieldCache:
+    """Keeps how images lie over one another, by their keys, so that a click need not compute it.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, capacity: int = 4096) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[str, str, float], Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def field(self, template: ImageFeatures, image: ImageFeatures, smoothness: float) -> Tensor:
+        """Return where each coarse cell of a template lies in an image, see `register`."""
+        from napari_medssl.methods.local_discrimination.registration import Registration, register
+
+        key = (template.key, image.key, smoothness)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        maps, other = (_tensor(features.coarse) for features in (template, image))
+        found = register(maps, other, Registration(smoothness=smoothness))
+        with self._lock:
+            self._kept[key] = found
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return found
+
+
+class LandmarkMatcher:
+    """Finds landmarks of templates in images, by features of one model.
+
+    Parameters
+    ----------
+    templates
+        At least one, with at least one landmark in all; a label may have points in several.
+    settings
+        Of the model.
+    fields
+        Where registrations are kept; by default for this matcher alone.
+
+    Raises
+    ------
+    UserError
+        If there is no landmark, or one lies outside its template.
+    """
+
+    def __init__(
+        self,
+        templates: Sequence[Template],
+        settings: MatchSettings | None = None,
+        fields: FieldCache | None = None,
+    ) -> None:
+        self.templates = tuple(templates)
+        self.settings = settings or MatchSettings()
+        self._fields = fields or FieldCache()
+        self.labels = tuple(dict.fromkeys(label for t in self.templates for label in t.points))
+        if not self.labels:
+            raise UserError("The template has no landmarks. Place at least one on it.")
+        for template in self.templates:
+            for label, place in template.points.items():
+                _check_inside(label, place, template.features)
+
+    def prepare(self, image: ImageFeatures) -> None:
+        """Lay every template over an image and back, so that `match` is quick."""
+        for template in self.templates:
+            self._fields.field(template.features, image, self.settings.smoothness)
+            self._fields.field(image, template.features, self.settings.smoothness)
+
+    def match(
+        self, image: ImageFeatures, labels: Sequence[str] | None = None, *, count: int = 5
+    ) -> tuple[LandmarkMatch, ...]:
+        """Return where landmarks are in an image, in the order of `labels` (all by default).
+
+        Parameters
+        ----------
+        image
+            Features of the same model as the templates'.
+        labels
+            Of the templates.
+        count
+            Most candidates of each.
+
+        Raises
+        ------
+        UserError
+            If a label is not one of the templates'.
+        """
+        from napari_medssl.methods.local_discrimination.matching import find_peaks
+
+        chosen = self._chosen(labels)
+        plain, score = self._maps(image, chosen)
+        found = []
+        for number, label in enumerate(chosen):
+            places = [(peak.x, peak.y) for peak in find_peaks(score[number], count)]
+            candidates = self._candidates(label, image, places, _heights(plain[number], places))
+            found.append(LandmarkMatch(label, candidates, self._is_present(candidates[0])))
+        return tuple(found)
+
+    def similarity(self, image: ImageFeatures, label: str) -> SimilarityPicture:
+        """Return how like a landmark each cell of an image looks, wherever it is.
+
+        Raises
+        ------
+        UserError
+            If the label is not one of the templates'.
+        """
+        plain, _ = self._maps(image, self._chosen([label]))
+        values = plain[0].numpy()
+        step = (image.width / values.shape[1], image.height / values.shape[0])
+        return SimilarityPicture(values, step, (step[0] / 2 - 0.5, step[1] / 2 - 0.5))
+
+    def _chosen(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        if labels is None:
+            return self.labels
+        unknown = next((label for label in labels if label not in self.labels), None)
+        if unknown is not None:
+            raise UserError(
+                f"No template has a landmark {unknown!r}. Choose from {', '.join(self.labels)}."
+            )
+        return tuple(labels)
+
+    def _maps(self, image: ImageFeatures, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return similarity maps (N, H, W) of labels, and the same less what distance costs.
+
+        Those of several templates are averaged: a place has to look like all of them.
+        """
+        import torch
+
+        from napari_medssl.methods.local_discrimination.matching import pulled
+        from napari_medssl.methods.local_discrimination.registration import place_of
+
+        plain: dict[str, list[Tensor]] = {label: [] for label in labels}
+        score: dict[str, list[Tensor]] = {label: [] for label in labels}
+        for template in self.templates:
+            own = [label for label in labels if label in template.points]
+            if not own:
+                continue
+            points = _in_widths([template.points[label] for label in own], template.features.width)
+            alike = self._alike(template.features, points, image)
+            field = self._fields.field(template.features, image, self.settings.smoothness)
+            held = pulled(alike, place_of(field, points), self.settings.pull)
+            for number, label in enumerate(own):
+                plain[label].append(alike[number])
+                score[label].append(held[number])
+        return tuple(  # type: ignore[return-value]
+            torch.stack([torch.stack(maps[label]).mean(dim=0) for label in labels])
+            for maps in (plain, score)
+        )
+
+    def _alike(self, source: ImageFeatures, points: Tensor, target: ImageFeatures) -> Tensor:
+        """Return how like points (N, 2) of one image every cell of another is, (N, H, W)."""
+        from napari_medssl.methods.local_discrimination.matching import (
+            landmark_windows,
+            similarity_maps,
+        )
+
+        window, sigma = self.settings.window, self.settings.sigma
+        windows = landmark_windows(self._fine(source), points, window)
+        return similarity_maps(windows, self._fine(target), sigma) / len(source.fine)
+
+    def _fine(self, features: ImageFeatures) -> Tensor:
+        """Return the fine maps one upon the other: a cosine of theirs is a sum of cosines."""
+        import torch
+
+        return torch.cat([_tensor(maps) for maps in features.fine])
+
+    def _candidates(
+        self, label: str, image: ImageFeatures, places: Sequence[Place], heights: Sequence[float]
+    ) -> tuple[Candidate, ...]:
+        """Return places, in widths, as candidates, each with the best of its ways back."""
+        numbers = [n for n, template in enumerate(self.templates) if label in template.points]
+        ways = [self._cycles(self.templates[n], label, image, places) for n in numbers]
+        found = []
+        for place, height, *misses in zip(places, heights, *ways, strict=True):
+            cycle, number = min(zip(misses, numbers, strict=True))
+            x, y = (value * image.width - 0.5 for value in place)
+            found.append(Candidate(x, y, min(1.0, max(0.0, height)), cycle, number))
+        return tuple(found)
+
+    def _cycles(
+        self, template: Template, label: str, image: ImageFeatures, places: Sequence[Place]
+    ) -> list[float]:
+        """Return how far the ways back from places miss, in pixels of the template."""
+        import torch
+
+        from napari_medssl.methods.local_discrimination.matching import find_peaks, pulled
+        from napari_medssl.methods.local_discrimination.registration import place_of
+
+        points = torch.tensor(places, dtype=torch.float32)
+        back = self._alike(image, points, template.features)
+        field = self._fields.field(image, template.features, self.settings.smoothness)
+        width = template.features.width
+        x, y = template.points[label]
+        misses = []
+        for score in pulled(back, place_of(field, points), self.settings.pull):
+            peak = find_peaks(score, 1)[0]
+            misses.append(math.hypot(peak.x * width - 0.5 - x, peak.y * width - 0.5 - y))
+        return misses
+
+    def _is_present(self, best: Candidate) -> bool:
+        width = self.templates[best.template].features.width
+        settings = self.settings
+        return best.score >= settings.least_score and best.cycle <= settings.most_cycle * width
+
+
+def _tensor(maps: NDArray[np.float16]) -> Tensor:
+    import torch
+
+    return torch.from_numpy(maps).float()
+
+
+def _in_widths(places: Sequence[Place], width: int) -> Tensor:
+    import torch
+
+    return (torch.tensor(places, dtype=torch.float32) + 0.5) / width
+
+
+def _heights(values: Tensor, places: Sequence[Place]) -> list[float]:
+    """Return a map (H, W) at places in widths."""
+    import torch
+
+    from napari_medssl.methods.local_discrimination.registration import sample
+
+    points = torch.tensor(places, dtype=torch.float32)
+    return [float(value) for value in sample(values[None], points)[:, 0]]
+
+
+def _check_inside(label: str, place: Place, features: ImageFeatures) -> None:
+    x, y = place
+    if not (-0.5 <= x <= features.width - 0.5 and -0.5 <= y <= features.height - 0.5):
+        raise UserError(
+            f"Landmark {label!r} at {x:g}, {y:g} lies outside its template of {features.width} x "
+            f"{features.height} pixels. Check that points and template belong together."
+        )

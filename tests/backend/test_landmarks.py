@@ -1,0 +1,281 @@
+"""Landmarks by example: features and their store, matches on planted images, what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend import landmark_models
+from napari_medssl.backend.disk_cache import DiskCache
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.landmark_features import (
+    FeatureStore,
+    ImageFeatures,
+    LandmarkModelInfo,
+    MatchSettings,
+)
+from napari_medssl.backend.landmark_matcher import LandmarkMatcher, Template
+from napari_medssl.backend.match_landmarks import (
+    LandmarkUse,
+    PlacedTemplate,
+    look_at_image,
+    match_landmarks,
+    prepare_pairs,
+    similarity_picture,
+)
+
+SIDE = 200
+POINTS = {"nose": (63.0, 71.0), "chin": (121.0, 138.0)}
+
+
+def texture(seed: int, side: int = SIDE) -> np.ndarray:
+    """A grey picture of soft blobs, unlike itself everywhere."""
+    rng = np.random.default_rng(seed)
+    image = sum(gaussian_filter(rng.normal(size=(side, side)), grain) * grain for grain in (4, 9))
+    low, high = np.percentile(image, (1, 99))
+    return np.rint(np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def turned(image: np.ndarray, degrees: float, shift: tuple[float, float]) -> np.ndarray:
+    """The picture turned around its middle and moved by (x, y): see `moved`."""
+    middle = (image.shape[0] - 1) / 2
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    x, y = x - middle - shift[0], y - middle - shift[1]
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    found = map_coordinates(
+        image.astype(float), [middle - s * x + c * y, middle + c * x + s * y], mode="reflect"
+    )
+    return np.rint(np.clip(found, 0, 255)).astype(np.uint8)
+
+
+def moved(place, degrees, shift, side=SIDE):
+    """Where `turned` takes a place."""
+    middle = (side - 1) / 2
+    x, y = place[0] - middle, place[1] - middle
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return middle + c * x - s * y + shift[0], middle + s * x + c * y + shift[1]
+
+
+class PixelModel:
+    """A model without a network: blurred pixels and slopes, so a test waits for none."""
+
+    def __init__(self, settings: MatchSettings | None = None) -> None:
+        self.info = LandmarkModelInfo("pixels", "pixels-1", settings or MatchSettings())
+        self.runs = 0
+
+    def maps(self, pixels, should_stop=lambda: False):
+        if should_stop():
+            raise Cancelled
+        self.runs += 1
+        grey = (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(float)
+        return self._at(grey, 25), (self._at(grey, 50),)
+
+    def _at(self, grey, cells):
+        wide, high = cells, round(cells * grey.shape[0] / grey.shape[1])
+        small = np.asarray(
+            Image.fromarray(grey.astype(np.float32)).resize((wide, high), Image.Resampling.BOX)
+        )
+        small = (small - small.mean()) / max(small.std(), 1e-6)
+        steps = (-3, 0, 3)
+        shifts = [np.roll(small, (dy, dx), (0, 1)) for dy in steps for dx in steps]
+        maps = np.stack(shifts)
+        return (maps / np.maximum(np.linalg.norm(maps, axis=0), 1e-6)).astype(np.float16)
+
+
+@pytest.fixture
+def store():
+    return FeatureStore(PixelModel())
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    return FeatureStore(landmark_models.load_landmark_model("imagenet-landmarks", "cpu"))
+
+
+def test_features_are_computed_once_and_survive_on_disk(tmp_path):
+    cache = DiskCache(tmp_path, 10**8)
+    store = FeatureStore(PixelModel(), cache)
+    first = store.features(texture(1))
+    assert store.features(texture(1)) is first
+    assert store.model.runs == 1
+    later = FeatureStore(PixelModel(), cache)
+    again = later.features(texture(1))
+    assert later.model.runs == 0
+    assert (again.key, again.width, again.height) == (first.key, SIDE, SIDE)
+    assert np.array_equal(again.coarse, first.coarse)
+    assert all(map(np.array_equal, again.fine, first.fine))
+
+
+def test_a_store_forgets_what_was_unused_for_longest():
+    store = FeatureStore(PixelModel(), capacity=2)
+    keys = [store.features(texture(seed)).key for seed in (1, 2)]
+    store.find(keys[0])
+    store.features(texture(3))
+    assert store.find(keys[0]) is not None
+    assert store.find(keys[1]) is None
+
+
+def test_keys_tell_images_depths_and_models_apart(store):
+    image = texture(1)
+    other = FeatureStore(PixelModel())
+    other.model.info = LandmarkModelInfo("pixels", "pixels-2")
+    keys = {
+        store.key_of(image),
+        store.key_of(image[:-1]),
+        store.key_of(image.astype(np.uint16)),
+        other.key_of(image),
+    }
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (np.zeros((5, 64, 64)), "one slice"),
+        (np.full((64, 64), np.nan), "not a number"),
+        (np.zeros((31, 64), np.uint8), "window of matching"),
+        (np.zeros((40, 400), np.uint8), "as long as wide"),
+        (np.zeros((0, 64), np.uint8), "due is one picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused(store, pixels, told):
+    with pytest.raises(UserError, match=told):
+        store.features(pixels)
+
+
+def test_bytes_give_the_same_features_back():
+    rng = np.random.default_rng(0)
+    maps = [rng.random((3, 4, 5)).astype(np.float16) for _ in range(3)]
+    features = ImageFeatures("k", 50, 40, maps[0], (maps[1], maps[2]))
+    again = ImageFeatures.from_bytes("k", features.to_bytes())
+    assert (again.width, again.height, len(again.fine)) == (50, 40, 2)
+    assert np.array_equal(again.fine[1], maps[2])
+
+
+def test_landmarks_are_found_where_they_were_taken_to(store):
+    image, turn = texture(1), (7.0, (9.0, -6.0))
+    template = Template(store.features(image), POINTS)
+    found = LandmarkMatcher([template]).match(store.features(turned(image, *turn)))
+    assert [match.label for match in found] == list(POINTS)
+    for match in found:
+        assert match.is_present
+        assert math.dist((match.best.x, match.best.y), moved(POINTS[match.label], *turn)) < 2.5
+        assert match.best.cycle < 4
+        assert 0.3 < match.best.score <= 1
+        pulls = [candidate.score for candidate in match.candidates]
+        assert len(pulls) <= 5
+
+
+def test_an_image_of_another_size_has_places_in_its_own_pixels(store):
+    image = texture(1)
+    larger = np.asarray(Image.fromarray(image).resize((SIDE * 2, SIDE * 2), Image.BICUBIC))
+    matcher = LandmarkMatcher([Template(store.features(image), POINTS)])
+    for match in matcher.match(store.features(larger)):
+        x, y = (2 * (value + 0.5) - 0.5 for value in POINTS[match.label])
+        assert math.dist((match.best.x, match.best.y), (x, y)) < 4  # half a cell
+
+
+def test_a_template_finds_its_own_points(store):
+    features = store.features(texture(4))
+    points = {"cell": (61.5, 73.5), "border": (60.0, 71.0)}  # a cell has 4 pixels
+    cell, border = LandmarkMatcher([Template(features, points)]).match(features)
+    assert math.dist((cell.best.x, cell.best.y), points["cell"]) < 0.4
+    assert math.dist((border.best.x, border.best.y), points["border"]) < 1.5
+    assert cell.best.score > 0.98
+    assert cell.best.cycle < 0.8
+
+
+def test_what_is_unlike_or_does_not_lead_back_is_not_in_the_image(store):
+    template = Template(store.features(texture(1)), POINTS)
+    image = store.features(turned(texture(1), 5.0, (4.0, 2.0)))
+    for settings, is_present in (
+        (MatchSettings(least_score=0.3, most_cycle=0.1), True),
+        (MatchSettings(least_score=0.999, most_cycle=0.1), False),
+        (MatchSettings(least_score=0.3, most_cycle=1e-6), False),
+    ):
+        for match in LandmarkMatcher([template], settings).match(image):
+            assert match.is_present == is_present
+            assert match.candidates  # still shown to whoever looks
+
+
+def test_several_templates_share_their_labels(store):
+    image, turn = texture(1), (4.0, (3.0, 2.0))
+    other = turned(image, *turn)
+    matcher = LandmarkMatcher(
+        [
+            Template(store.features(image), {"nose": POINTS["nose"]}),
+            Template(
+                store.features(other), {name: moved(at, *turn) for name, at in POINTS.items()}
+            ),
+        ]
+    )
+    assert matcher.labels == ("nose", "chin")
+    found = matcher.match(store.features(turned(image, -3, (1.0, 5.0))))
+    for match in found:
+        assert math.dist(
+            (match.best.x, match.best.y), moved(POINTS[match.label], -3, (1.0, 5.0))
+        ) < (2.5)
+    assert found[1].best.template == 1
+
+
+def test_a_similarity_picture_lies_over_its_image(store):
+    features = store.features(texture(1))
+    picture = LandmarkMatcher([Template(features, POINTS)]).similarity(features, "nose")
+    row, column = np.unravel_index(picture.values.argmax(), picture.values.shape)
+    x = picture.first[0] + column * picture.step[0]
+    y = picture.first[1] + row * picture.step[1]
+    assert math.dist((x, y), POINTS["nose"]) < 1.5 * picture.step[0]
+
+
+def test_templates_without_landmarks_or_with_wrong_ones_are_refused(store):
+    features = store.features(texture(1))
+    with pytest.raises(UserError, match="no landmarks"):
+        LandmarkMatcher([Template(features, {})])
+    with pytest.raises(UserError, match="'nose' at 500, 2 lies outside"):
+        LandmarkMatcher([Template(features, {"nose": (500, 2)})])
+    with pytest.raises(UserError, match=r"landmark 'ear'.*nose, chin"):
+        LandmarkMatcher([Template(features, POINTS)]).match(features, ["ear"])
+
+
+def test_a_window_matches_by_keys(monkeypatch, tmp_path):
+    monkeypatch.setattr(landmark_models, "load_landmark_model", lambda *_: PixelModel())
+    use = LandmarkUse("pixels", cache=str(tmp_path))
+    image, turn = texture(1), (5.0, (4.0, 4.0))
+    Image.fromarray(turned(image, *turn)).save(tmp_path / "b.png")
+    seen = [look_at_image(use, image), look_at_image(use, tmp_path / "b.png")]
+    templates = [PlacedTemplate(seen[0].key, POINTS)]
+    assert prepare_pairs(use, [seen[0].key], [seen[1].key, "?"]) == ("?",)
+    told = []
+    found = match_landmarks(use, templates, [seen[1].key, "?"], ["chin"], on_progress=told.append)
+    assert [step.values["found"] for step in told] == list(found)
+    (chin,) = found[0].matches
+    assert math.dist((chin.best.x, chin.best.y), moved(POINTS["chin"], *turn)) < 2.5
+    assert found[1].gone == ("?",)
+    assert match_landmarks(use, [PlacedTemplate("!", POINTS)], ["?"])[0].gone == ("!", "?")
+    assert similarity_picture(use, templates, seen[1].key, "nose").values.ndim == 2
+    assert similarity_picture(use, templates, "?", "nose") is None
+
+
+def test_imagenet_finds_planted_landmarks_in_grey_and_colour(imagenet):
+    image, turn = texture(1), (6.0, (8.0, 5.0))
+    colour = np.repeat(turned(image, *turn)[..., None], 3, axis=2)
+    template = imagenet.features(image)
+    assert template.coarse.dtype == np.float16
+    length = np.linalg.norm(template.fine[0].astype(np.float32), axis=0)
+    assert np.allclose(length, 1, atol=2e-3)
+    matcher = LandmarkMatcher([Template(template, POINTS)], imagenet.model.info.settings)
+    for match in matcher.match(imagenet.features(colour)):
+        assert match.is_present
+        assert math.dist((match.best.x, match.best.y), moved(POINTS[match.label], *turn)) < 4
+
+
+def test_unknown_models_are_told_with_the_known_ones():
+    with pytest.raises(UserError, match=r"'nothing'.*imagenet-landmarks"):
+        landmark_models.load_landmark_model("nothing", "cpu")
+    with pytest.raises(UserError, match=r"'simcfs-figures' is for the task .*local-discrim"):
+        landmark_models.load_landmark_model("simcfs-figures", "cpu")
