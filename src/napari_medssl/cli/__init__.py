@@ -36,6 +36,7 @@ _VERBS = (
     "search",
     "mirror",
     "why",
+    "measure",
     "import_features",
     "simulate",
     "train",
