@@ -19,7 +19,8 @@ from napari_medssl.backend.landmark_features import (
     LandmarkModelInfo,
     MatchSettings,
 )
-from napari_medssl.backend.landmark_matcher import LandmarkMatcher, Template
+from napari_medssl.backend.landmark_matcher import LandmarkMatcher
+from napari_medssl.backend.landmark_values import Template
 from napari_medssl.backend.match_landmarks import (
     LandmarkUse,
     PlacedTemplate,

@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.jobs import ShouldStop, never
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEAST_SIDE = 32
 """Shortest side of an image, in pixels: below it a window of matching is less than 3 pixels."""
@@ -119,6 +122,13 @@ class ImageFeatures:
         width, height = (int(side) for side in values["size"])
         fine = tuple(values[f"fine{number}"] for number in range(len(values) - 2))
         return cls(key, width, height, values["coarse"], fine)
+
+
+def as_tensor(maps: Maps) -> Tensor:
+    """Return maps as a tensor in single precision, on the CPU."""
+    import torch
+
+    return torch.from_numpy(maps).float()
 
 
 class LandmarkModel(Protocol):

@@ -12,125 +12,22 @@ widths, counted from its corner.
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_medssl._errors import UserError
-from napari_medssl.backend.landmark_features import ImageFeatures, MatchSettings
+from napari_medssl.backend.landmark_features import ImageFeatures, MatchSettings, as_tensor
+from napari_medssl.backend.landmark_fields import FieldCache
+from napari_medssl.backend.landmark_values import (
+    Candidate,
+    LandmarkMatch,
+    Place,
+    SimilarityPicture,
+    Template,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Place = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """An image whose landmarks are known: its features, and places in pixels by label."""
-
-    features: ImageFeatures
-    points: Mapping[str, Place]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A place of an image that may be the landmark.
-
-    Attributes
-    ----------
-    x, y
-        In pixels of the image, between them.
-    score
-        How like the template's landmark it looks, from 0 to 1.
-    cycle
-        How far the way back misses the template's landmark, in pixels of the template.
-    template
-        Number of the template that the cycle is of.
-    """
-
-    x: float
-    y: float
-    score: float
-    cycle: float
-    template: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class LandmarkMatch:
-    """Where a landmark of the templates is in an image.
-
-    Attributes
-    ----------
-    label
-        Of the landmark.
-    candidates
-        Places, the best first; at least one.
-    is_present
-        Whether the best is to be believed: otherwise the landmark is not in this image.
-    """
-
-    label: str
-    candidates: tuple[Candidate, ...]
-    is_present: bool
-
-    @property
-    def best(self) -> Candidate:
-        """The first candidate."""
-        return self.candidates[0]
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarityPicture:
-    """How like a landmark every cell of an image is.
-
-    Attributes
-    ----------
-    values
-        Cosines, float32, shape (H, W).
-    step
-        Pixels of the image from one cell to the next, along x and y.
-    first
-        Middle of the first cell, (x, y) in pixels of the image.
-    """
-
-    values: NDArray[np.float32]
-    step: Place
-    first: Place
-
-
-class FieldCache:
-    """Keeps how images lie over one another, by their keys, so that a click need not compute it.
-
-    Safe to use from several threads.
-    """
-
-    def __init__(self, capacity: int = 4096) -> None:
-        self._capacity = capacity
-        self._kept: OrderedDict[tuple[str, str, float], Tensor] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def field(self, template: ImageFeatures, image: ImageFeatures, smoothness: float) -> Tensor:
-        """Return where each coarse cell of a template lies in an image, see `register`."""
-        from napari_medssl.methods.local_discrimination.registration import Registration, register
-
-        key = (template.key, image.key, smoothness)
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        maps, other = (_tensor(features.coarse) for features in (template, image))
-        found = register(maps, other, Registration(smoothness=smoothness))
-        with self._lock:
-            self._kept[key] = found
-            while len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
-        return found
 
 
 class LandmarkMatcher:
@@ -269,7 +166,7 @@ class LandmarkMatcher:
         """Return the fine maps one upon the other: a cosine of theirs is a sum of cosines."""
         import torch
 
-        return torch.cat([_tensor(maps) for maps in features.fine])
+        return torch.cat([as_tensor(maps) for maps in features.fine])
 
     def _candidates(
         self, label: str, image: ImageFeatures, places: Sequence[Place], heights: Sequence[float]
@@ -308,12 +205,6 @@ class LandmarkMatcher:
         width = self.templates[best.template].features.width
         settings = self.settings
         return best.score >= settings.least_score and best.cycle <= settings.most_cycle * width
-
-
-def _tensor(maps: NDArray[np.float16]) -> Tensor:
-    import torch
-
-    return torch.from_numpy(maps).float()
 
 
 def _in_widths(places: Sequence[Place], width: int) -> Tensor:

@@ -27,6 +27,7 @@ from napari_medssl.backend.landmark_features import (
     Maps,
     MatchSettings,
 )
+from napari_medssl.backend.landmark_pictures import to_planes
 from napari_medssl.backend.models import file_sha256, find_weights, list_models, load_card
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class TrunkLandmarks:
         for width in _WIDTHS:
             if should_stop():
                 raise Cancelled("Stopped while an image was looked at; nothing is written.")
-            planes = _planes(pixels, width)
+            planes = to_planes(pixels, width)
             with torch.inference_mode():
                 stages = self._stages(torch.from_numpy(planes).to(self._device)[None])
                 coarse = [stages[at] for at in _COARSE_STAGES]  # of the last, the widest, alone
@@ -259,30 +260,6 @@ def _settings_of(wanted: dict[str, Any], name: str) -> MatchSettings:
             f"The card of model {name!r} has settings of landmarks that are no numbers: {wanted!r}."
             " Copy or train the model again."
         ) from None
-
-
-def _planes(pixels: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
-    """Return a picture at a width as RGB planes (3, Y, X); grey ones with an even histogram."""
-    from PIL import Image
-    from skimage.exposure import equalize_hist
-
-    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
-    picture = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-    if picture.ndim == 3 and _is_grey(picture):
-        picture = picture[..., 0]
-    larger = width > pixels.shape[1]
-    how = Image.Resampling.BICUBIC if larger else Image.Resampling.LANCZOS
-    image = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), how))
-    if image.ndim == 2:
-        even = np.rint(equalize_hist(image) * 255).astype(np.uint8)
-        return np.repeat(even[None], 3, axis=0)
-    return np.ascontiguousarray(np.moveaxis(image, 2, 0))
-
-
-def _is_grey(picture: NDArray[np.uint8]) -> bool:
-    """Return whether the colours of a picture are grey but for what JPEG does to them."""
-    part = picture[::4, ::4].astype(np.int16)
-    return bool(np.percentile(part.max(axis=2) - part.min(axis=2), 99) <= 8)
 
 
 def _joined(stages: list[Tensor], cells: int, ratio: float) -> Tensor:

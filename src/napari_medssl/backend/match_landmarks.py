@@ -25,14 +25,9 @@ from napari_medssl.backend.jobs import (
     never,
 )
 from napari_medssl.backend.landmark_features import FeatureStore
-from napari_medssl.backend.landmark_matcher import (
-    FieldCache,
-    LandmarkMatch,
-    LandmarkMatcher,
-    Place,
-    SimilarityPicture,
-    Template,
-)
+from napari_medssl.backend.landmark_fields import FieldCache
+from napari_medssl.backend.landmark_matcher import LandmarkMatcher
+from napari_medssl.backend.landmark_values import LandmarkMatch, Place, SimilarityPicture, Template
 from napari_medssl.backend.model_cache import ModelCache
 
 CACHE = "landmarks"
