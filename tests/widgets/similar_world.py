@@ -36,14 +36,15 @@ def kinds(seed: int) -> np.ndarray:
     return (quarter + seed) % 4
 
 
-def write_slide(path: Path, seed: int = 0) -> Path:
+def write_slide(path: Path, seed: int = 0, mpp: float | None = MPP) -> Path:
     """A tiled pyramid whose quarters have colours of their own, each tile a little different."""
     rng = np.random.default_rng(seed)
     color = COLORS[kinds(seed)] + rng.integers(-12, 13, (*GRID, 3))
     pixels = np.repeat(np.repeat(color, TILE, 0), TILE, 1).astype(float)
     pixels = np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
     height, width = pixels.shape[:2]
-    text = f"Aperio Image Library v11.2.1\n{width}x{height} |AppMag = 20|MPP = {MPP}"
+    text = f"Aperio Image Library v11.2.1\n{width}x{height} |AppMag = 20"
+    text += f"|MPP = {mpp}" * (mpp is not None)
     with tifffile.TiffWriter(path) as writer:
         for level in range(2):
             writer.write(

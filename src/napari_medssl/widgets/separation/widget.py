@@ -24,6 +24,7 @@ from napari_medssl.state.drafts import clear_empty_drafts, clear_if_empty
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, ToolButton, add_entry, row_of
+from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
@@ -80,6 +81,7 @@ class SeparationWidget(QWidget):
         from napari_medssl.state.drafts import drafts_folder, new_draft
 
         self._viewer = napari_viewer
+        keep_context(napari_viewer)
         self._given = None if separator_factory is None else GivenFinder(separator_factory)
         self._must_separate = False
         self._device = ""

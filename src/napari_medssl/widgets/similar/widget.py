@@ -29,6 +29,7 @@ from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import MenuEntry, PushButton, ToolButton, row_of
+from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
@@ -72,6 +73,7 @@ class SimilarWidget(QWidget):
     def __init__(self, napari_viewer: Any, recent: Path | None = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
+        keep_context(napari_viewer)
         self.is_closed = False
         self.session = SimilarSession()
         self.places = SlidePlaces(napari_viewer, self.session, self)

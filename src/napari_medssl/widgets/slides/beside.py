@@ -15,6 +15,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QToolButton, QVBoxLayout, QWidget
 
 from napari_medssl.widgets._buttons import ToolButton, row_of
+from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.slides.camera import viewport
 from napari_medssl.widgets.slides.camera_link import CameraLink, camera_of
@@ -51,6 +52,7 @@ class BesideView(QWidget):
         self._main = viewer
         self._close = close
         self.model = ViewerModel()
+        keep_context(self.model)
         self.model.theme = viewer.theme
         self._canvas = QtViewer(self.model)
         self._canvas.setAcceptDrops(False)

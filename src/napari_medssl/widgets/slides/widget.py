@@ -22,6 +22,7 @@ from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.widgets._async_slicing import AsyncOffer
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
+from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
@@ -62,6 +63,7 @@ class SlidesWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._is_down = False
+        keep_context(napari_viewer)
         self.session = SlidesSession(open_usual_library(libraries))
         self.files = LibraryFiles(self.session, self, libraries)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
