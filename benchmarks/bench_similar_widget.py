@@ -21,43 +21,15 @@ from typing import Any
 
 import numpy as np
 from bench_figures import device_name, write_section
-from bench_gui_stalls import Watch, share
+from bench_gui_stalls import share
+from shown_window import ShownWindow
 
 TILES = 1_000_000
 AGAIN = 20
-_POLL_S = 0.002
 
 
-class Bench:
-    """A shown viewer with the widget; `step` times what is done."""
-
-    def __init__(self, folder: Path) -> None:
-        import napari
-        from qtpy.QtWidgets import QApplication
-
-        self.app = QApplication.instance() or QApplication([])
-        self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
-        self.viewer.window.resize(1280, 800)
-        self.folder = folder
-        self.rows: list[str] = []
-        self.settle(0.5)
-        self.watch = Watch()
-
-    def settle(self, seconds: float) -> None:
-        """Let Qt work in its own loop for some time."""
-        from qtpy.QtCore import QEventLoop, QTimer
-
-        loop = QEventLoop()
-        QTimer.singleShot(max(1, round(seconds * 1000)), loop.quit)
-        loop.exec()
-
-    def until(self, holds: Callable[[], Any], timeout_s: float = 600) -> None:
-        """Let Qt work until something is so."""
-        end = time.monotonic() + timeout_s
-        while not holds():
-            if time.monotonic() > end:
-                raise TimeoutError("a step took more than 10 minutes")
-            self.settle(_POLL_S)
+class Bench(ShownWindow):
+    """The widget in it; `step` times what is done."""
 
     def step(self, title: str, act: Callable[[], object], ends: Callable[[], Any]) -> float:
         """Do something and wait for its end; note the longest gaps, return the seconds."""

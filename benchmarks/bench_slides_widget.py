@@ -17,42 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from bench_figures import device_name, write_section
-from bench_gui_stalls import Watch
+from shown_window import ShownWindow
 
 COUNT = 1000
 WHEELS = 200
 
 
-class Bench:
-    """A shown viewer with the widget; `step` times what is done."""
-
-    def __init__(self, folder: Path) -> None:
-        import napari
-        from qtpy.QtWidgets import QApplication
-
-        self.app = QApplication.instance() or QApplication([])
-        self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
-        self.viewer.window.resize(1280, 800)
-        self.folder = folder
-        self.rows: list[str] = []
-        self.settle(0.5)
-        self.watch = Watch()
-
-    def settle(self, seconds: float) -> None:
-        """Let Qt work in its own loop for some time."""
-        from qtpy.QtCore import QEventLoop, QTimer
-
-        loop = QEventLoop()
-        QTimer.singleShot(round(seconds * 1000), loop.quit)
-        loop.exec()
-
-    def until(self, holds: Callable[[], Any]) -> None:
-        """Let Qt work until something is so."""
-        end = time.monotonic() + 600
-        while not holds():
-            if time.monotonic() > end:
-                raise TimeoutError("a step took more than 10 minutes")
-            self.settle(0.02)
+class Bench(ShownWindow):
+    """The widget in it; `step` times what is done."""
 
     def step(self, title: str, act: Callable[[], object], ends: Callable[[], Any]) -> None:
         """Do something and wait for its end; note the longest gaps."""

@@ -12,7 +12,10 @@ from napari_medssl.backend.encoders import (
     list_encoders,
     make_encoder,
 )
+from napari_medssl.backend.index_config import IndexConfig
+from napari_medssl.backend.index_slides import set_up_of
 from napari_medssl.backend.models import ModelCard, Recipe, find_weights, write_model
+from napari_medssl.index.set_up import SetUp, check_encoder, is_noted
 from napari_medssl.methods.siamese.network import NetworkConfig, SiameseNetwork
 
 
@@ -152,6 +155,28 @@ def test_a_wrong_description_of_a_network_is_told(onnx_file, changes, text):
     wants(path, **changes)
     with pytest.raises(UserError, match=text):
         make_encoder(str(path))
+
+
+def test_a_library_knows_mean_and_std_of_an_onnx_network(onnx_file):
+    """The network alone does not say what it makes of a tile."""
+    path = onnx_file()
+    wants(path)
+    set_up = set_up_of(make_encoder(str(path)), IndexConfig())
+    assert set_up.preprocessing == "mean 0.5 0.4 0.3, std 0.2 0.3 0.4"
+    wants(path, std=[0.2, 0.3, 0.5])
+    info = make_encoder(str(path)).info
+    assert info.sha256 == set_up.sha256
+    told = (
+        r"the file beside them says mean .*0\.5 where it said mean .*0\.4, so .*'means\.json' back"
+    )
+    with pytest.raises(UserError, match=told):
+        check_encoder(set_up, info.name, info.sha256, info.preprocessing)
+    # Made before that was noted: it is read as it was, under its own name.
+    old = SetUp.from_json({k: v for k, v in set_up.to_json().items() if k != "preprocessing"})
+    assert old.name != set_up.name
+    assert SetUp.from_json(old.to_json()) == old
+    check_encoder(old, info.name, info.sha256, info.preprocessing)
+    assert not is_noted(old, info.preprocessing)
 
 
 def test_an_onnx_file_without_its_description_is_told(onnx_file):

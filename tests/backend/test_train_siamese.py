@@ -10,8 +10,10 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import make_encoder
 from napari_medssl.backend.jobs import Cancelled, ignore, never
 from napari_medssl.backend.models import load_card
+from napari_medssl.backend.parallel import Group
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
 from napari_medssl.backend.siamese_fit import Fit
+from napari_medssl.backend.siamese_objectives import _place, left_out
 from napari_medssl.backend.siamese_tiles import (
     TileRequest,
     TrainingTiles,
@@ -182,6 +184,20 @@ def test_several_processes_are_stopped_and_resumed_like_one(slides, tmp_path):
     one, other = load_file(whole), load_file(shared)
     assert all(np.allclose(one[name], other[name], atol=1e-3) for name in one)
     assert not list(tmp_path.glob("*.checkpoint.*"))
+
+
+def test_tiles_that_a_group_cannot_share_out_are_told():
+    """Of fewer tiles than a batch, each of two processes takes as many."""
+    pair = [Group(rank, 2) for rank in (0, 1)]
+    assert left_out(7, 8, pair[0]) == left_out(7, 7, pair[0]) == 1
+    assert left_out(7, 8, Group()) == left_out(8, 8, pair[0]) == left_out(100, 8, pair[0]) == 0
+    for step in range(3):
+        (number, places), other = (_place(step, 7, 8, one) for one in pair)
+        assert number == step
+        assert places.tolist() == other[1].tolist() == list(range(6))
+        taken = np.stack([one.part(len(places)) for one in pair])
+        assert (taken.sum(axis=0) == 1).all()
+        assert (taken.sum(axis=1) == 3).all()
 
 
 def test_a_full_disk_is_told_before_processes_start(slides, tmp_path, monkeypatch):

@@ -181,6 +181,7 @@ def test_the_recall_of_its_index_is_measured(library, url, monkeypatch):
     monkeypatch.setattr(engine_index, "LEAST_ROWS", 1000)
     monkeypatch.setattr(engine_index, "_LIST_ROWS", 128)
     monkeypatch.setattr(engine_index, "_QUERIES", 10)
+    monkeypatch.setattr(engine_index, "NEIGHBOURS", (10,))
     for number in range(4):
         put_slide(library, number, spread_vectors(600, number))
     report = mirrored(library, url)
@@ -211,6 +212,82 @@ def test_the_recall_of_its_index_is_measured(library, url, monkeypatch):
     assert mirrored(library, url).recall == report.recall
     (hit,) = open_engine(url).search(spread_vectors(60, 4)[7], 1).hits[0]
     assert hit.tile.slide == fingerprint(4)
+
+
+def test_killed_between_index_and_measurement_nothing_old_is_told(filled, url, monkeypatch):
+    """What was measured of the former index says nothing of the one that is there now."""
+    monkeypatch.setattr(engine_index, "LEAST_ROWS", ROWS)
+    old = SearchWay(ROWS, 10, (Reach(10, 1, 0.5),))
+    monkeypatch.setattr(mirror_verb, "measured_way", lambda *args, **more: old)
+    assert mirrored(filled, url).recall == 0.5
+
+    class Killed(BaseException):
+        """Nothing catches it."""
+
+    def kill(*args, **more):
+        raise Killed
+
+    monkeypatch.setattr(mirror_verb, "measured_way", kill)
+    with pytest.raises(Killed):
+        mirrored(filled, url, reindex=True)
+    found = open_engine(url)
+    assert (found._entry.way, found.search(make_vectors(1), 5).recall) == (SearchWay(), 1.0)
+    monkeypatch.setattr(mirror_verb, "measured_way", lambda *args, **more: old)
+    assert mirrored(filled, url).recall == 0.5  # made again without being asked
+
+
+def test_a_library_is_known_by_its_id(filled, url, library, tmp_path):
+    """Not by its slides: all of them may be replaced, and two libraries may share some."""
+    mirrored(filled, url)
+    with filled.write_lock():
+        for number in range(3):
+            filled.remove_slide(fingerprint(number))
+    put_slide(filled, 7, make_vectors(ROWS, seed=7))
+    report = mirrored(filled, url)
+    assert (report.added, report.removed) == (1, 3)
+    other = type(library).open(tmp_path / "other", make=True)
+    put_slide(other, 7, make_vectors(ROWS, seed=7))
+    with pytest.raises(UserError, match=r"mirrors another library \(id \w{8}, this one is \w{8}\)"):
+        mirrored(other, url)
+
+
+def test_an_old_library_gets_an_id_when_it_is_written_to(filled, url):
+    about = filled.folder / "library.json"
+    about.write_text(json.dumps({"format": "napari-medssl embeddings", "version": 1}))
+    assert filled.id == ""
+    mirrored(filled, url)  # read, not written to
+    assert filled.id == Engine(url).entry().library == ""
+    with filled.write_lock():
+        pass
+    assert len(filled.id) == 32
+    assert mirrored(filled, url).added == 0
+    assert Engine(url).entry().library == filled.id
+
+
+def test_one_engine_does_not_wait_for_another(filled, url, tmp_path):
+    with mirror_verb._mirror_lock(filled, url):
+        assert mirrored(filled, str(tmp_path / "beside")).added == 3
+        with pytest.raises(UserError, match=r"engine .* is being written by another program"):
+            mirrored(filled, url)
+    with (
+        mirror_verb._mirror_lock(filled, "s3://bucket/a"),
+        mirror_verb._mirror_lock(filled, "s3://bucket/b"),
+        pytest.raises(UserError, match="'s3://bucket/a/' is being written by another program"),
+        mirror_verb._mirror_lock(filled, "s3://bucket/a/"),
+    ):
+        pass
+
+
+def test_faults_of_ours_are_not_the_engine_s(filled, url):
+    mirrored(filled, url)
+    engine = Engine(url)
+    with pytest.raises(ValueError, match="could not convert"), engine.errors_told():
+        float("ours")
+    with (
+        pytest.raises(UserError, match=r"cannot be used: .*Look at the place"),
+        engine.errors_told(),
+    ):
+        engine.table(make_set_up().name).search().where("x ==").to_arrow()
 
 
 def test_an_index_is_made_anew_when_tiles_were_replaced(filled, url, monkeypatch):
@@ -290,6 +367,11 @@ def test_errors_say_what_to_do(filled, url, library, tmp_path, monkeypatch):
     other.make_collection(make_set_up(), "made")
     assert mirrored(other, str(tmp_path / "empty"), reindex=True).tiles == 0
     put_slide(other, 9, make_vectors(10))
+    with pytest.raises(UserError, match=r"mirrors another library \(id"):
+        mirrored(other, url)
+    (other.folder / "library.json").write_text(
+        '{"format": "napari-medssl embeddings", "version": 1}'
+    )
     with pytest.raises(UserError, match="mirrors another library: none of its 3 slides"):
         mirrored(other, url)
     Engine(url).table(make_set_up().name).delete("x = 0")

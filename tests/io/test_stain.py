@@ -96,6 +96,23 @@ def test_glass_counts_for_nothing_and_keeps_its_colour():
     assert np.abs(moved[:, :512].astype(int) - rgb[:, :512]).mean() > 3
 
 
+def test_pale_tissue_is_not_taken_for_glass():
+    """A tile without glass: what is eosin alone is stain as well."""
+    glass, eosin = (245, 243, 245), (240, 165, 205)
+    rgb = ihc()[:64, :64].copy()
+    rgb[:32] = eosin
+    rgb[::7, ::5] = (120, 70, 150)
+    without = fit_stain(np.where((rgb > 215).all(-1, keepdims=True), np.uint8(60), rgb))
+    assert without.glass[0] - 25 <= min(without.glass) <= max(without.glass) <= 255
+    densities = stain._density(
+        np.array([eosin], np.uint8), stain._density_tables(np.array(without.glass))
+    )
+    assert densities[0] > stain._GLASS
+    # With glass in sight, its own colour counts, slightly tinted or not.
+    rgb[:, 32:] = glass
+    assert fit_stain(rgb).glass == glass
+
+
 def stained_of(rgb):
     source = fit_stain(rgb)
     tables = stain._density_tables(np.array(source.glass))

@@ -41,7 +41,7 @@ from napari_medssl.index.library import CollectionFolder
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.index.slide_writer import SlideWriter
 from napari_medssl.io.slide_store.errors import DiskFullError
-from napari_medssl.io.slides.places import local_path
+from napari_medssl.io.slides.places import absolute_file, absolute_place
 
 _POLL_S = 0.2
 _AHEAD = 2  # times as many shards are handed out as workers embed at a time: none waits for us
@@ -107,7 +107,7 @@ class ClusterIndexer:
         with connected(self._place, self._run.name) as cluster, ExitStack() as held:
             cluster.check_workers(self._job.should_stop)
             self._intake.tell_mismatch(self._job.encoder.info)
-            self._unseen.extend(_absolute(slide) for slide in slides)
+            self._unseen.extend(absolute_place(slide) for slide in slides)
             held.callback(self._close)
             try:
                 self._work(cluster)
@@ -162,7 +162,7 @@ class ClusterIndexer:
             self._run,
             one.path,
             one.record.fingerprint,
-            _absolute_file(config.encoder),
+            absolute_file(config.encoder),
             config.device,
             config.batch,
             shard,
@@ -263,15 +263,3 @@ class ClusterIndexer:
         due = None if not known else tiles + round(tiles / known * left)
         done = self._done_tiles() + sum(self._partly.values())
         self._job.on_progress(Progress(done, due, f"{len(self._open)} slides, {words}"))
-
-
-def _absolute(slide: str) -> str:
-    """Return a path as workers are to find it; URLs stay."""
-    path = local_path(slide)
-    return slide if path is None else str(path.absolute())
-
-
-def _absolute_file(encoder: str) -> str:
-    """Return the encoder's file by its whole path, a name as it is."""
-    path = Path(encoder).expanduser()
-    return str(path.absolute()) if path.suffix and path.exists() else encoder

@@ -28,7 +28,7 @@ from napari_medssl.backend.shard_encoder import (
 from napari_medssl.backend.tile_stream import TileForm
 from napari_medssl.backend.tiles import slide_mpp
 from napari_medssl.index.arrays import TileRows
-from napari_medssl.index.set_up import RECIPE, SetUp
+from napari_medssl.index.set_up import SetUp, recipe_of
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.slides import open_slide
 from napari_medssl.io.stain import Reinhard, StainStatistics
@@ -193,7 +193,7 @@ _loading = threading.Lock()
 
 
 def _check_version(run: Run) -> None:
-    if run.version != __version__ or run.set_up.recipe != RECIPE:
+    if run.version != __version__ or run.set_up.recipe != recipe_of(run.set_up.stain):
         raise UnfitWorkerError(
             f"The {_here()} runs napari-medssl {__version__}, this machine {run.version}. Install "
             "the same version on both."
@@ -203,18 +203,25 @@ def _check_version(run: Run) -> None:
 def _encoder(job: ShardJob) -> Encoder:
     """Return the encoder of a job, which stays loaded; it must be the one of the client."""
     due = job.run.set_up
-    key = (job.encoder, job.device, due.sha256)
+    key = (job.encoder, job.device, due.sha256 + due.preprocessing)
     with _loading:
         if key not in _encoders:
             try:
                 encoder = make_encoder(job.encoder, job.device)
             except UserError as error:
                 raise UnfitWorkerError(f"The {_here()} cannot embed. {error}") from error
-            if (encoder.info.sha256, encoder.info.dim) != (due.sha256, due.dim):
+            info = encoder.info
+            if (info.sha256, info.dim) != (due.sha256, due.dim):
                 raise UnfitWorkerError(
-                    f"The {_here()} has other weights of encoder {encoder.info.name!r} (sha256 "
-                    f"{encoder.info.sha256[:12] or 'none'}) than this machine "
+                    f"The {_here()} has other weights of encoder {info.name!r} (sha256 "
+                    f"{info.sha256[:12] or 'none'}) than this machine "
                     f"({due.sha256[:12] or 'none'}). Give it the same file."
+                )
+            if info.preprocessing != due.preprocessing:
+                raise UnfitWorkerError(
+                    f"The {_here()} has {info.preprocessing or 'no preprocessing'} beside encoder "
+                    f"{info.name!r}, this machine {due.preprocessing or 'none'}. Give it the same "
+                    f"{info.name + '.json'!r}."
                 )
             _encoders.clear()
             _encoders[key] = encoder

@@ -55,7 +55,7 @@ def load_encoder(
         If it is not there any more, or has other weights by now.
     """
     loaded = _ENCODERS.get((encoder, device), lambda: make_encoder(encoder, device))
-    check_encoder(set_up, loaded.info.name, loaded.info.sha256)
+    check_encoder(set_up, loaded.info.name, loaded.info.sha256, loaded.info.preprocessing)
     return loaded
 
 

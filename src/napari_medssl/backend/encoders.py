@@ -61,6 +61,9 @@ class EncoderInfo:
         Stain reference that tiles are to be normalised to first, "" for none.
     sha256
         Of the weights; "" where there are none. Embeddings of different sums do not compare.
+    preprocessing
+        What a file of the user's, rather than the program, says of `mean` and `std`, in words; ""
+        where none does. Embeddings of different ones do not compare.
     """
 
     name: str
@@ -71,6 +74,7 @@ class EncoderInfo:
     std: tuple[float, float, float] = _HALF
     stain: str = ""
     sha256: str = ""
+    preprocessing: str = ""
 
 
 class Encoder(Protocol):

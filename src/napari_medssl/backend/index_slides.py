@@ -21,9 +21,9 @@ from napari_medssl.backend.slide_indexer import IndexJob, SlideIndexer, Towards
 from napari_medssl.index.approximate import build_approximate, needs_index, open_approximate
 from napari_medssl.index.flat_update import open_flat
 from napari_medssl.index.library import CollectionFolder, Library
-from napari_medssl.index.set_up import SetUp
+from napari_medssl.index.set_up import SetUp, recipe_of
 from napari_medssl.index.slide_record import is_fingerprint
-from napari_medssl.io.slides.places import local_path
+from napari_medssl.io.slides.places import absolute_file, local_path
 
 if TYPE_CHECKING:
     from napari_medssl.backend.cluster import ClusterPlace
@@ -79,7 +79,7 @@ def index_slides(
     opened = Library.open(library, make=True)
     set_up = set_up_of(encoder, config)
     with opened.write_lock():
-        collection = opened.make_collection(set_up, config.encoder)
+        collection = opened.make_collection(set_up, absolute_file(config.encoder))
         report = IndexReport(set_up.name)
         job = IndexJob(encoder, config, patients, towards, on_progress, should_stop)
         try:
@@ -127,6 +127,8 @@ def set_up_of(encoder: Encoder, config: IndexConfig) -> SetUp:
         stain=info.stain,
         overlap=config.overlap,
         min_tissue=config.min_tissue,
+        recipe=recipe_of(info.stain),
+        preprocessing=info.preprocessing,
     )
 
 

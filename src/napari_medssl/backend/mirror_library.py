@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.index.engine import Engine, EngineEntry, SearchWay
+from napari_medssl.index.engine import Engine, EngineEntry, SearchWay, check_url
 from napari_medssl.index.engine_index import measured_way, needs_engine_index
 from napari_medssl.index.engine_mirror import Mirror
 from napari_medssl.index.flat import Flat
 from napari_medssl.index.flat_update import open_flat
 from napari_medssl.index.library import CollectionFolder, Library
-from napari_medssl.io.file_lock import FileLock, LockHeldError
+from napari_medssl.io.file_lock import hold_lock
+from napari_medssl.io.files import make_folder
 from napari_medssl.io.slides.places import local_path
 
 _STOPPED = "Stopped; what is mirrored stays. Give the same command again; it goes on there."
@@ -92,9 +93,11 @@ def mirror_library(
     opened = Library.open(library)
     collection = opened.collection(config.encoder)
     report = MirrorReport(collection.set_up.name)
-    with _mirror_lock(opened):
-        _check_place(url, opened)
+    _check_place(url, opened)
+    check_url(url)
+    with _mirror_lock(opened, url):
         engine = Engine(url, make=True)
+        is_ours = _check_library(engine, opened.id)
         on_progress(Progress(0, None, "looking for changes"))
         manifests, bad = collection.manifests()
         flat, damaged = open_flat(collection, manifests, should_stop=should_stop)
@@ -103,8 +106,8 @@ def mirror_library(
             raise Cancelled(_STOPPED)
         records = {name: manifest.record for name, manifest in manifests.items()}
         mirror = Mirror(engine, collection.set_up.name, flat, records)
-        plan = mirror.plan()
-        entry = _noted(engine, collection, plan.tiles)
+        plan = mirror.plan(is_ours=is_ours)
+        entry = _noted(engine, collection, opened.id, plan.tiles)
 
         def on_tiles(done: int, total: int) -> None:
             on_progress(Progress(done, total, "mirroring"))
@@ -132,15 +135,33 @@ def _check_place(url: str, library: Library) -> None:
         )
 
 
-def _noted(engine: Engine, collection: CollectionFolder, changed: int) -> EngineEntry:
+def _check_library(engine: Engine, library: str) -> bool:
+    """Say whether an engine is known to mirror a library of this id.
+
+    Raises
+    ------
+    UserError
+        If it mirrors another one.
+    """
+    found = {entry.library for entry in engine.entries()} - {""}
+    if library and found - {library}:
+        raise UserError(
+            f"The engine {engine.url!r} mirrors another library (id {min(found)[:8]}, this one is "
+            f"{library[:8]}). Name another place, or delete that one first."
+        )
+    return bool(library) and library in found
+
+
+def _noted(engine: Engine, collection: CollectionFolder, library: str, changed: int) -> EngineEntry:
     """Note a collection and the tiles that are about to come or go; return its entry."""
     name = collection.set_up.name
-    former = next((one.way for one in engine.entries() if one.set_up.name == name), None)
-    way = former or SearchWay()
+    former = next((one for one in engine.entries() if one.set_up.name == name), None)
+    way = SearchWay() if former is None else former.way
     if way.rows:  # before they do: after a kill they are counted twice rather than never
         way = replace(way, changed=way.changed + changed)
-    entry = EngineEntry(collection.set_up, collection.encoder_given, way)
-    if way != former:
+    known = library or ("" if former is None else former.library)
+    entry = EngineEntry(collection.set_up, collection.encoder_given, way, known)
+    if entry != former:
         with engine.errors_told():
             engine.put_entry(entry)
     return entry
@@ -153,13 +174,18 @@ def _indexed(
     flat: Flat,
     told: tuple[OnProgress, ShouldStop],
 ) -> SearchWay:
-    """Make the engine's index anew, measure it, and note how it is searched from now on."""
+    """Make the engine's index anew, measure it, and note how it is searched from now on.
+
+    Meanwhile, and if it is stopped or killed, all tiles are compared: what was measured of the
+    former index says nothing of this one.
+    """
     on_progress, should_stop = told
 
     def on_step(done: int, total: int, what: str) -> None:
         on_progress(Progress(done, total, what))
 
     with engine.errors_told():
+        engine.put_entry(replace(entry, way=SearchWay()))
         way = measured_way(mirror.tiles, entry, flat, on_step=on_step, should_stop=should_stop)
         if way is not None:
             engine.put_entry(replace(entry, way=way))
@@ -168,22 +194,17 @@ def _indexed(
     return way
 
 
-@contextmanager
-def _mirror_lock(library: Library) -> Iterator[None]:
-    """Hold the mirroring of a library: two at a time would add the same tiles."""
-    try:
-        lock = FileLock(library.folder / "mirror.lock")
-    except LockHeldError as error:
-        raise UserError(
-            f"The library {library.folder.name!r} is being mirrored by another program"
-            f"{error.holder}. Wait for its end, or stop it there."
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"Cannot write in {str(library.folder)!r}: {error.strerror or error}. Mirroring needs "
-            "a lock there."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+def _mirror_lock(library: Library, url: str) -> AbstractContextManager[None]:
+    """Hold the mirroring into an engine: two at a time would add the same tiles.
+
+    The lock lies in the engine's folder. An object store takes none: there one in the library keeps
+    out whoever mirrors the same library to the same place.
+    """
+    path = local_path(url)
+    if path is None:
+        digest = hashlib.blake2b(url.rstrip("/").encode(), digest_size=8).hexdigest()
+        lock = library.folder / f"mirror-{digest}.lock"
+    else:
+        lock = make_folder(path.expanduser().absolute()) / "mirror.lock"
+    busy = f"The engine {url!r} is being written"
+    return hold_lock(lock, busy, "Mirroring needs a lock there.")

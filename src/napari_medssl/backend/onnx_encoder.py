@@ -6,7 +6,8 @@ Beside NAME.onnx lies NAME.json, which says what the network wants:
 
 `pixels`, `mean` and `std` are due, of RGB from 0 to 1; `mpp` and `stain` ("he") may be left out.
 The network has one input, float32 (B, 3, S, S), and its first output, (B, D), is the embedding. The
-file is read as a whole: weights in further files beside it are not looked for.
+file is read as a whole: weights in further files beside it are not looked for. A library keeps mean
+and standard deviation beside the hash of the network, since embeddings of others do not compare.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class OnnxEncoder:
             std=tuple(std),
             stain=wanted.get("stain", ""),
             sha256=file_sha256(path),
+            preprocessing=f"mean {_listed(mean)}, std {_listed(std)}",
         )
 
     def embed(self, tiles: Tiles) -> Embeddings:
@@ -174,6 +176,11 @@ def _check_wants(name: str, wants: dict[str, Any]) -> None:
         raise UserError(f"{name!r} says mpp {mpp!r}; due is a number of microns above 0.")
     if wants.get("stain", "") not in ("", "he"):
         raise UserError(f'{name!r} says stain {wants["stain"]!r}; due is "he" or nothing.')
+
+
+def _listed(values: list[float]) -> str:
+    """Return numbers as words that are the same for the same numbers: 1 and 1.0 are."""
+    return " ".join(repr(float(value)) for value in values)
 
 
 def _is_number(value: Any) -> bool:

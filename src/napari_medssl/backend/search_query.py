@@ -16,7 +16,7 @@ from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles
 from napari_medssl.index.results import Tile
 from napari_medssl.index.searchable import Searchable
-from napari_medssl.index.set_up import check_encoder
+from napari_medssl.index.set_up import check_encoder, is_noted
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.images import ImageRef
 from napari_medssl.io.slides import Slide, open_slide
@@ -203,5 +203,11 @@ class QueryVector:
         given = self._config.encoder
         named = given if Path(given).suffix else self._collection.encoder_given
         encoder = make_encoder(named, self._config.device)
-        check_encoder(set_up, encoder.info.name, encoder.info.sha256)
+        info = encoder.info
+        check_encoder(set_up, info.name, info.sha256, info.preprocessing)
+        if not is_noted(set_up, info.preprocessing):
+            self.remarks.append(
+                f"The library does not say with which mean and std {info.name!r} made it; those of "
+                f"{info.name + '.json'!r} are used."
+            )
         return encoder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from napari_medssl.index.results import Hit, Tile
 from napari_medssl.index.searchable import Searchable
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.io.files import check_writable, write_whole
+from napari_medssl.io.slides.places import absolute_place
 
 FORMAT = "napari-medssl hits"
 
@@ -185,16 +186,16 @@ def _document(
     return {
         "format": FORMAT,
         "query": {
-            "slide": query.slide or None,
+            "slide": absolute_place(query.slide) if query.slide else None,
             "at": None if query.at is None else list(query.at),
-            "image": None if query.image is None else str(query.image),
+            "image": None if query.image is None else str(query.image.absolute()),
             "fingerprint": asked.slide or None,
             "tile": list(asked.square) if query.slide else None,
             "slide_mpp": asked.slide_mpp,
         },
         "encoder": collection.set_up.encoder,
         "encoder_given": collection.encoder_given,
-        "collection": asdict(collection.set_up),
+        "collection": collection.set_up.to_json(),
         "recall": report.recall,
         **({"is_stain_driven": report.is_stain_driven} if report.stains else {}),
         "hits": hits,

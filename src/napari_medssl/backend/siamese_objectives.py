@@ -187,8 +187,21 @@ class InstanceObjective:
         return torch.from_numpy(chosen.numbers).to(self._bank.memory.device)
 
 
+def left_out(count: int, batch: int, group: Group) -> int:
+    """Return how many of `count` tiles a pass lacks because a group cannot share them out.
+
+    A batch is divisible by the processes; fewer tiles than a batch may not be.
+    """
+    return min(batch, count) - _step_size(batch, count, group)
+
+
+def _step_size(batch: int, count: int, group: Group) -> int:
+    """Return how many tiles all processes take in a step."""
+    return min(batch, count) // group.size * group.size
+
+
 def _place(step: int, count: int, batch: int, group: Group) -> tuple[int, NDArray[np.int64]]:
     """Return which pass over the tiles a step is in, and the places in its order that it takes."""
-    size = min(batch, count) // group.size * group.size
+    size = _step_size(batch, count, group)
     number, place = divmod(step, count // size)
     return number, np.arange(place * size, (place + 1) * size)

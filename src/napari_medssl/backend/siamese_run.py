@@ -10,7 +10,7 @@ from napari_medssl.backend.jobs import OnProgress, ShouldStop
 from napari_medssl.backend.parallel import Group
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, checkpoint_of, comparable
 from napari_medssl.backend.siamese_fit import Fit, tile_batch
-from napari_medssl.backend.siamese_objectives import make_objective
+from napari_medssl.backend.siamese_objectives import left_out, make_objective
 from napari_medssl.backend.siamese_tiles import TrainingTiles
 from napari_medssl.backend.train_steps import learning_rate_at, load_to_resume
 from napari_medssl.backend.trunks import load_imagenet_trunk
@@ -112,7 +112,12 @@ class SiameseRun:
 
     def remarks(self) -> list[str]:
         """Return lines for the person."""
-        return [*self.tiles.remarks, *self.objective.remarks]
+        left = left_out(len(self.tiles.pixels), self.config.batch, self.group)
+        told = [
+            f"{left} of {len(self.tiles.pixels)} tiles, others each time, are left out of each "
+            f"pass: {self.group.size} devices take as many each. One device would take them all."
+        ]
+        return [*self.tiles.remarks, *self.objective.remarks, *(told if left else ())]
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"network": self.network, **self.objective.modules()}

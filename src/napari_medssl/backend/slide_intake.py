@@ -7,6 +7,7 @@ from napari_medssl.backend.encoders import EncoderInfo
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
 from napari_medssl.backend.patients import Patients
 from napari_medssl.index.library import CollectionFolder, Library
+from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import SlideRecord, read_manifest, update_manifest
 from napari_medssl.index.slide_writer import remove_folder
 from napari_medssl.io.slides.places import local_path
@@ -45,14 +46,14 @@ class SlideIntake:
         """Remark on slides of the library that were made by another set-up of the same encoder."""
         library = Library(self._collection.folder.parent)
         others = [
-            one.set_up
+            (one.set_up, difference)
             for one in library.collections
-            if one.set_up.encoder == info.name and one.set_up.sha256 != info.sha256
+            if one.set_up.encoder == info.name and (difference := _difference(one.set_up, info))
         ]
         if others and not self._collection.fingerprints():
             self._report.remarks.append(
-                f"The library holds embeddings of another encoder {info.name!r} (other weights, "
-                f"in {others[0].name!r}); the slides are indexed beside them."
+                f"The library holds embeddings of another encoder {info.name!r} "
+                f"({others[0][1]}, in {others[0][0].name!r}); the slides are indexed beside them."
             )
 
     def known_at(self, place: str) -> str:
@@ -100,6 +101,15 @@ class SlideIntake:
             remove_folder(self._collection.slide_folder(former))
         self._known[record.path] = record.fingerprint
         self._report.indexed.append(path)
+
+
+def _difference(set_up: SetUp, info: EncoderInfo) -> str:
+    """Return what an encoder of one name has otherwise, "" if nothing."""
+    if set_up.sha256 != info.sha256:
+        return "other weights"
+    if set_up.preprocessing == info.preprocessing:
+        return ""
+    return f"{set_up.preprocessing or 'mean and std not noted'}; now {info.preprocessing}"
 
 
 def _is_there(place: str) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
-from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
@@ -26,7 +26,12 @@ from napari_medssl.backend.local_discrimination_config import (
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import ARCHITECTURE, TASK
 from napari_medssl.backend.sources import read_sources
-from napari_medssl.backend.train_steps import halved, learning_rate_at, load_to_resume, stop_line
+from napari_medssl.backend.train_steps import (
+    halved,
+    learning_rate_at,
+    load_to_resume,
+    take_steps,
+)
 from napari_medssl.backend.training_images import load_training_images
 
 if TYPE_CHECKING:
@@ -69,16 +74,14 @@ def train_local_discrimination(
     """
     started = time.monotonic()
     run = _Run(config, on_progress, should_stop)
-    total = config.all_steps
-    while run.done < total:
-        if should_stop():
-            run.save()
-            raise Cancelled(stop_line(run.done, total, run.checkpoint))
-        stage = "regions" if run.has_regions else "patches"
-        values = run.step()
-        on_progress(Progress(run.done, total, stage, values))
-        if run.done % config.checkpoint_every == 0:
-            run.save()
+    take_steps(
+        run,
+        config.all_steps,
+        config.checkpoint_every,
+        stage=lambda: "regions" if run.has_regions else "patches",
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
     return run.finish(time.monotonic() - started)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import ENCODER_TASK, SIAMESE_ARCHITECTURE
-from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.parallel import Group, run_in_group
 from napari_medssl.backend.siamese_config import (
@@ -33,7 +33,7 @@ from napari_medssl.backend.siamese_tiles import (
     list_sources,
     load_tiles,
 )
-from napari_medssl.backend.train_steps import halved, stop_line
+from napari_medssl.backend.train_steps import halved, take_steps
 from napari_medssl.backend.trunks import IMAGENET_TRUNK
 
 
@@ -128,14 +128,13 @@ def _train(
 ) -> ModelCard:
     """Train as one process of a group; the first one writes the model."""
     run = SiameseRun(config, tiles, group, on_progress=on_progress, should_stop=should_stop)
-    while run.done < config.steps:
-        if group.any(should_stop()):
-            run.save()
-            raise Cancelled(stop_line(run.done, config.steps, run.checkpoint))
-        values = run.step()
-        on_progress(Progress(run.done, config.steps, "training", values))
-        if run.done % config.checkpoint_every == 0:
-            run.save()
+    take_steps(
+        run,
+        config.steps,
+        config.checkpoint_every,
+        on_progress=on_progress,
+        should_stop=lambda: group.any(should_stop()),
+    )
     card = _card(run, time.monotonic() - started)
     if group.is_first:
         card = write_model(config.out, halved(run.network), card)
@@ -146,6 +145,7 @@ def _train(
 def _card(run: SiameseRun, duration_s: float) -> ModelCard:
     """Return the card of what was trained."""
     config, count = run.config, run.group.size
+    device = run.group.device.partition(":")[0]
     return ModelCard(
         name=config.out.stem,
         task=ENCODER_TASK,
@@ -163,7 +163,7 @@ def _card(run: SiameseRun, duration_s: float) -> ModelCard:
             seed=config.seed,
             steps=config.steps,
             duration_s=round(duration_s, 1),
-            hardware=run.group.device if count == 1 else f"{count} processes",
+            hardware=device if count == 1 else f"{count} processes on {device}",
         ),
         data=data_sources(config.slides),
         metrics={"tiles": len(run.tiles.pixels)},

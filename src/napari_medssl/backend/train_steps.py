@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import Checkpoint, load_checkpoint
 from napari_medssl.backend.device import choose_device
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
 from napari_medssl.io.files import check_writable, make_folder
 
 if TYPE_CHECKING:
@@ -35,6 +36,59 @@ def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
             "Resume with the same ones, or start anew without --resume."
         )
     return saved
+
+
+class SteppedRun(Protocol):
+    """A training that takes steps and can be saved between any two of them."""
+
+    done: int
+    checkpoint: Path
+
+    def step(self) -> dict[str, float]:
+        """Take one step and return what is worth drawing."""
+        ...
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        ...
+
+
+def take_steps(
+    run: SteppedRun,
+    total: int,
+    save_every: int,
+    *,
+    stage: Callable[[], str] = lambda: "training",
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> None:
+    """Take the steps that are left of a run, saving it now and then.
+
+    Parameters
+    ----------
+    run
+        Begun, or resumed.
+    total
+        Steps in all.
+    save_every
+        Steps from one checkpoint to the next.
+    stage
+        Names what a step is about to do, for progress.
+
+    Raises
+    ------
+    Cancelled
+        If `should_stop` said so, after writing a checkpoint.
+    """
+    while run.done < total:
+        if should_stop():
+            run.save()
+            raise Cancelled(stop_line(run.done, total, run.checkpoint))
+        words = stage()
+        values = run.step()
+        on_progress(Progress(run.done, total, words, values))
+        if run.done % save_every == 0:
+            run.save()
 
 
 def stop_line(done: int, total: int, checkpoint: Path) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from napari_medssl._errors import UserError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 COLLECTIONS = "medssl"
 FORMAT = 1
+_LANCEDB = "lancedb"
 _SCHEMES = ("s3", "gs", "az", "s3+ddb")
 
 
@@ -63,11 +65,12 @@ class SearchWay:
 
 @dataclass(frozen=True, slots=True)
 class EngineEntry:
-    """A collection in an engine."""
+    """A collection in an engine; `library` is the id of the one that it mirrors, "" if unknown."""
 
     set_up: SetUp
     encoder_given: str
     way: SearchWay
+    library: str = ""
 
     def fits(self, encoder: str) -> bool:
         """Say whether an encoder's or collection's name, or its file, means this one."""
@@ -99,12 +102,8 @@ class Engine:
             raise UserError(
                 'An engine needs LanceDB: pip install "napari-medssl[engine]".'
             ) from error
+        check_url(url)
         path = local_path(url)
-        if path is None and url.partition("://")[0].lower() not in _SCHEMES:
-            raise UserError(
-                f"The engine {url!r} is of a kind that is not known; due is a folder, or a URL "
-                f"that begins with one of {', '.join(f'{one}://' for one in _SCHEMES)}."
-            )
         if path is not None:
             path = path.expanduser().absolute()
             if not make and not path.is_dir():
@@ -117,12 +116,17 @@ class Engine:
 
     @contextmanager
     def errors_told(self) -> Iterator[None]:
-        """Tell what LanceDB and its store raise, which are plain errors of several kinds."""
+        """Tell what LanceDB and its store raise, which are plain errors of several kinds.
+
+        Those that were not raised below a call of LanceDB are faults of ours, and stay.
+        """
         try:
             yield
         except UserError:
             raise
         except (OSError, RuntimeError, ValueError) as error:
+            if not _comes_from(_LANCEDB, error.__traceback__):
+                raise
             raise UserError(
                 f"The engine {self.url!r} cannot be used: {one_line(error)}. Look at the place and "
                 "your rights there, and give the same command again."
@@ -174,7 +178,7 @@ class Engine:
             "name": entry.set_up.name,
             "encoder": entry.encoder_given,
             "set_up": json.dumps(entry.set_up.to_json()),
-            "way": json.dumps({"format": FORMAT, **asdict(entry.way)}),
+            "way": json.dumps({"format": FORMAT, "library": entry.library, **asdict(entry.way)}),
         }
         table = self.table(COLLECTIONS, schema)
         merge = table.merge_insert("name").when_matched_update_all().when_not_matched_insert_all()
@@ -189,6 +193,15 @@ class Engine:
             page = answer.page_token
             if not page:
                 return names
+
+
+def check_url(url: str) -> None:
+    """Raise `UserError` unless an engine may lie at a URL or path of this kind."""
+    if local_path(url) is None and url.partition("://")[0].lower() not in _SCHEMES:
+        raise UserError(
+            f"The engine {url!r} is of a kind that is not known; due is a folder, or a URL "
+            f"that begins with one of {', '.join(f'{one}://' for one in _SCHEMES)}."
+        )
 
 
 def tile_schema(dim: int) -> pa.Schema:
@@ -232,6 +245,15 @@ def one_of(column: str, values: Sequence[str]) -> str:
     return f"{column} IN ({listed})"
 
 
+def _comes_from(package: str, trace: TracebackType | None) -> bool:
+    """Say whether an error passed through a function of a package."""
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == package:
+            return True
+        trace = trace.tb_next
+    return False
+
+
 def _entry(row: Mapping[str, Any], url: str) -> EngineEntry:
     try:
         way = json.loads(row["way"])
@@ -248,8 +270,9 @@ def _entry(row: Mapping[str, Any], url: str) -> EngineEntry:
             SetUp.from_json(json.loads(row["set_up"])),
             str(row["encoder"]),
             SearchWay(int(way["rows"]), int(way["refine"]), reaches, int(way.get("changed", 0))),
+            str(way.get("library", "")),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"The table {COLLECTIONS!r} of the engine {url!r} is not ours ({type(error).__name__})."
             " Name another place."

@@ -64,17 +64,22 @@ class Mirror:
             self.tiles = engine.table(name, tile_schema(flat.vectors.shape[1]))
             self._slides = engine.table(f"{name}.slides", slide_schema())
 
-    def plan(self) -> MirrorPlan:
+    def plan(self, *, is_ours: bool) -> MirrorPlan:
         """Compare the mirror with the library.
+
+        Parameters
+        ----------
+        is_ours
+            Whether the mirror is known to be that of this library, by its id.
 
         Raises
         ------
         UserError
-            If the mirror is that of another library: none of its slides is in this one.
+            If that is not known, and none of its slides is in this one.
         """
         with self._engine.errors_told():
             rows = {row["fingerprint"]: row for row in self._slides.to_arrow().to_pylist()}
-        if rows and not any(name in self._live for name in rows):
+        if rows and not is_ours and not any(name in self._live for name in rows):
             raise UserError(
                 f"The engine {self._engine.url!r} mirrors another library: none of its "
                 f"{len(rows)} slides is in this one. Name another place, or delete that one first."

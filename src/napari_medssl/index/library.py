@@ -1,7 +1,7 @@
 """A library of embeddings on disk: collections side by side, one for each set-up.
 
     LIBRARY/
-        library.json                    what it is
+        library.json                    what it is, and its id
         lock                            who writes to it
         NAME.embeddings/                a collection, named by `SetUp.name`
             collection.json             its set-up
@@ -15,16 +15,18 @@ Many may read while one writes: a slide appears and disappears at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from napari_medssl._errors import UserError
 from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import SlideManifest, is_fingerprint, read_manifest
 from napari_medssl.index.slide_writer import remove_folder, sweep
-from napari_medssl.io.file_lock import FileLock, LockHeldError
+from napari_medssl.io.file_lock import hold_lock
 from napari_medssl.io.files import flush_folder, make_folder, write_whole
 from napari_medssl.io.slides.finding import EMBEDDINGS as SUFFIX
 
@@ -119,10 +121,14 @@ class Library:
                     "not touched. Name a new folder."
                 )
             make_folder(place)
-            content = {"format": FORMAT, "version": VERSION}
-            write_whole(place / _ABOUT, json.dumps(content, indent=1))
-        _check_about(place)
+            _write_about(place, {"format": FORMAT, "version": VERSION})
+        _read_about(place)
         return cls(place)
+
+    @property
+    def id(self) -> str:
+        """What tells it from any other library; "" of an old one that was not written to since."""
+        return str(_read_about(self.folder).get("id", ""))
 
     @property
     def collections(self) -> tuple[CollectionFolder, ...]:
@@ -178,22 +184,12 @@ class Library:
         UserError
             If another process, or another part of this one, holds it; or it cannot be written.
         """
-        try:
-            lock = FileLock(self.folder / "lock")
-        except LockHeldError as error:
-            raise UserError(
-                f"The library {self.folder.name!r} is being written by another program"
-                f"{error.holder}. Wait for its end, or stop it there."
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"Cannot write in {str(self.folder)!r}: {error.strerror or error}. Choose a "
-                "--library that you may write to."
-            ) from error
-        try:
+        busy = f"The library {self.folder.name!r} is being written"
+        with hold_lock(self.folder / "lock", busy, "Choose a --library that you may write to."):
+            about = _read_about(self.folder)
+            if not about.get("id"):  # made before libraries had one
+                _write_about(self.folder, about)
             yield
-        finally:
-            lock.release()
 
     def make_collection(self, set_up: SetUp, encoder_given: str) -> CollectionFolder:
         """Return the collection of a set-up; made if missing. Hold the lock."""
@@ -238,9 +234,14 @@ def _fits(collection: CollectionFolder, encoder: str) -> bool:
     return not encoder or encoder in known or Path(encoder).stem == collection.set_up.encoder
 
 
-def _check_about(place: Path) -> None:
+def _write_about(place: Path, content: Mapping[str, Any]) -> None:
+    """Write what a library is, with an id of its own."""
+    write_whole(place / _ABOUT, json.dumps({**content, "id": uuid.uuid4().hex}, indent=1))
+
+
+def _read_about(place: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads((place / _ABOUT).read_bytes())
+        content: Mapping[str, Any] = json.loads((place / _ABOUT).read_bytes())
         form, version = content["format"], int(content["version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
@@ -254,6 +255,7 @@ def _check_about(place: Path) -> None:
             f"The library {str(place)!r} has version {version}; this program reads up to {VERSION}."
             " Update napari-medssl."
         )
+    return content
 
 
 def _read_collection(folder: Path) -> CollectionFolder:

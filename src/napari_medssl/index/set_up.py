@@ -12,7 +12,9 @@ from typing import Any
 from napari_medssl._errors import UserError
 
 RECIPE = 1
-"""Version of how tiles are found, read and normalised; a change makes other embeddings."""
+"""Version of how tiles are found and read; a change makes other embeddings."""
+STAIN_RECIPE = 2
+"""The same where tiles are normalised, too; 1 took pale tissue for glass where there was none."""
 
 _KINDS = {"str": str, "int": int, "float": float}
 _MOST_DIM = 65_536
@@ -43,7 +45,11 @@ class SetUp:
     min_tissue
         Least part of a tile that is tissue.
     recipe
-        `RECIPE` when it was made.
+        `recipe_of` its stain when it was made.
+    preprocessing
+        What is done to pixels besides, where a file of the user's says so (the mean and standard
+        deviation beside an ONNX file); "" where the program does, and in libraries that were made
+        before it was noted.
     """
 
     encoder: str
@@ -56,6 +62,7 @@ class SetUp:
     overlap: float = 0.0
     min_tissue: float = 0.5
     recipe: int = RECIPE
+    preprocessing: str = ""
 
     @property
     def name(self) -> str:
@@ -66,8 +73,11 @@ class SetUp:
         return f"{encoder}-{self.mpp:g}um-{self.size}px-{digest}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return asdict(self)
+        """Return it as JSON values; without preprocessing as before that was noted."""
+        values = asdict(self)
+        if not self.preprocessing:
+            del values["preprocessing"]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SetUp:
@@ -79,7 +89,8 @@ class SetUp:
             If it is something else.
         """
         try:
-            due = {one.name: _KINDS[str(one.type)](values[one.name]) for one in fields(cls)}
+            noted = {"preprocessing": "", **values}
+            due = {one.name: _KINDS[str(one.type)](noted[one.name]) for one in fields(cls)}
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no set-up: {error}") from None
         if not 1 <= due["dim"] <= _MOST_DIM:
@@ -87,11 +98,31 @@ class SetUp:
         return cls(**due)
 
 
-def check_encoder(set_up: SetUp, name: str, sha256: str) -> None:
-    """Raise `UserError` unless the encoder is the one of the set-up."""
+def recipe_of(stain: str) -> int:
+    """Return the version of how tiles come to be with that stain reference, "" for none."""
+    return STAIN_RECIPE if stain else RECIPE
+
+
+def check_encoder(set_up: SetUp, name: str, sha256: str, preprocessing: str = "") -> None:
+    """Raise `UserError` unless the encoder is the one of the set-up.
+
+    Where the set-up does not say its preprocessing, any will do: see `is_noted`.
+    """
     if sha256 != set_up.sha256:
         raise UserError(
             f"Encoder {name!r} has other weights (sha256 {sha256[:12] or 'none'}) than the ones "
             f"that the library was made with ({set_up.sha256[:12] or 'none'}), so their embeddings "
             "do not compare. Give the encoder's file with --encoder, or index the slides again."
         )
+    if set_up.preprocessing and preprocessing != set_up.preprocessing:
+        raise UserError(
+            f"Encoder {name!r} has the weights that the library was made with, but the file beside "
+            f"them says {preprocessing or 'nothing'} where it said {set_up.preprocessing}, so "
+            f"their embeddings do not compare. Put {name + '.json'!r} back, or index the slides "
+            "again."
+        )
+
+
+def is_noted(set_up: SetUp, preprocessing: str) -> bool:
+    """Say whether a set-up tells the preprocessing of an encoder that has one of its own."""
+    return bool(set_up.preprocessing) or not preprocessing

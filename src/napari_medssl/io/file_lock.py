@@ -10,8 +10,11 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from napari_medssl._errors import UserError
 
 # Windows locks a region, not a file: one far behind the text, which stays readable.
 _REGION = 1 << 30
@@ -60,6 +63,40 @@ class FileLock:
         if remove and sys.platform == "win32":  # which removes no open file
             with contextlib.suppress(OSError):
                 self.path.unlink()
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, busy: str, advice: str) -> Iterator[None]:
+    """Hold the file at `path` in a block, or tell why not.
+
+    Parameters
+    ----------
+    path
+        The file, which is made and stays.
+    busy
+        What another program is at, such as "The library 'a' is being written".
+    advice
+        What to do where the file cannot be made.
+
+    Raises
+    ------
+    UserError
+        If another process, or another part of this one, holds it; or it cannot be written.
+    """
+    try:
+        lock = FileLock(path)
+    except LockHeldError as error:
+        raise UserError(
+            f"{busy} by another program{error.holder}. Wait for its end, or stop it there."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"Cannot write in {str(path.parent)!r}: {error.strerror or error}. {advice}"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _locked(path: Path) -> IO[bytes]:

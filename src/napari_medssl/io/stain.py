@@ -32,6 +32,7 @@ Lab = NDArray[np.float32]
 _LEAST_PIXELS = 100
 _TABLE_FROM = 2**23  # pixels; the table costs as much as twice as many
 _DARKEST_GLASS = 180.0
+_MOST_TINT = 25.0  # grey levels between the channels of glass; of real slides up to 24 were seen
 _BINS = 65536  # of the tables for roots and powers: less than half a grey level apart
 _GLASS, _STAINED = 0.05, 0.15  # mean optical density, up to which glass is and from which stain
 _TO_XYZ = np.array(
@@ -66,7 +67,8 @@ def fit_stain(rgb: Rgb, tissue: NDArray[np.bool_] | None = None) -> StainStatist
     Parameters
     ----------
     rgb
-        uint8, shape (..., 3). The brightest hundredth is taken for glass.
+        uint8, shape (..., 3). The brightest hundredth is taken for glass as far as it is grey:
+        without glass it is pale tissue, of which the brightest channel alone tells of the light.
     tissue
         Pixels to look at, shape (...); by default those with stain.
 
@@ -78,7 +80,7 @@ def fit_stain(rgb: Rgb, tissue: NDArray[np.bool_] | None = None) -> StainStatist
     if not rgb.size:
         raise _too_few(0)
     bright = np.percentile(rgb.reshape(-1, 3), 99, axis=0)
-    glass = np.maximum(bright, _DARKEST_GLASS)
+    glass = np.maximum(bright, max(_DARKEST_GLASS, bright.max() - _MOST_TINT))
     chosen = rgb[_density(rgb, _density_tables(glass)) > _STAINED if tissue is None else tissue]
     if len(chosen) < _LEAST_PIXELS:
         raise _too_few(len(chosen))

@@ -22,6 +22,21 @@ def local_path(text: str) -> Path | None:
     return None if is_url(text) else Path(text)
 
 
+def absolute_place(text: str) -> str:
+    """Return a path or file:// URL as a whole path, so that it is found from any folder.
+
+    Other URLs stay.
+    """
+    path = local_path(text)
+    return text if path is None else str(path.expanduser().absolute())
+
+
+def absolute_file(name: str) -> str:
+    """Return a file by its whole path; a name that is no file's with a suffix stays."""
+    path = Path(name).expanduser()
+    return str(path.absolute()) if path.suffix and path.is_file() else name
+
+
 def is_inside(key: str) -> bool:
     """Say whether a name inside a store stays there: relative, without "..", on every system."""
     parts = PurePosixPath(key).parts
