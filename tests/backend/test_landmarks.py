@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from landmark_model import PixelModel
 from napari_medssl._errors import UserError
 from napari_medssl.backend import landmark_models
 from napari_medssl.backend.disk_cache import DiskCache
-from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.landmark_features import (
     FeatureStore,
     ImageFeatures,
@@ -60,32 +60,6 @@ def moved(place, degrees, shift, side=SIDE):
     x, y = place[0] - middle, place[1] - middle
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return middle + c * x - s * y + shift[0], middle + s * x + c * y + shift[1]
-
-
-class PixelModel:
-    """A model without a network: blurred pixels and slopes, so a test waits for none."""
-
-    def __init__(self, settings: MatchSettings | None = None) -> None:
-        self.info = LandmarkModelInfo("pixels", "pixels-1", settings or MatchSettings())
-        self.runs = 0
-
-    def maps(self, pixels, should_stop=lambda: False):
-        if should_stop():
-            raise Cancelled
-        self.runs += 1
-        grey = (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(float)
-        return self._at(grey, 25), (self._at(grey, 50),)
-
-    def _at(self, grey, cells):
-        wide, high = cells, round(cells * grey.shape[0] / grey.shape[1])
-        small = np.asarray(
-            Image.fromarray(grey.astype(np.float32)).resize((wide, high), Image.Resampling.BOX)
-        )
-        small = (small - small.mean()) / max(small.std(), 1e-6)
-        steps = (-3, 0, 3)
-        shifts = [np.roll(small, (dy, dx), (0, 1)) for dy in steps for dx in steps]
-        maps = np.stack(shifts)
-        return (maps / np.maximum(np.linalg.norm(maps, axis=0), 1e-6)).astype(np.float16)
 
 
 @pytest.fixture

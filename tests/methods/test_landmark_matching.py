@@ -150,3 +150,14 @@ def test_the_vertex_of_a_parabola_is_exact(offset):
     assert peak.x == pytest.approx((3.5 + offset) / 7, abs=1e-5)
     assert peak.y == pytest.approx(2.5 / 7, abs=1e-5)
     assert peak.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_place_expected_wrongly_is_overruled_by_a_clear_likeness():
+    similarity = torch.zeros(1, 20, 20)
+    similarity[0, 2, 3], similarity[0, 15, 16] = 0.5, 0.2
+    expected = torch.tensor([[0.8, 0.8]])  # beside the lower one
+    (held,) = find_peaks(pulled(similarity, expected, 2.0)[0], 1)
+    (free,) = find_peaks(pulled(similarity, expected, 2.0, most=0.18)[0], 1)
+    assert (round(held.x * 20 - 0.5), round(held.y * 20 - 0.5)) == (16, 15)
+    assert (round(free.x * 20 - 0.5), round(free.y * 20 - 0.5)) == (3, 2)
+    assert free.score == pytest.approx(0.5 - 0.18, abs=0.02)

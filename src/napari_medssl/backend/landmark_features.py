@@ -40,6 +40,9 @@ class MatchSettings:
     pull
         What a distance of a width from the place that the registration gives costs in cosine; it
         grows with the square.
+    most_pull
+        What a distance costs at most: where the registration went wrong, as that of a left eye over
+        a right one, what looks clearly more alike wins.
     window
         Side of the window of matching, in cells of the fine maps, odd.
     sigma
@@ -52,6 +55,7 @@ class MatchSettings:
     """
 
     pull: float = 2.0
+    most_pull: float = 0.15
     window: int = 5
     sigma: float = 0.3
     smoothness: float = 2.5

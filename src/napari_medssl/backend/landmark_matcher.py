@@ -91,7 +91,9 @@ class LandmarkMatcher:
         """
         from napari_medssl.methods.local_discrimination.matching import find_peaks
 
-        chosen = self._chosen(labels)
+        chosen = self.chosen(labels)
+        if not chosen:
+            return ()
         plain, score = self._maps(image, chosen)
         found = []
         for number, label in enumerate(chosen):
@@ -108,12 +110,13 @@ class LandmarkMatcher:
         UserError
             If the label is not one of the templates'.
         """
-        plain, _ = self._maps(image, self._chosen([label]))
+        plain, _ = self._maps(image, self.chosen([label]))
         values = plain[0].numpy()
         step = (image.width / values.shape[1], image.height / values.shape[0])
         return SimilarityPicture(values, step, (step[0] / 2 - 0.5, step[1] / 2 - 0.5))
 
-    def _chosen(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+    def chosen(self, labels: Sequence[str] | None) -> tuple[str, ...]:
+        """Return labels, all of them for None; raise `UserError` for one that no template has."""
         if labels is None:
             return self.labels
         unknown = next((label for label in labels if label not in self.labels), None)
@@ -130,7 +133,6 @@ class LandmarkMatcher:
         """
         import torch
 
-        from napari_medssl.methods.local_discrimination.matching import pulled
         from napari_medssl.methods.local_discrimination.registration import place_of
 
         plain: dict[str, list[Tensor]] = {label: [] for label in labels}
@@ -142,7 +144,7 @@ class LandmarkMatcher:
             points = _in_widths([template.points[label] for label in own], template.features.width)
             alike = self._alike(template.features, points, image)
             field = self._fields.field(template.features, image, self.settings.smoothness)
-            held = pulled(alike, place_of(field, points), self.settings.pull)
+            held = self._held(alike, place_of(field, points))
             for number, label in enumerate(own):
                 plain[label].append(alike[number])
                 score[label].append(held[number])
@@ -161,6 +163,12 @@ class LandmarkMatcher:
         window, sigma = self.settings.window, self.settings.sigma
         windows = landmark_windows(self._fine(source), points, window)
         return similarity_maps(windows, self._fine(target), sigma) / len(source.fine)
+
+    def _held(self, alike: Tensor, places: Tensor) -> Tensor:
+        """Return similarity maps (N, H, W) less what the distance from places (N, 2) costs."""
+        from napari_medssl.methods.local_discrimination.matching import pulled
+
+        return pulled(alike, places, self.settings.pull, self.settings.most_pull)
 
     def _fine(self, features: ImageFeatures) -> Tensor:
         """Return the fine maps one upon the other: a cosine of theirs is a sum of cosines."""
@@ -187,7 +195,7 @@ class LandmarkMatcher:
         """Return how far the ways back from places miss, in pixels of the template."""
         import torch
 
-        from napari_medssl.methods.local_discrimination.matching import find_peaks, pulled
+        from napari_medssl.methods.local_discrimination.matching import find_peaks
         from napari_medssl.methods.local_discrimination.registration import place_of
 
         points = torch.tensor(places, dtype=torch.float32)
@@ -196,7 +204,7 @@ class LandmarkMatcher:
         width = template.features.width
         x, y = template.points[label]
         misses = []
-        for score in pulled(back, place_of(field, points), self.settings.pull):
+        for score in self._held(back, place_of(field, points)):
             peak = find_peaks(score, 1)[0]
             misses.append(math.hypot(peak.x * width - 0.5 - x, peak.y * width - 0.5 - y))
         return misses

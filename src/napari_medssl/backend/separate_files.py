@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from napari_medssl.backend.jobs import (
     never,
 )
 from napari_medssl.io.boxes import ImageBoxes
+from napari_medssl.io.image_names import full_name, short_names
 from napari_medssl.io.images import ImageListing, ImageRef, read_image, scan_images
 
 
@@ -76,7 +76,7 @@ def separate_files(
         return SeparateReport((), tuple(failures))
     on_progress(Progress(0, len(listing.refs), "loading the model"))
     separator = Separator(config)
-    root = _common_folder([ref.path for ref in listing.refs])
+    names = short_names(listing.refs)
     results: list[ImageBoxes] = []
     for done, ref in enumerate(listing.refs):
         if should_stop():
@@ -86,32 +86,14 @@ def separate_files(
             image = read_image(ref)
             boxes = separator.separate(image)
         except (UserError, MemoryError) as error:
-            failures.append((_full_name(ref), error_text(error)))
+            failures.append((full_name(ref), error_text(error)))
             continue
-        name = _full_name(ImageRef(_below(root, ref.path), ref.page))
-        found = ImageBoxes(name, image.shape[1], image.shape[0], tuple(boxes))
+        found = ImageBoxes(names[done], image.shape[1], image.shape[0], tuple(boxes))
         results.append(found)
         if on_figure is not None:
             try:
                 on_figure(ref, image, found)
             except UserError as error:
-                failures.append((_full_name(ref), str(error)))
+                failures.append((full_name(ref), str(error)))
     on_progress(Progress(len(listing.refs), len(listing.refs), "done"))
     return SeparateReport(tuple(results), tuple(failures))
-
-
-def _full_name(ref: ImageRef) -> str:
-    path = ref.path.as_posix()
-    return path if ref.page is None else f"{path}#page={ref.page}"
-
-
-def _common_folder(paths: Sequence[Path]) -> Path | None:
-    """Return the innermost folder that holds all of `paths`; None if they lie on several drives."""
-    try:
-        return Path(os.path.commonpath([path.absolute().parent for path in paths]))
-    except ValueError:
-        return None
-
-
-def _below(root: Path | None, path: Path) -> Path:
-    return path if root is None else path.absolute().relative_to(root)

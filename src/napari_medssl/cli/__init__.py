@@ -41,6 +41,7 @@ _VERBS = (
     "simulate",
     "train",
     "evaluate",
+    "locate",
     "improve",
     "slide",
 )

@@ -14,6 +14,7 @@ from napari_medssl.backend.retrieval_report import RetrievalReport
 from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_data_stays, check_output
+from napari_medssl.cli.evaluate_landmarks import evaluate_landmarks
 
 _HEADS = ("figures", "boxes", "P@.5", "R@.5", "F1@.5", "F1@.75", "AP50", "AP50:95")
 _MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
@@ -34,6 +35,9 @@ def register(app: typer.Typer) -> None:
         "retrieval",
         epilog="Example: medssl evaluate retrieval --data tiles --encoder imagenet --out r.json",
     )(evaluate_retrieval)
+    verbs.command(
+        "landmarks", epilog="Example: medssl evaluate landmarks --data landmarks --out report.json"
+    )(evaluate_landmarks)
     app.add_typer(verbs)
 
 

@@ -33,6 +33,21 @@ def read_tiff(path: Path, page: int, *, robust: bool = False) -> NDArray[np.uint
     return read_with_pillow(path, "tiff", chosen.index, robust=robust)
 
 
+def holds_no_numbers(path: Path, page: int) -> bool:
+    """Return whether a page of floats has values that are not finite, which become black or white.
+
+    Pages that `read_tiff` would refuse count as finite: it tells what is wrong with them.
+    """
+    chosen = choose_page(path, page)
+    if chosen.bits < 16 or chosen.compression not in _WIDE:
+        return False
+    with tifffile.TiffFile(path) as file:
+        found = file.pages[chosen.index]
+        if found.dtype is None or found.dtype.kind != "f":
+            return False
+        return not bool(np.isfinite(found.asarray()).all())
+
+
 def _read_wide(path: Path, chosen: TiffPage, robust: bool) -> NDArray[np.uint8]:
     """Return a page of 16, 32 or 64-bit samples, whole numbers or floats."""
     with tifffile.TiffFile(path) as file:

@@ -80,7 +80,7 @@ def similarity_maps(windows: Tensor, maps: Tensor, sigma: float | None = 0.3) ->
     return F.conv2d(padded, kernels)[0]
 
 
-def pulled(similarity: Tensor, place: Tensor, pull: float) -> Tensor:
+def pulled(similarity: Tensor, place: Tensor, pull: float, most: float = float("inf")) -> Tensor:
     """Return similarity maps (N, H, W) less what the distance from a place (N, 2) costs.
 
     Parameters
@@ -91,10 +91,12 @@ def pulled(similarity: Tensor, place: Tensor, pull: float) -> Tensor:
         Where each landmark is expected, (x, y) in widths, such as `registration.place_of` gives.
     pull
         What a distance of a whole width costs; it grows with the square.
+    most
+        What any distance costs at most, so that a place expected wrongly can be overruled.
     """
     cells = centres(similarity)
     squares = (place[:, None] - cells[None]).square().sum(dim=2)
-    return similarity - pull * squares.reshape(similarity.shape)
+    return similarity - (pull * squares.reshape(similarity.shape)).clamp(max=most)
 
 
 def find_peaks(score: Tensor, count: int, apart: float = 0.05) -> list[Peak]:

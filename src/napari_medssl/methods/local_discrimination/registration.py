@@ -69,8 +69,10 @@ def register(template: Tensor, image: Tensor, how: Registration | None = None) -
     stretch = (image.shape[1] / image.shape[2]) / (height / width)
     field = cells * cells.new_tensor([1.0, stretch])
     for turn, pull in enumerate(how.pulls):
-        cost = pull * (field[:, None] - places[None]).square().sum(dim=2)
-        shares = torch.softmax((alike - cost) * how.sharpness, dim=1)
+        # |f - p|^2 without |f|^2, which is the same for all places and falls out of the softmax:
+        # a product of matrices takes a third of the time of all the differences.
+        nearness = torch.addmm(-places.square().sum(dim=1), field, places.T, alpha=2)
+        shares = torch.softmax((alike + pull * nearness) * how.sharpness, dim=1)
         wanted = shares @ places
         trust = (shares * alike).sum(dim=1).clamp(min=1e-3).square()
         field = _affine(cells, wanted, trust)

@@ -1,0 +1,68 @@
+"""`medssl evaluate landmarks`: how well landmarks of a template are found in other images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medssl.backend import evaluate_landmarks as work
+from napari_medssl.backend.landmark_scores import LandmarksReport, report_heads, report_rows
+from napari_medssl.cli import _console
+from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_data_stays, check_output
+
+
+@with_config(work.EvaluateLandmarksConfig)
+def evaluate_landmarks(
+    config: work.EvaluateLandmarksConfig,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the report here, .json, or its table, .md.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Score one-shot landmarks: MRE, and SDR within 3, 5 and 10 % of the width.
+
+    Each template is asked for its landmarks in all other images; medians over templates are told,
+    for each landmark and overall. One that was said not to be in an image that shows it is a miss.
+    """
+    from napari_medssl.io.files import check_writable, write_whole
+
+    if out is not None:
+        check_output(out, "--out", [config.data / work.TABLE])
+        check_data_stays(out, "--out", config.data)
+        check_writable(out)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Locating") as on_progress,
+    ):
+        report = work.evaluate_landmarks(config, on_progress=on_progress, should_stop=should_stop)
+        if out is not None:  # in here, where Ctrl+C does not cut it off
+            is_table = out.suffix.lower() == ".md"
+            write_whole(out, report.to_markdown() if is_table else report.to_json())
+    _print(report)
+    _console.finish(report.images, report.failures)
+
+
+def _print(report: LandmarksReport) -> None:
+    from rich.table import Table
+
+    table = Table(title="One-shot landmarks", title_justify="left")
+    for number, head in enumerate(report_heads(report)):
+        table.add_column(head, justify="left" if number < 2 else "right", no_wrap=True)
+    for number, row in enumerate(report_rows(report)):
+        if row[0] and number:
+            table.add_section()
+        table.add_row(*row)
+    _console.say_table(table)
+    templates = _console.counted(len(report.templates), "template")
+    _console.say(
+        f"Median of {templates} in {_console.counted(report.images, 'image')}: "
+        f"{', '.join(report.templates)}. MRE is of landmarks that were given a place; SDR counts "
+        "the others as missed."
+    )
+    for method in report.methods:
+        absent = "" if method.absent_told is None else f", absent told {method.absent_told:.2f}"
+        seconds = "" if method.seconds is None else f"{method.seconds * 1000:.0f} ms per image"
+        _console.say(f"{method.name}: {seconds}{absent}.")
