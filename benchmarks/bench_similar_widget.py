@@ -155,20 +155,20 @@ def small(bench: Bench, library: Path) -> Any:
         frame.isVisible,
     )
     widget.compare.hide()
-    widget.why.setChecked(True)
+    widget.tools.why.setChecked(True)
     bench.step(
         "rest on a hit: why",
         lambda: widget.compare.hover(session.hits[2], cell),
         lambda: "bring" in frame.width_words.text(),
     )
     widget.compare.hide()
-    widget.why.setChecked(False)
+    widget.tools.why.setChecked(False)
     bench.step(
         "rank without stain",
-        lambda: widget.no_stain.setChecked(True),
+        lambda: widget.tools.no_stain.setChecked(True),
         lambda: session.answer.stain and len(session.answer.stain.hits) == len(session.hits),
     )
-    widget.no_stain.setChecked(False)
+    widget.tools.no_stain.setChecked(False)
     bench.step(
         "count in all slides", widget.concepts.count, lambda: len(widget.concepts.counts) == 3
     )

@@ -70,14 +70,14 @@ def take_all(viewer: Any, widget: SimilarWidget, out: Path) -> None:
 def take_why(widget: SimilarWidget, path: Path) -> None:
     """Take a picture of a hit beside the query with the patches that correspond."""
     frame = widget.compare.frame
-    widget.why.setChecked(True)
+    widget.tools.why.setChecked(True)
     widget.gallery.view.hover(widget.gallery.view.model().index(1, 0))
     wait_until(lambda: "bring" in frame.width_words.text(), "Looking for patches")
     settle(0.3)
     frame.grab().save(str(path))
     print(f"wrote {path}")
     widget.compare.hide()
-    widget.why.setChecked(False)
+    widget.tools.why.setChecked(False)
 
 
 def run(out: Path, folder: Path) -> int:

@@ -38,6 +38,14 @@ def test_an_encoder_gives_unit_vectors_of_what_it_says(name):
     assert name in list_encoders()
 
 
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
+def test_tiles_that_are_read_only_are_embedded_without_a_warning():
+    encoder = make_encoder("untrained", "cpu")
+    seen = tiles(1, encoder.info.pixels)
+    seen.setflags(write=False)
+    assert encoder.embed(seen).shape == (1, encoder.info.dim)
+
+
 def test_the_histogram_counts_colours():
     picture = np.zeros((1, 224, 224, 3), np.uint8)
     picture[:, :112] = (255, 0, 32)

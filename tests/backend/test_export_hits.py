@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from napari_medssl.backend.export_hits import (
     write_hits_geojson,
     write_hits_html,
 )
+from napari_medssl.backend.stain_rank import HitStain
 from napari_medssl.index import Hit, Library, Tile, open_collection
 from napari_medssl.io.geojson import read_geojson
 
@@ -24,6 +26,7 @@ HITS = [
     NamedHit(Hit(Tile("a", 100 * n, 50, 64, 1.0), 0.9 - n / 10), f"=slide<{n}>", "/s/a.svs", "P")
     for n in range(3)
 ]
+STAIN = ("without_stain", "stain_share", "due_to_stain")
 PICTURES = [np.full((40, 40, 3), 50 * n, np.uint8) for n in range(2)] + [None]
 
 
@@ -51,6 +54,17 @@ def test_csv_has_a_row_a_hit_and_no_formula(tmp_path):
     assert rows[1]["slide"] == "'=slide<1>"
     assert (rows[2]["x"], rows[2]["y"], rows[2]["size"]) == ("200", "50", "64")
     assert float(rows[2]["similarity"]) == pytest.approx(0.7)
+
+
+def test_the_stain_is_in_the_table_and_on_the_page(tmp_path):
+    hits = [replace(HITS[0], stain=HitStain(0.61234, 0.8, 0.1)), HITS[1]]
+    assert hits[0].stain.is_due
+    write_hits_csv(hits, tmp_path / "hits.csv")
+    with (tmp_path / "hits.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [[row[k] for k in STAIN] for row in csv.DictReader(stream)]
+    assert rows == [["0.61234", "0.8", "yes"], ["", "", ""]]
+    write_hits_html(hits, PICTURES[:2], [], tmp_path / "hits.html")
+    assert (tmp_path / "hits.html").read_text("utf-8").count("0.612 without stain, due to") == 1
 
 
 def test_the_contact_sheet_shows_the_pictures(tmp_path):

@@ -42,6 +42,11 @@ def write_slide(path: Path, seed: int = 0, mpp: float | None = MPP) -> Path:
     color = COLORS[kinds(seed)] + rng.integers(-12, 13, (*GRID, 3))
     pixels = np.repeat(np.repeat(color, TILE, 0), TILE, 1).astype(float)
     pixels = np.clip(pixels + rng.normal(0, 6, pixels.shape), 0, 255).astype(np.uint8)
+    return write_pyramid(path, pixels, mpp)
+
+
+def write_pyramid(path: Path, pixels: np.ndarray, mpp: float | None = MPP) -> Path:
+    """A tiled pyramid of two levels of pixels, uint8 RGB (Y, X, 3)."""
     height, width = pixels.shape[:2]
     text = f"Aperio Image Library v11.2.1\n{width}x{height} |AppMag = 20"
     text += f"|MPP = {mpp}" * (mpp is not None)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from qtpy.QtWidgets import QCheckBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
@@ -33,6 +33,17 @@ def form(qtbot):
     form = ConfigForm(Config)
     qtbot.addWidget(form)
     return form
+
+
+def test_a_number_that_is_chosen_automatically_shows_none(form):
+    holder = form.editor("score")
+    box, shown = holder.findChild(QCheckBox), holder.findChild(QDoubleSpinBox)
+    assert not shown.isVisibleTo(holder)
+    form.suggest("score", 0.3)
+    assert form.config().score is None
+    box.setChecked(True)
+    assert shown.isVisibleTo(holder)
+    assert form.config().score == 0.3
 
 
 def test_a_new_form_gives_the_default_config(form):

@@ -60,9 +60,11 @@ def test_a_concept_is_kept_chosen_and_counted(kept, tmp_path, monkeypatch):
     panel.save(tmp_path / "counts.csv")
     wait_until((tmp_path / "counts.csv").exists)
     assert "slide0.svs,80,20" in (tmp_path / "counts.csv").read_text()
+    kept.pick(900, 200)
+    assert panel.box.currentIndex() == -1  # it is no longer what is searched for
+    panel.box.setCurrentIndex(0)
     panel.drop()
     assert panel.box.count() == 0
-    kept.pick(900, 200)
     assert panel.table.rowCount() == 0  # counts of other examples would be taken for these
 
 
@@ -86,7 +88,7 @@ def test_a_hit_is_marked_from_its_menu(kept, tmp_path):
     kept.widget.export.write(tmp_path / "hits.csv")
     wait_until((tmp_path / "hits.csv").exists)
     lines = (tmp_path / "hits.csv").read_text().splitlines()
-    assert [line.endswith(",right") for line in lines[1:4]] == [False, True, False]
+    assert [",right," in line for line in lines[1:4]] == [False, True, False]
 
 
 def test_hits_are_exported(kept, tmp_path):
@@ -95,7 +97,7 @@ def test_hits_are_exported(kept, tmp_path):
         wait_until((tmp_path / f"hits.{kind}").exists)
     kept.settle()
     assert kept.widget.error.isHidden()
-    kept.widget.mask_entry.trigger()
+    kept.widget.header.mask_entry.trigger()
     kept.widget.export.write(tmp_path / "masked.html")
     kept.widget.export.write(tmp_path / "masked.csv")
     wait_until((tmp_path / "masked.csv").exists)

@@ -8,6 +8,8 @@ from qtpy.QtTest import QTest
 from separation_world import wait_until
 from similar_world import COLORS, GRID, MPP, TILE, kinds
 
+from napari_medssl.widgets.similar.outlines import HIT, WANTED
+
 pytestmark = pytest.mark.gui
 
 
@@ -74,6 +76,45 @@ def test_taking_the_layer_away_switches_off(mapped):
     assert not mapped.widget.heatmap.switch.isChecked()
 
 
+def test_the_threshold_is_that_of_the_counts(mapped):
+    panel, concepts = mapped.widget.heatmap, mapped.widget.concepts
+    assert "all similarities · 80 tiles" in panel.words.text()
+    concepts.threshold.setValue(0.5)
+    assert "similarity ≥ 0.500" in panel.words.text()
+    low, high = panel._map.limits
+    assert panel.slider.value() == pytest.approx(1000 * (0.5 - low) / (high - low), abs=1)
+    panel.slider.setValue(750)
+    assert concepts.threshold.value() == pytest.approx(low + 0.75 * (high - low), abs=6e-4)
+    panel.slider.setValue(0)
+    assert np.isfinite(panel.layer.data).all()
+    assert concepts.threshold.value() == pytest.approx(mapped.session.hits[-1].similarity, abs=6e-4)
+
+
+def test_the_heatmap_fades_where_a_tile_fills_the_canvas(mapped):
+    layer, camera = mapped.widget.heatmap.layer, mapped.viewer.scene.camera
+    far = layer.opacity
+    assert far > 0.4
+    mapped.click_hit(0)
+    wait_until(lambda: layer.opacity < 0.15)
+    camera.zoom = 0.2
+    wait_until(lambda: layer.opacity > 0.5)
+    layer.opacity = 0.8  # what a person sets stays
+    camera.zoom = 20
+    mapped.settle(0.2)
+    assert layer.opacity == 0.8
+
+
+def test_a_hit_that_came_under_the_mouse_can_be_rested_on(similar):
+    similar.show(0)
+    similar.pick(300, 200)
+    view, compare = similar.widget.gallery.view, similar.widget.compare
+    view.hover(view.model().index(1, 0))
+    similar.pick(900, 200)  # other hits: what was rested on is gone
+    view.hover(view.model().index(1, 0))
+    wait_until(compare.frame.isVisible)
+    compare.hide()
+
+
 def test_resting_on_a_hit_shows_it_beside_the_query(mapped):
     view, compare = mapped.widget.gallery.view, mapped.widget.compare
     place = mapped.cell(1).center()
@@ -83,6 +124,9 @@ def test_resting_on_a_hit_shows_it_beside_the_query(mapped):
     for picture in compare.frame.pictures:
         color = np.array(picture.pixmap().toImage().pixelColor(128, 128).getRgb()[:3])
         assert np.abs(color - COLORS[0]).max() < 40
+    for picture, color in zip(compare.frame.pictures, (WANTED, HIT), strict=True):
+        left = picture.pixmap().toImage().pixelColor(round(256 / 6), 128).name()  # frame of a tile
+        assert left == color
     assert f"{1.5 * TILE * MPP:.0f} µm" in compare.frame.width_words.text()
     assert "0." in compare.frame.words[1].text() or "1.0" in compare.frame.words[1].text()
     compare.hide()

@@ -34,7 +34,7 @@ def rest_on(world, row):
 def test_why_says_that_colours_give_no_maps(similar):
     similar.show(0)
     similar.pick(300, 200)
-    similar.widget.why.setChecked(True)
+    similar.widget.tools.why.setChecked(True)
     rest_on(similar, 1)
     words = similar.widget.compare.frame.width_words
     wait_until(lambda: "'histogram' gives no maps of a tile" in words.text())
@@ -50,7 +50,7 @@ def test_why_marks_patches_on_query_and_hit(similar_window, tmp_path):
     wait_until(lambda: similar_window.session.collection is not None)
     similar_window.show(0)
     similar_window.pick(300, 200)
-    similar_window.widget.why.setChecked(True)
+    similar_window.widget.tools.why.setChecked(True)
     rest_on(similar_window, 1)
     frame = similar_window.widget.compare.frame
     wait_until(frame.isVisible)
@@ -76,7 +76,7 @@ def test_hits_are_ranked_without_stain_and_marked(similar):
     assert model.index(0, 0).data(STAIN_ROLE)
     before = similar.session.hits
     similar.widget.gallery.badge.click()
-    assert similar.widget.no_stain.isChecked()
+    assert similar.widget.tools.no_stain.isChecked()
     wait_until(lambda: len(similar.session.answer.stain.hits) == len(before), 60)
     hits, stains = similar.session.hits, similar.session.answer.stains()
     assert {hit.tile for hit in hits} == {hit.tile for hit in before}
@@ -89,7 +89,7 @@ def test_hits_are_ranked_without_stain_and_marked(similar):
     wait_until(similar.widget.compare.frame.isVisible)
     shown = model.index(0, 0).data(SIMILARITY_ROLE)  # side by side no other number
     assert f"<b>{shown}</b>" in similar.widget.compare.frame.words[1].text()
-    similar.widget.no_stain.setChecked(False)
+    similar.widget.tools.no_stain.setChecked(False)
     assert similar.session.hits == before
 
 

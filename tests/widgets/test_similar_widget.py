@@ -11,7 +11,7 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication
 from separation_world import NO_KEYS, wait_until
-from similar_world import COLORS, CONFIG, TILE
+from similar_world import COLORS, CONFIG, TILE, write_pyramid
 
 from napari_medssl.backend.index_slides import index_slides
 from napari_medssl.state.slide_entry import SlideState
@@ -65,7 +65,7 @@ def test_a_click_on_a_hit_of_the_same_slide_centres_it(similar):
 
 def test_a_hit_of_another_slide_opens_that_slide(similar):
     first = similar.show(0)
-    similar.widget.no_slide.setChecked(True)
+    similar.widget.tools.no_slide.setChecked(True)
     similar.pick(300, 200)
     assert {hit.tile.slide for hit in similar.session.hits}.isdisjoint(
         {similar.session.examples[0].area.slide}
@@ -86,7 +86,7 @@ def test_beside_the_widget_slides_a_hit_opens_there(similar, tmp_path):
     similar.viewer.window.add_dock_widget(slides, name="Slides", area="right")
     try:
         similar.show(0)
-        similar.widget.no_slide.setChecked(True)
+        similar.widget.tools.no_slide.setChecked(True)
         similar.pick(300, 200)
         similar.click_hit(0)
         wait_until(lambda: not similar.widget.fly.is_opening)
@@ -140,17 +140,22 @@ def test_a_drag_in_the_tile_mode_pans_and_asks_nothing(similar):
     assert similar.session.examples == ()
 
 
-def test_a_dropped_picture_is_searched_for(similar, tmp_path):
-    picture = np.full((200, 200, 3), COLORS[3], np.uint8)
-    picture = np.clip(picture + np.random.default_rng(0).normal(0, 12, picture.shape), 0, 255)
-    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "tile.png")
+def drop(similar, path):
+    """Drag a file onto the widget and let it go."""
     mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "tile.png"))])
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
     copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
     enter = QDragEnterEvent(QPoint(5, 5), copy, mime, left, NO_KEYS)
     QApplication.sendEvent(similar.widget, enter)
     assert enter.isAccepted()
     QApplication.sendEvent(similar.widget, QDropEvent(QPointF(5, 5), copy, mime, left, NO_KEYS))
+
+
+def test_a_dropped_picture_is_searched_for(similar, tmp_path):
+    picture = np.full((200, 200, 3), COLORS[3], np.uint8)
+    picture = np.clip(picture + np.random.default_rng(0).normal(0, 12, picture.shape), 0, 255)
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "tile.png")
+    drop(similar, tmp_path / "tile.png")
     similar.wait_answer(None)
     assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {3}
     (tile,) = similar.widget.strip.tiles
@@ -178,10 +183,76 @@ def test_plus_and_minus_rank_anew(similar):
 def test_names_are_hidden(similar):
     similar.show(0)
     similar.pick(300, 200)
-    similar.widget.mask_entry.trigger()
+    similar.widget.header.mask_entry.trigger()
     index = similar.widget.gallery.view.model().index(0, 0)
     for role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
         assert "slide" not in index.data(role)
+
+
+def test_names_of_layers_and_files_are_hidden_and_come_back(similar):
+    first = similar.show(0)
+    first.name = "my first"
+    similar.widget.header.mask_entry.trigger()
+    second = similar.show(1)
+    similar.settle()
+    titles = [similar.widget.places.title(one.fingerprint) for one in similar.widget.places.shown()]
+    assert [second.name, first.name] == titles
+    for layer in (first, second):
+        told = str(layer.get_status((10, 10), world=True))  # the status bar
+        assert "slide" not in told
+        assert "my first" not in told
+        assert "slide" not in layer.get_source_str()
+    similar.widget.header.mask_entry.trigger()
+    assert [first.name, second.name] == ["my first", "slide1"]
+    assert first.source.path == str(similar.slides[0])
+    assert "slide0.svs" in str(first.get_status((10, 10), world=True))
+
+
+def test_a_plain_image_in_front_is_not_passed_over(similar):
+    slide = similar.show(0)
+    plain = similar.viewer.add_image(np.zeros((300, 300), np.uint8), name="cells")
+    similar.widget.pick.set_mode("tile")
+    similar.click_slide(300, 200)  # in microns, that is on the image
+    assert "'cells' is a plain image, not a slide" in similar.widget.error.text()
+    assert not similar.session.examples
+    plain.visible = False
+    similar.pick(300, 200)
+    assert similar.session.examples
+    similar.viewer.layers.remove(slide)
+    plain.visible = True
+    similar.settle()
+    assert similar.widget.places.front is None
+    assert similar.widget.places.cover_at((100, 100)) == "cells"
+
+
+def test_a_dropped_slide_is_offered_to_be_opened(similar, tmp_path):
+    zone = similar.widget.drop
+    drop(similar, similar.slides[1])
+    wait_until(zone.isVisible)
+    assert "slide1.svs" in zone.words.text()
+    assert not similar.session.examples
+    zone.open_button.click()
+    wait_until(lambda: similar.widget.places.front is not None)
+    assert similar.widget.places.front.source == str(similar.slides[1])
+    assert zone.isHidden()
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.4 and so on")
+    drop(similar, tmp_path / "paper.pdf")
+    wait_until(lambda: "'paper.pdf' is a document" in similar.widget.error.text())
+
+
+def test_a_place_of_glass_is_told(similar, tmp_path):
+    pixels = np.full((1024, 1280, 3), 244, np.uint8)
+    pixels[:, :640] = np.random.default_rng(0).integers(
+        (90, 20, 90), (210, 90, 190), (1024, 640, 3)
+    )
+    write_pyramid(tmp_path / "half.svs", pixels)
+    similar.viewer.open(str(tmp_path / "half.svs"), plugin="napari-medssl")
+    similar.viewer.reset_view()
+    similar.settle(0.2)
+    similar.pick(300, 400)
+    assert "is tissue" not in similar.widget.status.text()
+    similar.pick(1000, 400)
+    assert "Only 0% of this place is tissue" in similar.widget.status.text()
 
 
 def test_messages_hide_names_that_are_parts_of_others_and_folders(similar):
@@ -192,7 +263,7 @@ def test_messages_hide_names_that_are_parts_of_others_and_folders(similar):
         session.records[one] = replace(session.records[one], path=path)
     told = "Of /anna/anna_a.svs and a.svs in /anna."
     assert places.masked_text(told) == told
-    similar.widget.mask_entry.trigger()
+    similar.widget.header.mask_entry.trigger()
     similar.widget.messages.tell(told, False)
     shown = similar.widget.status.text()
     assert "a.svs" not in shown
@@ -202,7 +273,7 @@ def test_messages_hide_names_that_are_parts_of_others_and_folders(similar):
 
 def test_the_patient_is_left_out(similar):
     similar.show(0)
-    similar.widget.no_patient.setChecked(True)
+    similar.widget.tools.no_patient.setChecked(True)
     similar.pick(300, 200)
     records = similar.session.records
     assert {records[hit.tile.slide].patient for hit in similar.session.hits} == {"B"}
@@ -262,12 +333,28 @@ def test_this_slide_is_indexed_from_the_widget(similar_window, tmp_path):
     similar_window.widget.choice.open(library)
     wait_until(lambda: similar_window.session.collection is not None)
     similar_window.show(2)
-    assert "is not in this collection" in similar_window.widget.indexing.state.text()
+    panel = similar_window.widget.indexing
+    assert "is not in this collection" in panel.state.text()
+    panel.patients.line.setText("(slide")
+    similar_window.widget.index_front()
+    assert "neither a CSV file nor a regular expression" in similar_window.widget.error.text()
+    panel.patients.line.setText(r"(slide\d)")
+    assert panel.patients.words.text() == "This slide: slide2"
     similar_window.widget.index_front()
     wait_until(lambda: len(similar_window.session.records) == 2, 60)
-    assert "slide2.svs is indexed: 80 tiles" in similar_window.widget.indexing.state.text()
+    assert panel.state.text() == "slide2.svs is indexed: 80 tiles, patient slide2."
     similar_window.pick(300, 200)
     assert similar_window.session.examples[0].is_indexed
+    wait_until(lambda: not panel.jobs.is_busy)
+    (tmp_path / "whose.csv").write_text("slide,patient\nslide2.svs,P7\n")
+    panel.patients.line.setText(str(tmp_path / "whose.csv"))
+    similar_window.widget.index_front()
+    wait_until(lambda: "patient P7" in panel.state.text(), 60)
+    wait_until(lambda: "All tiles of slide2.svs were in" in similar_window.widget.status.text())
+    panel.patients.line.setText("^(TCGA)")
+    similar_window.widget.index_front()
+    said = "The rule does not say whose 'slide2.svs' is"
+    wait_until(lambda: said in similar_window.widget.status.text(), 60)
 
 
 def test_a_slide_that_moved_is_told_and_found_where_it_is_open(similar_window, tmp_path):

@@ -21,12 +21,14 @@ from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.tiles import TilesConfig, plan_tiles, slide_mpp
 from napari_medssl.index.set_up import SetUp, check_encoder
 from napari_medssl.io.images import ImageRef
+from napari_medssl.io.slide_tissue import SlideTissue, find_tissue
 from napari_medssl.io.slides import Slide, open_slide
 from napari_medssl.io.stain import Reinhard, fit_slide_stain, fit_stain
 from napari_medssl.io.tile_sampling import TileSampler
 
 _ENCODERS: ModelCache[Encoder] = ModelCache(capacity=2)
 _STAINS: ModelCache[Reinhard | None] = ModelCache(capacity=8)
+_TISSUES: ModelCache[SlideTissue] = ModelCache(capacity=8)
 _BATCH = 32
 
 
@@ -84,8 +86,10 @@ def embed_area(
     mpp: float | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
-) -> tuple[NDArray[np.float32], int]:
+) -> tuple[NDArray[np.float32], int, float]:
     """Return the embedding of an area of a slide, float32 (D,), and the side of a tile there.
+
+    The third value is the part of the area that is tissue, 0 to 1.
 
     An area that is smaller than a tile, or a point, gives the tile around its middle. A larger one
     gives the mean of the tiles that fill it, at most 64 spread over it.
@@ -119,7 +123,9 @@ def embed_area(
         stain = stain_of(slide, set_up, tiling)
         if should_stop():
             raise Cancelled
-        tiles = TileSampler(slide, size, set_up.pixels).read(corners_in(area, size))
+        corners = corners_in(area, size)
+        tiles = TileSampler(slide, size, set_up.pixels).read(corners)
+        tissue = _tissue_under(slide, corners, size, slide_mpp(slide, tiling))
     if stain is not None:
         tiles = np.stack([stain(tile) for tile in tiles])
     parts = [loaded.embed(tiles[i : i + _BATCH]) for i in range(0, len(tiles), _BATCH)]
@@ -128,7 +134,13 @@ def embed_area(
     if length < 1e-6:
         raise UserError("Nothing is to be seen there. Choose a place with tissue.")
     vector: NDArray[np.float32] = (mean / length).astype(np.float32)
-    return vector, size
+    return vector, size, tissue
+
+
+def _tissue_under(slide: Slide, corners: Sequence[tuple[int, int]], size: int, mpp: float) -> float:
+    """Return the part of tiles that is tissue, 0 to 1; the tissue of a slide is kept."""
+    found = _TISSUES.get((slide.fingerprint, mpp), lambda: find_tissue(slide, mpp))
+    return float(found.fraction(np.array(corners), size).mean())
 
 
 def embed_picture(

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ ENCODER_TASK = "encoder"
 DEFAULT_ENCODER = "siamese-tissue"
 _HALF = (0.5, 0.5, 0.5)
 _BINS = 8  # of each colour: 512 in all
+_SHARED: tuple[Literal["C"], Literal["W"]] = ("C", "W")  # torch warns of memory not to be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class TorchEncoder:
         if not len(tiles):
             return np.empty((0, self.info.dim), np.float32)
         # As they lie in memory, tiles are channels-last already.
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.require(tiles, requirements=_SHARED)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             values: Tensor = self._network(pixels.to(self._device).float())
         return unit_length(values.float().cpu().numpy())
@@ -151,7 +152,7 @@ class TorchEncoder:
         local: Callable[[Tensor], Tensor] | None = getattr(self._network, "local", None)
         if local is None:
             return None
-        pixels = torch.from_numpy(np.ascontiguousarray(tiles)).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.require(tiles, requirements=_SHARED)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             values = local(pixels.to(self._device).float())
         return np.ascontiguousarray(values.float().permute(0, 2, 3, 1).cpu().numpy())

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.stain_rank import HitStain
 from napari_medssl.index.results import Hit
 from napari_medssl.io.csv_files import write_csv
 from napari_medssl.io.files import write_whole
@@ -44,6 +45,8 @@ class NamedHit:
         Whose it is, "" where nobody said or it must not be shown.
     mark
         How a person marked it, "" for not at all.
+    stain
+        What the stain does for it, None where that is not known.
     """
 
     hit: Hit
@@ -51,16 +54,28 @@ class NamedHit:
     place: str = ""
     patient: str = ""
     mark: str = ""
+    stain: HitStain | None = None
 
 
 def write_hits_csv(hits: Sequence[NamedHit], out: Path) -> None:
-    """Write a table with one row a hit; raise UserError if it cannot be written."""
-    header = ("rank", "slide", "path", "patient", "x", "y", "size", "similarity", "mark")
+    """Write a table with one row a hit; raise UserError if it cannot be written.
+
+    `without_stain` is the similarity with the stain taken away, `stain_share` the part of how far
+    the hit stands out that goes with it; both are empty where the stain was not looked at.
+    """
+    header = (
+        *("rank", "slide", "path", "patient", "x", "y", "size", "similarity", "mark"),
+        *("without_stain", "stain_share", "due_to_stain"),
+    )
     rows = []
     for rank, one in enumerate(hits, start=1):
         tile, similarity = one.hit.tile, round(one.hit.similarity, 6)
         place = (tile.x, tile.y, tile.size)
-        rows.append((rank, one.name, one.place, one.patient, *place, similarity, one.mark))
+        stain: tuple[str | float, ...] = ("", "", "")
+        if one.stain is not None:
+            numbers = (round(one.stain.similarity, 6), round(one.stain.share, 4))
+            stain = (*numbers, "yes" if one.stain.is_due else "no")
+        rows.append((rank, one.name, one.place, one.patient, *place, similarity, one.mark, *stain))
     write_csv(out, header, rows)
 
 
@@ -157,7 +172,7 @@ def write_hits_html(
     )
     found = "".join(
         f"<figure>{_image(picture)}<figcaption><b>{one.hit.similarity:.3f}</b> {escape(one.name)}"
-        f"<br>x {one.hit.tile.x}, y {one.hit.tile.y}</figcaption></figure>"
+        f"<br>x {one.hit.tile.x}, y {one.hit.tile.y}{_stain_words(one)}</figcaption></figure>"
         for one, picture in zip(hits, pictures, strict=True)
     )
     write_whole(
@@ -177,6 +192,13 @@ _STYLE = (
     ".plus img{outline:3px solid #30a46c}.minus img{outline:3px solid #e5484d}"
     "@media(prefers-color-scheme:dark){body{background:#1e1e22;color:#eee}}"
 )
+
+
+def _stain_words(one: NamedHit) -> str:
+    if one.stain is None:
+        return ""
+    due = ", due to stain" if one.stain.is_due else ""
+    return f"<br>{one.stain.similarity:.3f} without stain{due}"
 
 
 def _image(picture: Picture | None) -> str:

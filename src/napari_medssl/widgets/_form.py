@@ -112,6 +112,12 @@ class ConfigForm(QWidget, Generic[C]):
         field = self._fields[name]
         field.write(check_value(field.spec, value))
 
+    def suggest(self, name: str, value: float) -> None:
+        """Have a number that may be chosen automatically begin here once it is set by hand."""
+        field = self._fields[name]
+        field.write(check_value(field.spec, value))
+        field.write(None)
+
     def editor(self, name: str) -> QWidget:
         """Return the editor of a field."""
         return self._fields[name].editor
@@ -179,10 +185,16 @@ def _optional_field(field: _Field, changed: _Changed) -> _Field:
     row = QHBoxLayout(holder)
     row.setContentsMargins(0, 0, 0, 0)
     row.addWidget(box)
+    # A greyed number would be read as the one that is used.
+    automatic = QLabel("automatic")
+    automatic.setToolTip(field.spec.help)
+    automatic.setEnabled(False)
+    row.addWidget(automatic, 1)
     row.addWidget(field.editor, 1)
     field.editor.setToolTip(field.spec.help)
-    field.editor.setEnabled(False)
-    box.toggled.connect(field.editor.setEnabled)
+    field.editor.setVisible(False)
+    box.toggled.connect(field.editor.setVisible)
+    box.toggled.connect(automatic.setHidden)
     box.toggled.connect(changed)
 
     def write(value: Any) -> None:

@@ -184,7 +184,7 @@ class ItemList(QWidget):
 
     def count_anew(self) -> None:
         """Show anew how many items there are, and the hint where there are none."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what it counts.")
 
     def count_later(self, *_: Any) -> None:
         """Count in a moment, once for many changes."""

@@ -28,15 +28,15 @@ class ItemModel(QAbstractListModel):
 
     def read_keys(self) -> list[Any]:
         """Return the keys of the items in the order of the rows."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say which items there are.")
 
     def name(self, key: Any) -> str:
         """Return the name that is shown of an item, in which words are looked for."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what its items are called.")
 
     def value(self, key: Any, role: int) -> Any:
         """Return what else a view shows of an item."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what is shown of its items.")
 
     def reload(self) -> None:
         """Read all items anew."""
@@ -134,7 +134,7 @@ class ItemFilter(QSortFilterProxyModel):
 
     def is_in_state(self, key: Any) -> bool:
         """Tell whether an item is in `state`, which is not None."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say which items are in a state.")
 
     def set_text(self, text: str) -> None:
         """Show only names that hold all words of the text."""

@@ -47,19 +47,25 @@ def _table() -> Iterator[Command]:
         ("box", "Draw a box on the slide", "Search", lambda w: w.pick.toggle("box"), ("Shift-Q",)),
         ("picture", "Search for a picture ...", "Search", lambda w: w.ask_picture(), ()),
         ("clear", "Take all examples away", "Search", lambda w: w.session.set_examples(()), ()),
-        ("same_slide", "Leave out the same slide", "Search", lambda w: w.no_slide.toggle(), ()),
+        (
+            "same_slide",
+            "Leave out the same slide",
+            "Search",
+            lambda w: w.tools.no_slide.toggle(),
+            (),
+        ),
         (
             "same_patient",
             "Leave out the same patient",
             "Search",
-            lambda w: w.no_patient.toggle(),
+            lambda w: w.tools.no_patient.toggle(),
             (),
         ),
         (
             "without_stain",
             "Rank with the stain taken away",
             "Search",
-            lambda w: w.no_stain.toggle(),
+            lambda w: w.tools.no_stain.toggle(),
             (),
         ),
         ("next", "Go to the next hit", "Hits", lambda w: w.gallery.view.step(1), ("Shift-Right",)),
@@ -70,7 +76,7 @@ def _table() -> Iterator[Command]:
             lambda w: w.gallery.view.step(-1),
             ("Shift-Left",),
         ),
-        ("why", "Show why a hit is alike", "Hits", lambda w: w.why.toggle(), ("Shift-W",)),
+        ("why", "Show why a hit is alike", "Hits", lambda w: w.tools.why.toggle(), ("Shift-W",)),
         (
             "heatmap",
             "Show or hide the heatmap",
@@ -94,7 +100,13 @@ def _table() -> Iterator[Command]:
             (),
         ),
         ("index", "Index this slide", "Library", lambda w: w.index_front(), ()),
-        ("hide_names", "Hide or show names", "Library", lambda w: w.mask_entry.trigger(), ()),
+        (
+            "hide_names",
+            "Hide or show names",
+            "Library",
+            lambda w: w.header.mask_entry.trigger(),
+            (),
+        ),
         ("keys", "Show these keys", "Library", lambda w: w.show_keys(), ()),
     ):
         yield Command(f"similar_{name}", title, group, run, keys)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 
-from qtpy.QtCore import QObject, QPoint, QRect, Qt, QTimer
-from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QFrame, QGridLayout, QLabel, QWidget
+from qtpy.QtCore import QObject, QPoint, QRect, QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.explain_hit import Explanation
@@ -22,14 +21,15 @@ from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.similar.compare_frame import SIDE, CompareFrame
 from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import SlidePlaces
 from napari_medssl.widgets.similar.tile_pictures import Picture, read_area, read_picture
 from napari_medssl.widgets.similar.tile_places import PlaceFinder, find_places
 
-SIDE = 256
 _AROUND = 1.5  # of a tile's side, so that what is around it is seen too
 _REST_MS = 350
+_LARGEST_FRAME = 0.98  # of the picture; a larger one would lie on its edge
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Side:
     area: Area | None
     candidates: tuple[str, ...]
     source: str = ""
+    framed: tuple[float, float] = (0.0, 0.0)
+    """Width and height of the tile or box itself, as parts of the picture; 0 for no frame."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Pair:
     query: Picture
     hit: Picture
     example: Example
+    frames: tuple[tuple[float, float], tuple[float, float]]
+    """Of both, see `Side`."""
 
 
 def read_pair(
@@ -65,7 +69,8 @@ def read_pair(
     """
     vector = collection.vector(hit[0].tile)
     example, side = max(examples, key=lambda one: float(one[0].vector @ vector))
-    return Pair(_read(slides, side), _read(slides, hit[1]), example)
+    frames = (side.framed, hit[1].framed)
+    return Pair(_read(slides, side), _read(slides, hit[1]), example, frames)
 
 
 @dataclass(frozen=True)
@@ -188,7 +193,11 @@ class Compare(QObject):
         size = width_um / self._mpp(area.slide)
         x, y = area.middle
         wide = Area(area.slide, x - size / 2, y - size / 2, size, size)
-        return Side(wide, self._places.candidates(area.slide), source)
+        framed = (area.width / size, area.height / size)
+        has_frame = 0 < max(framed) < _LARGEST_FRAME
+        return Side(
+            wide, self._places.candidates(area.slide), source, framed if has_frame else (0.0, 0.0)
+        )
 
     def _show(self, hit: Hit, width_um: float, pair: Pair) -> None:
         example = pair.example
@@ -201,6 +210,7 @@ class Compare(QObject):
             (pair.query, f"<b>query</b> · {escape(name)}"),
             (pair.hit, f"<b>{self._similarity(hit):.3f}</b> · {found}"),
             f"{width_um:.0f} µm wide" + " · looking for patches ..." * self.explains,
+            pair.frames,
         )
         self.frame.adjustSize()
         self.frame.move(self._place())
@@ -208,7 +218,7 @@ class Compare(QObject):
 
     def _mark(self, marked: Marked) -> None:
         """Put marks on the pictures, which are those of the very tiles that are compared."""
-        self.frame.mark(marked)
+        self.frame.mark(marked.query, marked.hit, marked.words)
         self.frame.adjustSize()
 
     def _tell(self, error: BaseException) -> None:
@@ -236,49 +246,3 @@ class Compare(QObject):
         self.background.close()
         self.slides.close()
         self.frame.deleteLater()
-
-
-class CompareFrame(QFrame):
-    """Two pictures with words below; it takes no clicks."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, Qt.WindowType.ToolTip)
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
-        self.setFrameShape(QFrame.Shape.Box)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(6, 6, 6, 6)
-        self.pictures, self.words = (QLabel(), QLabel()), (QLabel(), QLabel())
-        for column in (0, 1):
-            self.pictures[column].setFixedSize(SIDE, SIDE)
-            self.pictures[column].setAlignment(Qt.AlignmentFlag.AlignCenter)
-            grid.addWidget(self.pictures[column], 0, column)
-            grid.addWidget(self.words[column], 1, column)
-        self.width_words = QLabel()
-        self.width_words.setWordWrap(True)
-        self.width_words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        grid.addWidget(self.width_words, 2, 0, 1, 2)
-
-    def fill(self, query: tuple[Picture, str], hit: tuple[Picture, str], width: str) -> None:
-        """Show two pictures with their words, and how wide they are."""
-        for column, (pixels, words) in enumerate((query, hit)):
-            self.pictures[column].setPixmap(pixmap(pixels))
-            self.words[column].setText(words)
-        self.width_words.setText(width)
-
-    def mark(self, marked: Marked) -> None:
-        """Show the pictures with marks, and words for them."""
-        for label, pixels in zip(self.pictures, (marked.query, marked.hit), strict=True):
-            label.setPixmap(pixmap(pixels))
-        self.tell(marked.words)
-
-    def tell(self, words: str) -> None:
-        """Show other words below."""
-        self.width_words.setText(words)
-
-
-def pixmap(pixels: Picture) -> QPixmap:
-    """Return pixels, uint8 RGB (Y, X, 3), as Qt shows them."""
-    height, width = pixels.shape[:2]
-    image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QPixmap.fromImage(image)

@@ -32,6 +32,7 @@ from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets.similar.notes_keeper import NotesKeeper
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import SlidePlaces
+from napari_medssl.widgets.similar.threshold import Threshold
 
 _COLUMNS = ("Slide", "Similar", "of tiles", "mm²")
 
@@ -45,6 +46,12 @@ def count_examples(
     return count_in_slides(collection, direction, threshold)
 
 
+def _are_alike(some: tuple[Example, ...], others: tuple[Example, ...]) -> bool:
+    """Say whether examples are the same places and pictures, wanted or not."""
+    keys = ([(one.area, one.source, one.is_wanted) for one in each] for each in (some, others))
+    return next(keys) == next(keys)
+
+
 class ConceptsPanel(QWidget):
     """A box of concepts, what to do with them, and the table of slides.
 
@@ -56,18 +63,25 @@ class ConceptsPanel(QWidget):
 
     told = Signal(str, bool)
 
-    def __init__(self, session: SimilarSession, places: SlidePlaces, notes: NotesKeeper) -> None:
+    def __init__(
+        self,
+        session: SimilarSession,
+        places: SlidePlaces,
+        notes: NotesKeeper,
+        threshold: Threshold,
+    ) -> None:
         super().__init__()
         self._session = session
         self._places = places
         self._notes = notes
+        self._least = threshold
         self.counts: list[SlideCount] = []
         self._counted = 0.0
         self._of: tuple[Example, ...] = ()  # examples whose counts are shown
-        self._proposed = 0.0
         self.background = Background("medssl-similar-count", self)
         self._build()
         notes.changed.connect(self._fill)
+        threshold.changed.connect(self._show_threshold)
         session.answered.connect(self._on_answer)
         session.examples_changed.connect(self._on_examples)
         session.collection_changed.connect(self._clear)
@@ -88,7 +102,12 @@ class ConceptsPanel(QWidget):
         self.threshold.setRange(-1.0, 1.0)
         self.threshold.setDecimals(3)
         self.threshold.setSingleStep(0.01)
-        self.threshold.setToolTip("Least similarity of a tile that counts")
+        self.threshold.setKeyboardTracking(False)
+        self.threshold.setToolTip(
+            "Least similarity of a tile that counts, here and in the heatmap; until one is chosen, "
+            "that of the last hit"
+        )
+        self.threshold.valueChanged.connect(self._on_threshold)
         self.threshold.setAccessibleName("Least similarity that counts")
         count = PushButton(
             "Count in all slides", "Count tiles and area above it in every slide", self.count
@@ -118,8 +137,19 @@ class ConceptsPanel(QWidget):
         self.box.clear()
         for concept in self._notes.concepts():
             self.box.addItem(concept.name, concept)
-        self.box.setCurrentIndex(self.box.findText(former))
         self.box.setPlaceholderText("no concept yet" if not self.box.count() else "choose one")
+        self._name_concept(former)
+
+    def _name_concept(self, liked: str = "") -> None:
+        """Name the concept whose examples are searched with, none if they are others by now."""
+        liked = liked or self.box.currentText()
+        rows = [
+            row
+            for row in range(self.box.count())
+            if _are_alike(self.box.itemData(row).examples, self._session.examples)
+        ]
+        rows.sort(key=lambda row: self.box.itemText(row) != liked)
+        self.box.setCurrentIndex(rows[0] if rows else -1)
 
     def _on_chosen(self, row: int) -> None:
         concept = self.box.itemData(row)
@@ -130,8 +160,8 @@ class ConceptsPanel(QWidget):
         """Search with the examples of a concept."""
         self._session.set_examples(concept.examples)
         if concept.threshold is not None:
-            self.threshold.setValue(concept.threshold)
-            self._proposed = 0.0  # it was chosen: no proposal takes its place
+            self._least.choose(concept.threshold)
+        self._name_concept()
 
     def ask_keep(self) -> None:
         """Ask for a name and keep the present examples."""
@@ -144,8 +174,8 @@ class ConceptsPanel(QWidget):
 
     def keep(self, name: str) -> None:
         """Keep the present examples under a name."""
-        self._notes.keep_concept(name, float(self.threshold.value()))
-        self.box.setCurrentIndex(self.box.findText(name))
+        self._notes.keep_concept(name, self._least.value)
+        self._name_concept(name)
 
     def drop(self) -> None:
         """Forget the concept that is chosen."""
@@ -157,12 +187,20 @@ class ConceptsPanel(QWidget):
     def _on_answer(self) -> None:
         """Propose the similarity of the last hit where nothing was chosen."""
         hits = self._session.hits
-        if hits and self.threshold.value() in (0.0, self._proposed):
-            self.threshold.setValue(hits[-1].similarity)
-            self._proposed = float(self.threshold.value())
+        if hits:
+            self._least.propose(hits[-1].similarity)
+
+    def _on_threshold(self, value: float) -> None:
+        self._least.choose(value)
+
+    def _show_threshold(self) -> None:
+        former = self.threshold.blockSignals(True)
+        self.threshold.setValue(self._least.value)
+        self.threshold.blockSignals(former)
 
     def _on_examples(self) -> None:
-        """Take away counts of other examples: they would be read as those of the present ones."""
+        """Take away counts and name of other examples: they would be read as the present ones'."""
+        self._name_concept()
         if self.counts and self._of != self._session.examples:
             self._drop_counts()
 
@@ -174,7 +212,7 @@ class ConceptsPanel(QWidget):
             return
         vectors = np.array([one.vector for one in examples], np.float32)
         signs = [one.is_wanted for one in examples]
-        threshold = float(self.threshold.value())
+        threshold = self._least.value
         work = partial(count_examples, collection, vectors, signs, threshold)
         self.told.emit("Counting ...", False)
         take = partial(self._take, threshold, examples)
@@ -193,7 +231,7 @@ class ConceptsPanel(QWidget):
         self.told.emit(error_text(error), True)
 
     def _clear(self) -> None:
-        self.threshold.setValue(0.0)
+        self._least.choose(None)
         self._drop_counts()
 
     def _drop_counts(self) -> None:

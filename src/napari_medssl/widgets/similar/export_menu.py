@@ -138,6 +138,8 @@ class ExportMenu(QObject):
                 self.told.emit("No hit lies on the slide in front. Fly to one first.", True)
                 return
         named = []
+        answer = self._session.answer
+        stains = {} if answer is None else answer.stains()
         for hit in hits:
             record = self._session.records.get(hit.tile.slide)
             is_hidden = self._places.is_masked or record is None
@@ -145,7 +147,8 @@ class ExportMenu(QObject):
                 ("", "") if is_hidden or record is None else (record.path, record.patient)
             )
             mark = self._notes.mark_of(area_of(hit.tile))
-            named.append(NamedHit(hit, self._places.title(hit.tile.slide), place, patient, mark))
+            title, stain = self._places.title(hit.tile.slide), stains.get(hit.tile)
+            named.append(NamedHit(hit, title, place, patient, mark, stain))
         sources = tuple(self._source(area_of(one.hit.tile)) for one in named)
         examples = tuple(
             (self._name(one), one.is_wanted, self._source(one.area, one.source))

@@ -60,7 +60,7 @@ class GalleryView(QListView):
         self.setModel(model)
         self._delegate = HitDelegate(self)
         self.setItemDelegate(self._delegate)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self._on_reset()
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
@@ -71,9 +71,19 @@ class GalleryView(QListView):
         self.setMouseTracking(True)
         self.setAccessibleName("Similar tiles")
         self.setMinimumHeight(150)
-        self._hovered = -1
         self._pressed = -1
+        model.modelReset.connect(self._on_reset)
         self.activated.connect(self._on_activated)
+
+    def _on_reset(self) -> None:
+        """Forget what the mouse rested on: there is another hit by now."""
+        self._hovered = -1
+        # With hits the bar is always there, or the pictures would change their size with it.
+        policy = Qt.ScrollBarPolicy
+        has_hits = bool(self.model().rowCount())
+        self.setVerticalScrollBarPolicy(
+            policy.ScrollBarAlwaysOn if has_hits else policy.ScrollBarAlwaysOff
+        )
 
     def step(self, steps: int) -> None:
         """Go to the next hit, or back."""

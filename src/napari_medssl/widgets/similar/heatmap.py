@@ -15,8 +15,10 @@ from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.similarity_map import SimilarityMap, similarity_map
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.similar.heatmap_fade import MOST_OPACITY, HeatmapFade
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
+from napari_medssl.widgets.similar.threshold import Threshold
 
 LAYER_NAME = "similarity"
 _STEPS = 1000
@@ -47,14 +49,18 @@ class HeatmapPanel(QWidget):
 
     failed = Signal(str)
 
-    def __init__(self, viewer: Any, session: SimilarSession, places: SlidePlaces) -> None:
+    def __init__(
+        self, viewer: Any, session: SimilarSession, places: SlidePlaces, threshold: Threshold
+    ) -> None:
         super().__init__()
         self._viewer = viewer
         self._session = session
         self._places = places
+        self._least = threshold
         self._map: SimilarityMap | None = None
         self._slide: ShownSlide | None = None
         self.layer: Any = None
+        self._shown = -1.0  # threshold that the layer was made with
         self._is_ours = False  # whether a change of the layer is our own
         self._growing = ""  # fingerprint of the slide that is indexed from here
         self._again = QTimer(self)
@@ -68,7 +74,9 @@ class HeatmapPanel(QWidget):
         self.switch.toggled.connect(self.update_map)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
-        self.slider.setToolTip("Show only tiles that are at least so similar")
+        self.slider.setToolTip(
+            "Show only tiles that are at least so similar; the counts of the page Concepts follow"
+        )
         self.slider.setAccessibleName("Least similarity")
         self.slider.valueChanged.connect(self._on_slider)
         self.words = QLabel()
@@ -80,17 +88,16 @@ class HeatmapPanel(QWidget):
             layout.addWidget(widget)
         layout.addStretch(1)
         session.answered.connect(self.update_map)
+        threshold.changed.connect(self._on_threshold)
         places.front_changed.connect(self.update_map)
+        self._fade = HeatmapFade(viewer, self)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self._tell()
 
     @property
     def threshold(self) -> float:
-        """Least similarity that is shown."""
-        if self._map is None:
-            return -1.0
-        low, high = self._map.limits
-        return low + (high - low) * int(self.slider.value()) / _STEPS
+        """Least similarity that is shown: all tiles, as long as nobody chose one."""
+        return -1.0 if self._least.chosen is None else self._least.chosen
 
     @property
     def is_shown(self) -> bool:
@@ -99,9 +106,7 @@ class HeatmapPanel(QWidget):
 
     def set_threshold(self, similarity: float) -> None:
         """Show only tiles of at least a similarity."""
-        if self._map is not None:
-            low, high = self._map.limits
-            self.slider.setValue(round((similarity - low) / (high - low) * _STEPS))
+        self._least.choose(similarity)
 
     def update_map(self, _is_on: bool = True) -> None:
         """Make the map of the present query anew, or take it away."""
@@ -153,13 +158,29 @@ class HeatmapPanel(QWidget):
         if not self._is_whole(slide):
             self._again.start()
 
-    def _on_slider(self, _value: int) -> None:
+    def _on_slider(self, value: int) -> None:
         if self._map is not None:
+            low, high = self._map.limits
+            self._least.choose(low + (high - low) * value / _STEPS if value else None)
+
+    def _on_threshold(self) -> None:
+        if self._map is not None and self._shown != self.threshold:
             self._show()
+
+    def _set_slider(self) -> None:
+        """Put the slider where the threshold is on this slide."""
+        if self._map is not None:
+            low, high = self._map.limits
+            part = 0.0 if self._least.chosen is None else (self.threshold - low) / (high - low)
+            former = self.slider.blockSignals(True)
+            self.slider.setValue(round(min(max(part, 0.0), 1.0) * _STEPS))
+            self.slider.blockSignals(former)
 
     def _show(self) -> None:
         if self._map is None or self._slide is None:
             return
+        self._shown = self.threshold
+        self._set_slider()
         values, count = self._map.above(self.threshold)
         if self.layer is not None:  # to add a layer anew takes napari a fifth of a second
             self.layer.data = values
@@ -190,12 +211,13 @@ class HeatmapPanel(QWidget):
             units=shown.units,
             colormap="viridis",
             contrast_limits=made.limits,
-            opacity=0.55,
+            opacity=MOST_OPACITY,
             blending="translucent",
             metadata={"medssl": {"kind": "similarity", "step": made.step}},
         )
         layers.move(layers.index(self.layer), layers.index(shown) + 1)
         self.layer.events.visible.connect(self._on_visible)
+        self._fade.follow(self.layer)
         if selected is not None and selected in layers:
             layers.selection.active = selected
         self._is_ours = False
@@ -228,7 +250,9 @@ class HeatmapPanel(QWidget):
         if self._map is None or self._slide is None:
             self.words.setText("Pick a tile first." if self.switch.isChecked() else "")
             return
-        parts = [f"similarity ≥ {self.threshold:.3f}", f"{count} tiles"]
+        is_chosen = self._least.chosen is not None
+        least = f"similarity ≥ {self.threshold:.3f}" if is_chosen else "all similarities"
+        parts = [least, f"{count} tiles"]
         mpp = self._places.mpp_of(self._slide.fingerprint)
         if mpp is not None:
             parts.append(f"{self._map.area_mm2(count, (mpp, mpp)):.3g} mm²")
@@ -239,6 +263,7 @@ class HeatmapPanel(QWidget):
     def close_down(self) -> None:
         """Stop the thread and take the layer away."""
         self._again.stop()
+        self._fade.close()
         self.background.close()
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._remove()

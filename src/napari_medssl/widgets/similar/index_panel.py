@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,63 +12,29 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QScrollArea, QVBoxLay
 
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
-from napari_medssl.backend.jobs import Job, OnProgress, ShouldStop
-from napari_medssl.index.library import CollectionFolder, Library
+from napari_medssl.backend.jobs import Job
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.similar.index_task import (
+    LIVE,
+    IndexTask,
+    config_like,
+    has_collection,
+    index_slide,
+)
 from napari_medssl.widgets.similar.mpp_box import NO_MPP, MppBox
+from napari_medssl.widgets.similar.patient_field import PatientField
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
 from napari_medssl.widgets.slides.camera import viewport
 
-_LIVE = "napari_medssl.backend.index_live:"
 _NEW = "Another set-up ..."
 _LOOK_EVERY_MS = 500
 _SHOWN = ("encoder", "mpp", "size")
-
-
-@dataclass(frozen=True)
-class IndexTask:
-    """A slide to be indexed: its path, where to, with what."""
-
-    source: str
-    library: Path
-    config: IndexConfig
-
-
-def index_slide(
-    task: IndexTask, *, on_progress: OnProgress, should_stop: ShouldStop
-) -> IndexReport:
-    """Index a slide in the compute process; raises as `backend.index_slides.index_slides`."""
-    report: IndexReport = compute_process().call(
-        f"{_LIVE}index_in_view",
-        [task.source],
-        task.library,
-        task.config,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    return report
-
-
-def has_collection(library: Library) -> bool:
-    """Say whether a library holds a collection by now; blocks."""
-    return bool(library.collections)
-
-
-def config_like(folder: CollectionFolder) -> IndexConfig:
-    """Return what indexes a slide into a collection."""
-    set_up = folder.set_up
-    return IndexConfig(
-        encoder=folder.encoder_given,
-        mpp=set_up.mpp,
-        size=set_up.size,
-        overlap=set_up.overlap,
-        min_tissue=set_up.min_tissue,
-    )
+_USUAL_MPP, _USUAL_SIZE = 0.5, 224  # where one begins who chooses them by hand
 
 
 class IndexPanel(QWidget):
@@ -112,6 +78,9 @@ class IndexPanel(QWidget):
         self.form: ConfigForm[IndexConfig] = ConfigForm(IndexConfig, skip=skip)
         self.mpp = MppBox()
         self.mpp.valueChanged.connect(self._on_mpp)
+        self.form.suggest("mpp", _USUAL_MPP)
+        self.form.suggest("size", _USUAL_SIZE)
+        self.patients = PatientField()
         self.button = PushButton(
             "Index this slide",
             "Embed all tiles with tissue of the slide in front, those in view first",
@@ -126,6 +95,7 @@ class IndexPanel(QWidget):
         self.rows = QFormLayout()
         self.rows.addRow("Slide has", self.mpp)
         self.rows.addRow("Into", self.into)
+        self.rows.addRow("Patient", self.patients)
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -172,7 +142,9 @@ class IndexPanel(QWidget):
         self._show_mpp()
         if front is None:
             self.state.setText("No slide is in front.")
+            self.patients.show_example("")
             return
+        self.patients.show_example("" if self._places.is_masked else front.source)
         name = self._places.title(front.fingerprint)
         record = self._session.records.get(front.fingerprint)
         if library is None:
@@ -180,7 +152,10 @@ class IndexPanel(QWidget):
         elif record is None:
             self.state.setText(f"{name} is not in this collection: nothing of it is found.")
         else:
-            self.state.setText(f"{name} is indexed: {record.tiles} tiles.")
+            words = f"{name} is indexed: {record.tiles} tiles"
+            if record.patient and not self._places.is_masked:
+                words += f", patient {record.patient}"
+            self.state.setText(f"{words}.")
 
     def index_front(self) -> None:
         """Index the slide in front."""
@@ -195,7 +170,15 @@ class IndexPanel(QWidget):
             return
         chosen = [f for f in self._session.folders if f.set_up.name == self.into.currentData()]
         config = config_like(chosen[0]) if chosen else self.form.config()
-        config = replace(config, device=read_settings().device)
+        if self.patients.error:
+            self.told.emit(self.patients.error, True)
+            return
+        config = replace(
+            config,
+            device=read_settings().device,
+            patients=self.patients.table,
+            patient_rule=self.patients.rule,
+        )
         if front.mpp is None:
             typed = self._session.mpp_of(front.fingerprint)
             if not typed:
@@ -221,7 +204,7 @@ class IndexPanel(QWidget):
         if front is not None and front.source == self._source:
             seen = viewport(self._viewer, front.layer)
             point = (seen.x, seen.y)
-        work = partial(compute_process().call, f"{_LIVE}look_towards", point)
+        work = partial(compute_process().call, f"{LIVE}look_towards", point)
         self.background.submit("look", work, _ignore, _ignore)
 
         if self._session.collection is None and self._session.library is not None:
@@ -249,16 +232,25 @@ class IndexPanel(QWidget):
     def _on_done(self, report: IndexReport) -> None:
         failures = [reason for _, reason in report.failures]
         if report.indexed or report.skipped:
-            words = (
-                f"{report.tiles} tiles were embedded." if report.tiles else "It was there already."
+            self.told.emit(
+                self._places.masked_text(" ".join([self._done_words(report), *report.remarks])),
+                False,
             )
-            self.told.emit(self._places.masked_text(" ".join([words, *report.remarks])), False)
             if self._indexing is not None:
                 self._places.note_indexed(*self._indexing)
             self.indexed.emit(report.collection)
         if failures:
             more = f" ({len(failures) - 1} more places)" if len(failures) > 1 else ""
             self.told.emit(self._places.masked_text(failures[0]) + more, True)
+
+    def _done_words(self, report: IndexReport) -> str:
+        if report.tiles:
+            return f"{report.tiles} tiles were embedded."
+        name = "" if self._indexing is None else self._places.title(self._indexing[0].fingerprint)
+        return (
+            f"All tiles of {name} were in {report.collection} already: none was embedded anew. To "
+            "index it otherwise, choose another set-up."
+        )
 
     def _on_ended(self, job: Job) -> None:
         self._looks.stop()

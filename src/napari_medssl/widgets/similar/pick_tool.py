@@ -84,7 +84,13 @@ class PickTool(QObject):
     def _on_drag(self, _viewer: Any, event: Any) -> Iterator[None]:
         if not self.mode or event.button != 1:
             return
-        front = self._places.front
+        cover, front = self._places.cover_at(event.position), self._places.front
+        if cover:
+            self.refused.emit(
+                f"{cover!r} is a plain image, not a slide: tiles are picked on slides. Hide it to "
+                'pick on a slide below, or search for a picture of a tile with "Picture ...".'
+            )
+            return
         if front is None:
             self.refused.emit("No slide is in front. Open one, then click on it.")
             return

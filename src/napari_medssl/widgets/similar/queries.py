@@ -26,6 +26,7 @@ from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import ShownSlide
 
 _EMBED = "napari_medssl.backend.embed_query:"
+_LEAST_TISSUE = 0.1  # part of a tile
 _MOST_IN_BOX = 256  # tiles whose mean stands for a box; more are sampled
 
 
@@ -60,8 +61,10 @@ def indexed_example(collection: SearchCollection, source: str, area: Area) -> Ex
 
 def place_example(
     collection: SearchCollection, source: str, area: Area, mpp: float | None, device: str
-) -> Example:
-    """Return an example for an area of a slide: from the library, else embedded now.
+) -> tuple[Example, str]:
+    """Return an example for an area of a slide, from the library, else embedded now; blocks.
+
+    The second value warns of a place without tissue, "" where there is some.
 
     Raises
     ------
@@ -70,10 +73,10 @@ def place_example(
     """
     known = indexed_example(collection, source, area)
     if known is not None:
-        return known
+        return known, _glass_words(_least_tissue(collection, known))
     _check_not_changed(collection, source, area.slide)
     box = (area.x, area.y, area.width, area.height)
-    vector, size = compute_process().call(
+    vector, size, tissue = compute_process().call(
         f"{_EMBED}embed_area",
         collection.set_up,
         collection.encoder_given,
@@ -85,7 +88,26 @@ def place_example(
     if not area.width:
         x, y = area.middle
         area = Area(area.slide, x - size / 2, y - size / 2, size, size)
-    return Example(vector, area, source)
+    return Example(vector, area, source), _glass_words(tissue)
+
+
+def _least_tissue(collection: SearchCollection, example: Example) -> float:
+    """Return how much of an indexed tile is tissue, 0 to 1; 1 for the mean of a box."""
+    area = example.area
+    if area is None or not example.is_indexed:
+        return 1.0
+    tiles = collection.tiles(area.slide)
+    is_it = (tiles["x"] == area.x) & (tiles["y"] == area.y)
+    return float(tiles["tissue"][is_it].max(initial=0.0))
+
+
+def _glass_words(tissue: float) -> str:
+    if tissue >= _LEAST_TISSUE:
+        return ""
+    return (
+        f"Only {tissue:.0%} of this place is tissue: what is found is alike in its glass. Pick "
+        "another, or go on if you mean it."
+    )
 
 
 def _check_not_changed(collection: SearchCollection, source: str, fingerprint: str) -> None:
@@ -97,12 +119,12 @@ def _check_not_changed(collection: SearchCollection, source: str, fingerprint: s
             )
 
 
-def picture_example(collection: SearchCollection, path: Path, device: str) -> Example:
-    """Return an example for a picture file; UserError if it cannot be embedded."""
+def picture_example(collection: SearchCollection, path: Path, device: str) -> tuple[Example, str]:
+    """Return an example for a picture file, and no warning; UserError if it cannot be embedded."""
     vector = compute_process().call(
         f"{_EMBED}embed_picture", collection.set_up, collection.encoder_given, path, device
     )
-    return Example(vector, None, str(path))
+    return Example(vector, None, str(path)), ""
 
 
 class Queries(QObject):
@@ -114,11 +136,14 @@ class Queries(QObject):
         What is being embedded, in words.
     made
         An example is there.
+    warned
+        Why the example may not be what was meant.
     failed
         Why there is none.
     """
 
     began = Signal(str)
+    warned = Signal(str)
     made = Signal()
     failed = Signal(str)
 
@@ -159,8 +184,11 @@ class Queries(QObject):
     def _submit(self, work: Any, role: Role) -> None:
         self.background.submit("query", work, partial(self._take, role), self._refuse)
 
-    def _take(self, role: Role, example: Example) -> None:
+    def _take(self, role: Role, made: tuple[Example, str]) -> None:
+        example, warning = made
         self.made.emit()
+        if warning:
+            self.warned.emit(warning)
         if role == "new":
             self._session.ask(example)
         else:

@@ -14,6 +14,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_medssl.widgets.similar.layer_names import LayerNames
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.slides.widget import SlidesWidget
 
@@ -69,6 +70,7 @@ class SlidePlaces(QObject):
         self._is_masked = False
         self._slides: SlidesWidget | None = None
         self._front: ShownSlide | None = None
+        self._names = LayerNames()
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -106,6 +108,18 @@ class SlidePlaces(QObject):
         first = next(iter(visible.values()), None)
         return visible.get(active) or visible.get(former) or first
 
+    def cover_at(self, world: Any) -> str:
+        """Return the name of the plain image that hides the slides at a place, "" for none."""
+        for layer in reversed(self._viewer.layers):
+            if not layer.visible:
+                continue
+            if shown_slide(layer) is not None:
+                return ""
+            is_plain = layer._type_string == "image" and "medssl" not in layer.metadata
+            if is_plain and layer.opacity == 1.0 and _holds(layer, world):
+                return str(layer.name)
+        return ""
+
     def _on_layers(self, _event: Any = None) -> None:
         """Look a moment later: who hears of it may change the layers."""
         self._later.start()
@@ -113,6 +127,7 @@ class SlidePlaces(QObject):
     def _look(self) -> None:
         self._follow(self._find_slides())
         former, self._front = self._front, self.front
+        self._name_layers()
         now = self._front
         if (former and former.layer) is not (now and now.layer):
             self.front_changed.emit()
@@ -140,6 +155,7 @@ class SlidePlaces(QObject):
             slides.session.masked_changed.connect(self._on_masked)
 
     def _on_masked(self) -> None:
+        self._name_layers()
         self.masked_changed.emit()
 
     # -- names and files -------------------------------------------------------------------------
@@ -152,7 +168,16 @@ class SlidePlaces(QObject):
     def mask(self, is_masked: bool) -> None:
         """Show short names that tell nothing instead of file names, or file names again."""
         self._is_masked = is_masked
-        self.masked_changed.emit()
+        self._on_masked()
+
+    def _name_layers(self) -> None:
+        """Hide the names of slides in napari's list of layers and status bar, or show them."""
+        for one in self.shown():
+            alias = self._alias(one.fingerprint)
+            if self.is_masked:
+                self._names.hide(one.layer, alias)
+            else:
+                self._names.show(one.layer, alias, self.title(one.fingerprint))
 
     def title(self, fingerprint: str) -> str:
         """Return the name to show of a slide."""
@@ -224,6 +249,16 @@ class SlidePlaces(QObject):
                 if entry.fingerprint == fingerprint:
                     return entry.alias
         return f"S-{fingerprint[:6].upper()}"
+
+
+def _holds(layer: Any, world: Any) -> bool:
+    """Say whether a place of the viewer lies on an image layer."""
+    low, high = layer.extent.data
+    place = layer.world_to_data(world)
+    return all(
+        start - 0.5 <= at <= end + 0.5
+        for start, at, end in zip(low[-2:], place[-2:], high[-2:], strict=True)
+    )
 
 
 def file_name(place: str) -> str:

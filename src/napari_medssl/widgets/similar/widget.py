@@ -13,11 +13,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
-    QCheckBox,
     QFileDialog,
-    QLabel,
-    QMenu,
-    QPushButton,
     QSplitter,
     QTabWidget,
     QVBoxLayout,
@@ -28,7 +24,6 @@ from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import MenuEntry, PushButton, ToolButton, row_of
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
@@ -37,14 +32,17 @@ from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._warm_shapes import warm_shapes
 from napari_medssl.widgets._window_events import CloseGuard
+from napari_medssl.widgets.similar.answer_words import AnswerWords
 from napari_medssl.widgets.similar.commands import register_keys
 from napari_medssl.widgets.similar.compare import Compare
 from napari_medssl.widgets.similar.concepts_panel import ConceptsPanel
+from napari_medssl.widgets.similar.drop_zone import DropZone, accepts
 from napari_medssl.widgets.similar.example_strip import ExampleStrip
 from napari_medssl.widgets.similar.export_menu import ExportMenu
 from napari_medssl.widgets.similar.fly import FlyTo
 from napari_medssl.widgets.similar.gallery import Gallery
 from napari_medssl.widgets.similar.gallery_model import GalleryModel
+from napari_medssl.widgets.similar.header import Header
 from napari_medssl.widgets.similar.heatmap import HeatmapPanel
 from napari_medssl.widgets.similar.index_panel import IndexPanel
 from napari_medssl.widgets.similar.library_choice import LibraryChoice
@@ -56,7 +54,9 @@ from napari_medssl.widgets.similar.search import Searching
 from napari_medssl.widgets.similar.session import SimilarSession, area_of
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
 from napari_medssl.widgets.similar.stain import StainLook
+from napari_medssl.widgets.similar.threshold import Threshold
 from napari_medssl.widgets.similar.tile_pictures import PictureMaker
+from napari_medssl.widgets.similar.tools import SearchTools
 
 
 class SimilarWidget(QWidget):
@@ -106,9 +106,10 @@ class SimilarWidget(QWidget):
         self.indexing = IndexPanel(self._viewer, self.session, self.places)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
-        self.heatmap = HeatmapPanel(self._viewer, self.session, self.places)
+        self.threshold = Threshold()
+        self.heatmap = HeatmapPanel(self._viewer, self.session, self.places, self.threshold)
         self.pages.addTab(self.heatmap, "Heatmap")
-        self.concepts = ConceptsPanel(self.session, self.places, self.notes)
+        self.concepts = ConceptsPanel(self.session, self.places, self.notes, self.threshold)
         self.pages.addTab(self.concepts, "Concepts")
         self.pages.addTab(self.indexing, "Index")
         self.messages = Messages(self.places.masked_text)
@@ -119,83 +120,18 @@ class SimilarWidget(QWidget):
         parts.setStretchFactor(0, 3)
         parts.setStretchFactor(1, 1)
         parts.setChildrenCollapsible(False)
+        self.header = Header(self.session, self.places, self.choice, self.show_keys)
+        self.tools = SearchTools(self.session, self.pick, self.ask_picture)
+        self.drop = DropZone(self._viewer, self.places, self.queries.ask_picture, self.choice.open)
+        self.words = AnswerWords(self.session, self.gallery, self.messages)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        for row in (self._build_header(), self._build_tools()):
-            layout.addLayout(row)
-        layout.addWidget(self.strip)
+        for row in (self.header, self.tools, self.drop, self.strip):
+            layout.addWidget(row)
         layout.addWidget(parts, 1)
         layout.addWidget(self.messages)
         self.setMinimumWidth(360)
-
-    def _build_header(self) -> Any:
-        menu = QMenu(self)
-        self.choice.fill_menu(menu)
-        menu.addSeparator()
-        self.mask_entry = MenuEntry(
-            menu,
-            "Hide names",
-            "Show short names that tell nothing of the patient",
-            self._mask,
-        )
-        self.mask_entry.setCheckable(True)
-        menu.addAction(self.mask_entry)
-        button = QPushButton("Library")
-        button.setToolTip("Open a library of embeddings, or begin one")
-        button.setMenu(menu)
-        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.title = QLabel()
-        row = row_of([button, self.title, self.choice.box])
-        row.setStretch(2, 1)
-        row.addWidget(ToolButton("?", "Show all keys", self.show_keys))
-        return row
-
-    def _build_tools(self) -> Any:
-        self.pick_button = PushButton(
-            "Pick", "Click a tile of the slide to search for it (Q)", self._toggle_pick
-        )
-        self.box_button = PushButton(
-            "Box", "Draw a box on the slide to search for it (Shift+Q)", self._toggle_box
-        )
-        for button in (self.pick_button, self.box_button):
-            button.setCheckable(True)
-        picture = PushButton(
-            "Picture ...", "Search for a picture of a tile; or drop one here", self.ask_picture
-        )
-        self.no_slide = QCheckBox("slide")
-        self.no_slide.setToolTip("Find nothing in the slides that the + examples are from")
-        self.no_patient = QCheckBox("patient")
-        self.no_patient.setToolTip(
-            "Find nothing of the patients that the + examples are from, nor in their slides"
-        )
-        self.no_stain = QCheckBox("without stain")
-        self.no_stain.setToolTip(
-            "Rank the hits with the stain taken away: all are brought to one stain and compared "
-            "anew. An S marks a hit that stands out for its stain"
-        )
-        self.why = QCheckBox("why")
-        self.why.setToolTip(
-            "Mark the patches that make query and hit alike when the mouse rests on a hit (Shift+W)"
-        )
-        for box in (self.no_slide, self.no_patient, self.no_stain, self.why):
-            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.no_slide.toggled.connect(self._on_switch)
-        self.no_patient.toggled.connect(self._on_switch)
-        self.no_stain.toggled.connect(self._on_no_stain)
-        self.why.toggled.connect(self._on_why)
-        tools = row_of([self.pick_button, self.box_button, picture])
-        tools.addStretch(1)
-        for box in (self.no_stain, self.why):
-            tools.addWidget(box)
-        left_out = QLabel("Leave out the same")
-        switches = row_of([left_out, self.no_slide, self.no_patient])
-        switches.addStretch(1)
-        rows = QVBoxLayout()
-        rows.setSpacing(3)
-        rows.addLayout(tools)
-        rows.addLayout(switches)
-        return rows
 
     def _connect(self) -> None:
         self.keys = ShortcutRegistry()
@@ -203,16 +139,17 @@ class SimilarWidget(QWidget):
         self.keys.bind(self._viewer)
         self.pick.picked.connect(self._on_picked)
         self.pick.drawing.connect(self._on_drawing)
-        self.pick.mode_changed.connect(self._on_mode)
+        self.tools.why.toggled.connect(self._on_why)
         self.heatmap.failed.connect(self.messages.refuse)
         self.gallery.view.hovered.connect(self.compare.hover)
         for failed in (self.pick.refused, self.searching.failed, self.queries.failed):
             failed.connect(self.messages.refuse)
         self.queries.began.connect(partial(self.messages.tell, is_error=False))
         self.queries.made.connect(self._on_made)
+        self.queries.warned.connect(self.messages.say)
         self.fly.failed.connect(self._on_fly_failed)
         self.fly.arrived.connect(self._on_arrived)
-        for part in (self.choice, self.notes, self.concepts, self.export):
+        for part in (self.choice, self.notes, self.concepts, self.export, self.drop):
             part.told.connect(self.messages.tell)
         self.gallery.view.marked.connect(self._on_marked)
         self.indexing.told.connect(self.messages.tell)
@@ -222,16 +159,12 @@ class SimilarWidget(QWidget):
         self.gallery.view.opened.connect(self.open_hit)
         self.gallery.view.signed.connect(self.sign_hit)
         self.strip.opened.connect(self._open_example)
-        self.session.library_changed.connect(self._show_title)
-        self.session.slides_changed.connect(self._show_title)
-        self.session.answered.connect(self._on_answered)
-        self.session.ranked.connect(self._show_badge)
+        self.session.answered.connect(self._show_outlines)
         self.stain.began.connect(self._on_stain_began)
         self.stain.ended.connect(self._on_stain_ended)
         self.stain.failed.connect(self.messages.refuse)
-        self.gallery.badge_clicked.connect(self.no_stain.toggle)
+        self.gallery.badge_clicked.connect(self.tools.no_stain.toggle)
         self.places.front_changed.connect(self._show_outlines)
-        self.places.masked_changed.connect(self._show_title)
         settings = read_settings()
         self.thumbnails.use(True, settings.open_cache("similar"))
         threads = (
@@ -245,25 +178,13 @@ class SimilarWidget(QWidget):
             self.concepts.background,
             self.export.background,
             self.stain.background,
+            self.drop.background,
         )
         self._threads = threads
         self._open_slides = (self.pictures.slides, self.compare.slides, self.export.slides)
         when_gone(self, _shut_down, self._open_slides, threads)
-        self._show_title()
 
     # -- asking ----------------------------------------------------------------------------------
-
-    def _toggle_pick(self) -> None:
-        self.pick.toggle("tile")
-        self._on_mode()
-
-    def _toggle_box(self) -> None:
-        self.pick.toggle("box")
-        self._on_mode()
-
-    def _on_mode(self) -> None:
-        self.pick_button.setChecked(self.pick.mode == "tile")
-        self.box_button.setChecked(self.pick.mode == "box")
 
     def _on_picked(self, front: ShownSlide, area: Area, role: Role) -> None:
         self.messages.refuse("")
@@ -284,7 +205,7 @@ class SimilarWidget(QWidget):
             self, "Search for a picture", "", "Pictures (*.png *.jpg *.jpeg *.tif *.tiff *.bmp)"
         )
         if chosen:
-            self.queries.ask_picture(Path(chosen), "new")
+            self.drop.take(Path(chosen), "new")
 
     def sign_hit(self, hit: Hit, is_wanted: bool) -> None:
         """Search with a hit as an example more."""
@@ -297,12 +218,6 @@ class SimilarWidget(QWidget):
 
     def _on_marked(self, hit: Hit, words: str) -> None:
         self.notes.mark(area_of(hit.tile), words)
-
-    def _on_switch(self, _is_on: bool) -> None:
-        self.session.leave_out(slide=self.no_slide.isChecked(), patient=self.no_patient.isChecked())
-
-    def _on_no_stain(self, is_on: bool) -> None:
-        self.session.take_stain_away(is_on)
 
     def _on_stain_began(self) -> None:
         self.messages.say("Taking the stain away ...")
@@ -318,39 +233,6 @@ class SimilarWidget(QWidget):
             self.gallery.view.hover(index)
 
     # -- hits ------------------------------------------------------------------------------------
-
-    def _show_badge(self) -> None:
-        answer = self.session.answer
-        stain = None if answer is None else answer.stain
-        if stain is None or not stain.due:
-            self.gallery.show_badge("")
-            return
-        seen = len(stain.hits)
-        self.gallery.show_badge(
-            "driven by stain" if stain.is_driven else f"{stain.due} due to stain",
-            f"{stain.due} of the first {seen} hits owe more than half of how far they stand out to "
-            "their stain. Click to rank with the stain taken away, or as found",
-        )
-
-    def _on_answered(self) -> None:
-        answer = self.session.answer
-        if answer is None:
-            self.gallery.count.setText("")
-        else:
-            recall = answer.result.recall
-            how = "exact" if recall == 1.0 else f"recall {recall:.3f}"
-            count = len(self.session.hits)
-            self.gallery.count.setText(f"{count} hit{'s' * (count != 1)} · {how}")
-            self.messages.refuse("")
-            if not count:
-                self.messages.refuse("Nothing was found: no other tile is left to search in.")
-            elif self.no_patient.isChecked() and not answer.question.patients:
-                self.messages.say(
-                    "Nobody said whose the slide is, so only the slide itself is left out. Index "
-                    "with --patients or --patient-rule."
-                )
-        self._show_badge()
-        self._show_outlines()
 
     def open_hit(self, hit: Hit) -> None:
         """Fly to a hit."""
@@ -413,31 +295,6 @@ class SimilarWidget(QWidget):
         else:
             self.choice.choose(name)
 
-    def _show_title(self) -> None:
-        library, collection = self.session.library, self.session.collection
-        if library is None:
-            self.gallery.say(
-                "Begin a library: Library > New, or open one.\n\nThen open a slide and index it."
-            )
-        elif not self.session.records:
-            self.gallery.say(
-                "No slide is indexed yet.\n\nOpen one, then press\n"
-                '"Index this slide" on the page Index.'
-            )
-        else:
-            self.gallery.say("")
-        self.title.setText("No library" if library is None else f"<b>{library.folder.name}</b>")
-        if collection is None:
-            self.title.setToolTip("Open a library, or begin one")
-            return
-        slides = len(self.session.records)
-        self.title.setToolTip(
-            f"{collection.tile_count} tiles of {slides} slide{'s' * (slides != 1)}"
-        )
-
-    def _mask(self) -> None:
-        self.places.mask(self.mask_entry.isChecked())
-
     def show_keys(self) -> None:
         """Show the cheat sheet."""
         CheatSheet(self.keys, self).show()
@@ -446,21 +303,12 @@ class SimilarWidget(QWidget):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Take a picture or a library that is dragged in."""
-        if event is not None and event.mimeData().hasUrls():
-            event.acceptProposedAction()
+        accepts(self, event)
 
     def dropEvent(self, event: QDropEvent | None) -> None:
-        """Search for a picture that is dropped; open a library."""
-        if event is None:
-            return
-        for url in event.mimeData().urls():
-            path = Path(url.toLocalFile())
-            if path.is_dir():
-                self.choice.open(path)
-            else:
-                is_added = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-                self.queries.ask_picture(path, "wanted" if is_added else "new")
-            return
+        """Search for a picture that is dropped; open a library; offer to open a slide."""
+        if event is not None:
+            self.drop.drop(event)
 
     def shut_down(self) -> None:
         """Stop all threads and let go of the viewer: the window is about to go."""
