@@ -172,6 +172,8 @@ def test_what_is_unlike_or_does_not_lead_back_is_not_in_the_image(store):
         (MatchSettings(least_score=0.3, most_cycle=0.1), True),
         (MatchSettings(least_score=0.999, most_cycle=0.1), False),
         (MatchSettings(least_score=0.3, most_cycle=1e-6), False),
+        (MatchSettings(least_likeness=0.2), True),
+        (MatchSettings(least_likeness=0.999), False),
     ):
         for match in LandmarkMatcher([template], settings).match(image):
             assert match.is_present == is_present
@@ -247,6 +249,15 @@ def test_imagenet_finds_planted_landmarks_in_grey_and_colour(imagenet):
     for match in matcher.match(imagenet.features(colour)):
         assert match.is_present
         assert math.dist((match.best.x, match.best.y), moved(POINTS[match.label], *turn)) < 4
+
+
+def test_an_image_of_another_kind_has_no_landmark(imagenet):
+    y, x = np.mgrid[:SIDE, :SIDE]
+    rings = np.rint(127 + 120 * np.sin(np.hypot(x - 90, y - 110) / 3)).astype(np.uint8)
+    matcher = LandmarkMatcher(
+        [Template(imagenet.features(texture(1)), POINTS)], imagenet.model.info.settings
+    )
+    assert not any(match.is_present for match in matcher.match(imagenet.features(rings)))
 
 
 def test_unknown_models_are_told_with_the_known_ones():

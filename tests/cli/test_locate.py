@@ -115,7 +115,7 @@ def test_several_templates_and_chosen_labels(quick, planted, tmp_path):
 def test_what_is_absent_has_an_empty_place(quick, planted, tmp_path, monkeypatch):
     from napari_medssl.backend import landmark_matcher
 
-    monkeypatch.setattr(landmark_matcher.LandmarkMatcher, "_is_present", lambda self, best: False)
+    monkeypatch.setattr(landmark_matcher.LandmarkMatcher, "_is_present", lambda self, *about: False)
     assert locate(planted, planted / "images" / "b.png", out=tmp_path / "f.csv") == 0
     lines = (tmp_path / "f.csv").read_text().splitlines()
     assert lines[1].startswith("b.png,nose,,,0.")

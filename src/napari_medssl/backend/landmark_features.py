@@ -52,6 +52,8 @@ class MatchSettings:
     least_score, most_cycle
         A landmark is not in the image if its score is less, or if the way back misses the
         template's point by more widths of the template.
+    least_likeness
+        Nor is any, if the image as a whole is less like the template: of another kind.
     """
 
     pull: float = 2.0
@@ -59,8 +61,9 @@ class MatchSettings:
     window: int = 5
     sigma: float = 0.3
     smoothness: float = 2.5
-    least_score: float = 0.3
-    most_cycle: float = 0.15
+    least_score: float = -1.0
+    most_cycle: float = 0.2
+    least_likeness: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)

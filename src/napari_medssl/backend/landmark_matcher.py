@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.landmark_features import ImageFeatures, MatchSettings, as_tensor
-from napari_medssl.backend.landmark_fields import FieldCache
+from napari_medssl.backend.landmark_fields import FieldCache, Overlay
 from napari_medssl.backend.landmark_values import (
     Candidate,
     LandmarkMatch,
@@ -67,8 +67,8 @@ class LandmarkMatcher:
     def prepare(self, image: ImageFeatures) -> None:
         """Lay every template over an image and back, so that `match` is quick."""
         for template in self.templates:
-            self._fields.field(template.features, image, self.settings.smoothness)
-            self._fields.field(image, template.features, self.settings.smoothness)
+            self._overlay(template.features, image)
+            self._overlay(image, template.features)
 
     def match(
         self, image: ImageFeatures, labels: Sequence[str] | None = None, *, count: int = 5
@@ -99,7 +99,7 @@ class LandmarkMatcher:
         for number, label in enumerate(chosen):
             places = [(peak.x, peak.y) for peak in find_peaks(score[number], count)]
             candidates = self._candidates(label, image, places, _heights(plain[number], places))
-            found.append(LandmarkMatch(label, candidates, self._is_present(candidates[0])))
+            found.append(LandmarkMatch(label, candidates, self._is_present(candidates[0], image)))
         return tuple(found)
 
     def similarity(self, image: ImageFeatures, label: str) -> SimilarityPicture:
@@ -143,7 +143,7 @@ class LandmarkMatcher:
                 continue
             points = _in_widths([template.points[label] for label in own], template.features.width)
             alike = self._alike(template.features, points, image)
-            field = self._fields.field(template.features, image, self.settings.smoothness)
+            field = self._overlay(template.features, image).field
             held = self._held(alike, place_of(field, points))
             for number, label in enumerate(own):
                 plain[label].append(alike[number])
@@ -200,7 +200,7 @@ class LandmarkMatcher:
 
         points = torch.tensor(places, dtype=torch.float32)
         back = self._alike(image, points, template.features)
-        field = self._fields.field(image, template.features, self.settings.smoothness)
+        field = self._overlay(image, template.features).field
         width = template.features.width
         x, y = template.points[label]
         misses = []
@@ -209,10 +209,16 @@ class LandmarkMatcher:
             misses.append(math.hypot(peak.x * width - 0.5 - x, peak.y * width - 0.5 - y))
         return misses
 
-    def _is_present(self, best: Candidate) -> bool:
-        width = self.templates[best.template].features.width
-        settings = self.settings
-        return best.score >= settings.least_score and best.cycle <= settings.most_cycle * width
+    def _overlay(self, template: ImageFeatures, image: ImageFeatures) -> Overlay:
+        return self._fields.overlay(template, image, self.settings.smoothness)
+
+    def _is_present(self, best: Candidate, image: ImageFeatures) -> bool:
+        settings, template = self.settings, self.templates[best.template].features
+        return (
+            best.score >= settings.least_score
+            and best.cycle <= settings.most_cycle * template.width
+            and self._overlay(template, image).likeness >= settings.least_likeness
+        )
 
 
 def _in_widths(places: Sequence[Place], width: int) -> Tensor:

@@ -154,8 +154,8 @@ def prepare_pairs(
         if should_stop():
             raise Cancelled
         if template is not None and image is not None:
-            _FIELDS.field(template, image, smoothness)
-            _FIELDS.field(image, template, smoothness)
+            _FIELDS.overlay(template, image, smoothness)
+            _FIELDS.overlay(image, template, smoothness)
         on_progress(Progress(done + 1, len(pairs), "laying the template over the images"))
     return tuple(key for key, features in known.items() if features is None)
 
