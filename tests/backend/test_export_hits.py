@@ -65,6 +65,9 @@ def test_the_stain_is_in_the_table_and_on_the_page(tmp_path):
     assert rows == [["0.61234", "0.8", "yes"], ["", "", ""]]
     write_hits_html(hits, PICTURES[:2], [], tmp_path / "hits.html")
     assert (tmp_path / "hits.html").read_text("utf-8").count("0.612 without stain, due to") == 1
+    write_hits_geojson(hits, tmp_path / "hits.geojson")
+    told = [one.measurements for one in read_geojson(tmp_path / "hits.geojson").features]
+    assert told == [{"similarity": 0.9, "without stain": 0.61234}, {"similarity": 0.8}]
 
 
 def test_the_contact_sheet_shows_the_pictures(tmp_path):

@@ -88,6 +88,15 @@ def fingerprint_of(path):
         return opened.fingerprint
 
 
+def test_progress_moves_with_every_batch(encoder, slide, tmp_path):
+    seen = []
+    index([slide], tmp_path / "lib", on_progress=seen.append)
+    done = [one.done for one in seen if one.message == "a.png"]
+    assert done[0] == 0
+    assert done[-1] > SHARD
+    assert max(np.diff(done)) <= CONFIG.batch < SHARD
+
+
 def test_values_that_are_not_finite_fail_their_slide_alone(encoder, slide, tmp_path):
     write_slide(tmp_path / "b.png", seed=1, side=SIDE)
     seen = []

@@ -54,6 +54,20 @@ def test_messages_of_jobs_name_nobody(slides, tmp_path):
 
 
 @pytest.mark.gui
+def test_the_status_bar_does_not_tell_the_file_that_napari_opened(slides, tmp_path):
+    write_slide(tmp_path / "Meier.svs", 600, 800)
+    (layer,) = slides.viewer.open(str(tmp_path / "Meier.svs"), plugin="napari-medssl")
+    wait_until(lambda: slides.session.layer is not None)
+    assert "Meier.svs" in str(layer.get_status((10, 10), world=True))
+    slides.session.mask(True)
+    assert "Meier" not in str(layer.get_status((10, 10), world=True))
+    assert "Meier" not in layer.name
+    slides.session.mask(False)
+    assert "Meier.svs" in str(layer.get_status((10, 10), world=True))
+    assert layer.name == "Meier.svs"
+
+
+@pytest.mark.gui
 def test_what_was_said_before_is_hidden_too(slides, tmp_path):
     slides.slides[0].unlink()
     slides.widget.open_slide(slides.keys[0])

@@ -102,10 +102,17 @@ def write_hits_geojson(hits: Sequence[NamedHit], out: Path) -> None:
                 object_type="detection",
                 class_name="Similar",
                 class_color=(255, 178, 36),
-                measurements={"similarity": round(one.hit.similarity, 6)},
+                measurements=_measurements(one),
             )
         )
     write_geojson(features, out)
+
+
+def _measurements(one: NamedHit) -> dict[str, float]:
+    values = {"similarity": round(one.hit.similarity, 6)}
+    if one.stain is not None:
+        values["without stain"] = round(one.stain.similarity, 6)
+    return values
 
 
 def write_contact_sheet(

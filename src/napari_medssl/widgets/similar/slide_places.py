@@ -14,7 +14,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_medssl.widgets.similar.layer_names import LayerNames
+from napari_medssl.widgets._layer_names import hide_name, show_name
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.slides.widget import SlidesWidget
 
@@ -70,7 +70,6 @@ class SlidePlaces(QObject):
         self._is_masked = False
         self._slides: SlidesWidget | None = None
         self._front: ShownSlide | None = None
-        self._names = LayerNames()
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(0)
@@ -169,15 +168,16 @@ class SlidePlaces(QObject):
         """Show short names that tell nothing instead of file names, or file names again."""
         self._is_masked = is_masked
         self._on_masked()
+        self._viewer.status = "Ready"  # it told the former name until the mouse moves
 
     def _name_layers(self) -> None:
         """Hide the names of slides in napari's list of layers and status bar, or show them."""
         for one in self.shown():
             alias = self._alias(one.fingerprint)
             if self.is_masked:
-                self._names.hide(one.layer, alias)
+                hide_name(one.layer, alias)
             else:
-                self._names.show(one.layer, alias, self.title(one.fingerprint))
+                show_name(one.layer, alias, self.title(one.fingerprint))
 
     def title(self, fingerprint: str) -> str:
         """Return the name to show of a slide."""

@@ -13,6 +13,7 @@ from napari_medssl.io.slides.protocol import Slide, SlideReadError
 from napari_medssl.io.slides.tile_cache import shared_cache
 from napari_medssl.state.slide_entry import CHANGED, SlideEntry, glance_at
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._layer_names import hide_name, show_name
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets.slides.reading import OpenedSlide, open_for_view
@@ -209,7 +210,12 @@ class SlideDisplay(QObject):
     def _name_layer(self) -> None:
         key, layer = self._session.current, self._session.layer
         if key is not None and layer is not None:
-            layer.name = self._session.title(key)
+            title = self._session.title(key)
+            if self._session.is_masked:
+                hide_name(layer, title)
+            else:
+                show_name(layer, self._session.entry(key).alias, title)
+                layer.name = title
             self._viewer.status = "Ready"  # it told the former name until the mouse moves
 
     # -- the file, while it is shown -------------------------------------------------------------
