@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from landmark_model import PixelModel
 from napari_medssl._errors import UserError
-from napari_medssl.backend import landmark_models
+from napari_medssl.backend import landmark_choice, landmark_models
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.landmark_features import (
     FeatureStore,
@@ -20,15 +21,18 @@ from napari_medssl.backend.landmark_features import (
     MatchSettings,
 )
 from napari_medssl.backend.landmark_matcher import LandmarkMatcher
+from napari_medssl.backend.landmark_suggestion import suggest_template
 from napari_medssl.backend.landmark_values import Template
 from napari_medssl.backend.match_landmarks import (
     LandmarkUse,
     PlacedTemplate,
+    choose_model,
     look_at_image,
     match_landmarks,
     prepare_pairs,
     similarity_picture,
 )
+from napari_medssl.backend.models import ModelCard, Recipe, RegisteredModel
 
 SIDE = 200
 POINTS = {"nose": (63.0, 71.0), "chin": (121.0, 138.0)}
@@ -238,6 +242,20 @@ def test_a_window_matches_by_keys(monkeypatch, tmp_path):
     assert similarity_picture(use, templates, "?", "nose") is None
 
 
+def test_the_next_template_is_of_the_kind_that_is_served_worst(store):
+    kinds = {seed: [turned(texture(seed), 0, (2 * n, n)) for n in range(4)] for seed in (1, 2)}
+    images = {seed: [store.features(image) for image in kinds[seed]] for seed in kinds}
+    template, *served = images[1]
+    found = suggest_template([template], [*images[1], *images[2]])
+    assert found.key in {image.key for image in images[2]}
+    assert set(found.helps) == {image.key for image in images[2]} - {found.key}
+    certain = {image.key: 0.0 for image in images[2]}
+    assert suggest_template([template], [*images[1], *images[2]], certain).key in {
+        image.key for image in served
+    }
+    assert suggest_template([template], [template]) is None
+
+
 def test_imagenet_finds_planted_landmarks_in_grey_and_colour(imagenet):
     image, turn = texture(1), (6.0, (8.0, 5.0))
     colour = np.repeat(turned(image, *turn)[..., None], 3, axis=2)
@@ -258,6 +276,36 @@ def test_an_image_of_another_kind_has_no_landmark(imagenet):
         [Template(imagenet.features(texture(1)), POINTS)], imagenet.model.info.settings
     )
     assert not any(match.is_present for match in matcher.match(imagenet.features(rings)))
+
+
+def test_cards_that_say_what_their_images_look_like_decide(monkeypatch):
+    plain, striped = texture(1), np.tile(np.arange(SIDE, dtype=np.uint8) % 16 * 16, (SIDE, 1))
+    look = landmark_choice.look_of([striped, np.flipud(striped), striped[10:, 10:]])
+    card = ModelCard(
+        name="stripes",
+        task="local-discrimination",
+        architecture="a",
+        config={"landmarks": {"look": look}},
+        recipe=Recipe(),
+        data=(),
+        metrics={},
+        licence="BSD-3-Clause",
+        version="1",
+    )
+    known = (RegisteredModel(card, Path("stripes.safetensors"), True),)
+    assert landmark_choice.choose_landmark_model([plain]) == "imagenet-landmarks"
+    monkeypatch.setattr(landmark_choice, "list_models", lambda: known)
+    assert landmark_choice.choose_landmark_model([plain]) == "imagenet-landmarks"
+    assert landmark_choice.choose_landmark_model([striped]) == "stripes"
+    assert choose_model(striped) == "stripes"
+
+
+def test_settings_come_from_the_card():
+    wanted = {"window": 7, "pull": 1, "beside": "imagenet-landmarks", "look": {}}
+    settings = landmark_models._settings_of(wanted, "m")
+    assert (settings.window, settings.pull, settings.sigma) == (7, 1.0, 0.25)
+    with pytest.raises(UserError, match="card of model 'm'"):
+        landmark_models._settings_of({"window": "wide"}, "m")
 
 
 def test_unknown_models_are_told_with_the_known_ones():

@@ -24,11 +24,13 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
-from napari_medssl.backend.landmark_features import FeatureStore
+from napari_medssl.backend.landmark_features import FeatureStore, check_landmark_image
 from napari_medssl.backend.landmark_fields import FieldCache
 from napari_medssl.backend.landmark_matcher import LandmarkMatcher
+from napari_medssl.backend.landmark_suggestion import Suggestion, suggest_template
 from napari_medssl.backend.landmark_values import LandmarkMatch, Place, SimilarityPicture, Template
 from napari_medssl.backend.model_cache import ModelCache
+from napari_medssl.io.images import ImageRef
 
 CACHE = "landmarks"
 """Name of the part of the cache folder where features lie."""
@@ -98,6 +100,21 @@ class ImageMatches:
     gone: tuple[str, ...] = ()
 
 
+def choose_model(
+    source: NDArray[np.generic] | Path | str,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> str:
+    """Return the name of the registered model that fits an image best, such as the template.
+
+    Parameters and errors are those of `look_at_image`.
+    """
+    from napari_medssl.backend.landmark_choice import choose_landmark_model
+
+    return choose_landmark_model([check_landmark_image(_pixels(source))])
+
+
 def look_at_image(
     use: LandmarkUse,
     source: NDArray[np.generic] | Path | str,
@@ -119,10 +136,7 @@ def look_at_image(
     Cancelled
         If `should_stop` said so.
     """
-    from napari_medssl.io.images import read_image
-
-    pixels = source if isinstance(source, np.ndarray) else read_image(source, robust=True)
-    found = feature_store(use).features(pixels, should_stop=should_stop)
+    found = feature_store(use).features(_pixels(source), should_stop=should_stop)
     return SeenImage(found.key, found.width, found.height)
 
 
@@ -223,6 +237,24 @@ def similarity_picture(
     return None if matcher is None or features is None else matcher.similarity(features, label)
 
 
+def suggest_next_template(
+    use: LandmarkUse,
+    templates: Sequence[str],
+    images: Sequence[str],
+    uncertainty: Mapping[str, float] | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> Suggestion | None:
+    """Return which image helps most as a further template, see `landmark_suggestion`.
+
+    Templates and images are keys; those whose features are gone are passed over.
+    """
+    store = feature_store(use)
+    known = [[f for key in keys if (f := store.find(key))] for keys in (templates, images)]
+    return suggest_template(known[0], known[1], uncertainty)
+
+
 def feature_store(use: LandmarkUse) -> FeatureStore:
     """Return the store of a model, loaded once in a process."""
     from napari_medssl.backend.landmark_models import load_landmark_model
@@ -234,6 +266,12 @@ def feature_store(use: LandmarkUse) -> FeatureStore:
         return FeatureStore(load_landmark_model(use.model, use.device), cache)
 
     return _STORES.get(use, load)
+
+
+def _pixels(source: NDArray[np.generic] | Path | str) -> NDArray[np.generic]:
+    from napari_medssl.backend.landmark_files import read_picture
+
+    return source if isinstance(source, np.ndarray) else read_picture(ImageRef.parse(source))
 
 
 def _matcher(
