@@ -85,7 +85,7 @@ class ClusterIndexer:
         self._collection, self._job, self._place = collection, job, place
         self.report = report
         self._run = Run(f"medssl-{uuid.uuid4().hex[:12]}", __version__, collection.set_up)
-        self._intake = SlideIntake(collection, job.config, job.patients, report)
+        self._intake = SlideIntake(collection, job.library, job.config, job.patients, report)
         self._unseen: deque[str] = deque()
         self._surveys: dict[str, str] = {}  # paths, by key
         self._open: dict[str, _OpenSlide] = {}  # by fingerprint

@@ -14,10 +14,10 @@ from napari_medssl.backend.config import check, option
 from napari_medssl.backend.encoders import list_encoders, unit_length
 from napari_medssl.backend.index_slides import bring_up_to_date
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.library_place import Place, WrittenLibrary, written_library
 from napari_medssl.backend.patients import Patients, read_patients
 from napari_medssl.backend.tiles import TilesConfig, slide_mpp
 from napari_medssl.index.arrays import TILE, TileRows, shard_rows
-from napari_medssl.index.library import Library
 from napari_medssl.index.set_up import SetUp
 from napari_medssl.index.slide_record import SlideRecord
 from napari_medssl.index.slide_writer import SlideWriter
@@ -77,7 +77,7 @@ class ImportReport:
 def import_features(
     files: Sequence[Path],
     slides: Sequence[str],
-    library: Path,
+    library: Place,
     config: ImportFeaturesConfig,
     *,
     on_progress: OnProgress = ignore,
@@ -92,7 +92,7 @@ def import_features(
     slides
         Paths or URLs, among which that of a file is found by its name.
     library
-        Folder of the library; made if missing.
+        Folder of the library, or URL of one in an object store; made if missing.
 
     Raises
     ------
@@ -110,24 +110,26 @@ def import_features(
     patients = read_patients(config.patients, config.patient_rule)
     by_name = {Path(slide).name: slide for slide in slides}
     by_name |= {Path(slide).stem: slide for slide in slides}
-    opened, report = Library.open(library, make=True), ImportReport()
-    with opened.write_lock():
+    report = ImportReport()
+    with written_library(
+        library, make=True, on_progress=on_progress, should_stop=should_stop
+    ) as held:
         for number, path in enumerate(files):
             on_progress(Progress(number, len(files), path.name))
             if should_stop():
                 raise Cancelled(f"Stopped after {number} of {len(files)} files; those are taken.")
             try:
-                _add(opened, path, by_name, patients, config, report)
+                _add(held, path, by_name, patients, config, report)
             except UserError as error:
                 report.failures.append((str(path), str(error)))
-        for collection in opened.collections:
+        for collection in held.library.collections:
             if collection.set_up.name in report.collections:
                 bring_up_to_date(collection, on_progress, should_stop)
     return report
 
 
 def _add(
-    library: Library,
+    held: WrittenLibrary,
     path: Path,
     by_name: Mapping[str, str],
     patients: Patients,
@@ -149,7 +151,7 @@ def _add(
         mpp = slide_mpp(slide, TilesConfig(slide_mpp=config.slide_mpp))
         place = slide.source or slide_path
         record = SlideRecord(slide.fingerprint, place, patients.of(place), slide.dimensions, mpp)
-    collection = library.make_collection(set_up, set_up.encoder)
+    collection = held.library.make_collection(set_up, set_up.encoder)
     folder = collection.slide_folder(record.fingerprint)
     with SlideWriter(folder, record, set_up, lambda: rows) as writer:
         # Tiles of an earlier run of another file may have been taken up: write all anew then.
@@ -161,6 +163,7 @@ def _add(
         for shard in writer.todo:
             writer.write(shard, embeddings[shard_rows(shard, len(rows))])
         writer.finish()
+    held.publish(collection, record.fingerprint)
     report.taken.append(str(path))
     report.tiles += len(rows)
     report.collections.add(set_up.name)

@@ -16,11 +16,12 @@ from napari_medssl.backend.index_config import (
     RemoveReport,
 )
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.library_place import Place, written_library
 from napari_medssl.backend.patients import read_patients
 from napari_medssl.backend.slide_indexer import IndexJob, SlideIndexer, Towards
 from napari_medssl.index.approximate import build_approximate, needs_index, open_approximate
 from napari_medssl.index.flat_update import open_flat
-from napari_medssl.index.library import CollectionFolder, Library
+from napari_medssl.index.library import CollectionFolder
 from napari_medssl.index.set_up import SetUp, recipe_of
 from napari_medssl.index.slide_record import is_fingerprint
 from napari_medssl.io.slides.places import absolute_file, local_path
@@ -33,7 +34,7 @@ _MPP = 0.5  # where the encoder does not care
 
 def index_slides(
     slides: Sequence[str],
-    library: Path,
+    library: Place,
     config: IndexConfig,
     *,
     cluster: ClusterPlace | None = None,
@@ -51,7 +52,7 @@ def index_slides(
     slides
         Paths or URLs.
     library
-        Folder of the library; made if missing.
+        Folder of the library, or URL of one in an object store; made if missing.
     config
         The encoder and which tiles.
     cluster
@@ -76,12 +77,13 @@ def index_slides(
     on_progress(Progress(0, None, "loading the encoder"))
     # Beside a cluster this process only says which encoder it is.
     encoder = make_encoder(config.encoder, config.device if cluster is None else "cpu")
-    opened = Library.open(library, make=True)
     set_up = set_up_of(encoder, config)
-    with opened.write_lock():
-        collection = opened.make_collection(set_up, absolute_file(config.encoder))
-        report = IndexReport(set_up.name)
-        job = IndexJob(encoder, config, patients, towards, on_progress, should_stop)
+    with written_library(
+        library, make=True, on_progress=on_progress, should_stop=should_stop
+    ) as held:
+        collection = held.library.make_collection(set_up, absolute_file(config.encoder))
+        report = IndexReport(set_up.name, remarks=list(held.problems))
+        job = IndexJob(encoder, config, patients, towards, on_progress, should_stop, held)
         try:
             _add_all(slides, collection, job, report, cluster)
             try:
@@ -161,7 +163,7 @@ def bring_up_to_date(
     return 1.0 if found is None else found.reach(1).recall
 
 
-def remove_slides(slides: Sequence[str], library: Path) -> RemoveReport:
+def remove_slides(slides: Sequence[str], library: Place) -> RemoveReport:
     """Take slides out of every collection of a library; their files stay as they are.
 
     Parameters
@@ -170,16 +172,16 @@ def remove_slides(slides: Sequence[str], library: Path) -> RemoveReport:
         Paths as they were when they were indexed, of files that need not be there any more, or
         fingerprints.
     library
-        Folder of the library.
+        Folder of the library, or URL of one in an object store.
 
     Raises
     ------
     UserError
         If there is no library, or it cannot be written or is being written.
     """
-    opened = Library.open(library)
     report = RemoveReport()
-    with opened.write_lock():
+    with written_library(library, make=False) as held:
+        opened = held.library
         known: dict[str, set[str]] = {}
         for collection in opened.collections:
             for fingerprint, manifest in collection.manifests()[0].items():
@@ -187,7 +189,7 @@ def remove_slides(slides: Sequence[str], library: Path) -> RemoveReport:
         for slide in slides:
             place = str(Path(slide).absolute()) if local_path(slide) else slide
             found = known.get(place) or known.get(slide) or {slide}
-            removed = sum(opened.remove_slide(one) for one in found if is_fingerprint(one))
+            removed = sum(held.remove_slide(one) for one in found if is_fingerprint(one))
             if removed:
                 report.removed.append(slide)
             else:

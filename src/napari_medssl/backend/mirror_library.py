@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.library_place import Place, read_library
 from napari_medssl.index.engine import Engine, EngineEntry, SearchWay, check_url
 from napari_medssl.index.engine_index import measured_way, needs_engine_index
 from napari_medssl.index.engine_mirror import Mirror
@@ -60,7 +60,7 @@ class MirrorReport:
 
 
 def mirror_library(
-    library: Path,
+    library: Place,
     url: str,
     config: MirrorConfig,
     *,
@@ -74,7 +74,7 @@ def mirror_library(
     Parameters
     ----------
     library
-        Folder of the library. It is only read.
+        Folder of the library, or URL of one in an object store. It is only read.
     url
         Of the engine: a folder or a place in an object store. It holds one library.
     config
@@ -90,9 +90,10 @@ def mirror_library(
         If it was asked to stop.
     """
     check(config)
-    opened = Library.open(library)
+    opened, problems = read_library(library, on_progress=on_progress, should_stop=should_stop)
     collection = opened.collection(config.encoder)
     report = MirrorReport(collection.set_up.name)
+    report.problems += [("library", reason) for reason in problems]
     _check_place(url, opened)
     check_url(url)
     with _mirror_lock(opened, url):

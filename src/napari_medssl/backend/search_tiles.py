@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
+from napari_medssl.backend.library_place import Place, read_library
 from napari_medssl.backend.place_tiles import TilePlace
 from napari_medssl.backend.search_query import Query, QueryVector, SearchConfig
 from napari_medssl.backend.stain_rank import HitStain, ask_stain, check_stain
@@ -58,7 +59,7 @@ class SearchReport:
 
 
 def search_tiles(
-    library: Path | None,
+    library: Place | None,
     query: Query,
     config: SearchConfig,
     *,
@@ -73,7 +74,8 @@ def search_tiles(
     Parameters
     ----------
     library
-        Folder of the library; None to search its mirror in an engine.
+        Folder of the library, or URL of one in an object store, whose copy is brought up to date
+        first; None to search its mirror in an engine.
     query
         What to search for.
     config
@@ -93,7 +95,7 @@ def search_tiles(
     _check_query(query, config)
     if out is not None:
         check_writable(out)
-    collection = _opened(library, engine, config)
+    collection, problems = _opened(library, engine, config)
     asked = QueryVector(collection, config)
     vector = asked.of_picture(query.image) if query.image else asked.of_place(query)
     records = {record.fingerprint: record for record in collection.slides}
@@ -105,7 +107,7 @@ def search_tiles(
         exclude_patients=patients,
         exclude_tiles=[] if asked.tile is None else [asked.tile],
     )
-    remarks = [*asked.remarks, *(reason for _, reason in collection.problems)]
+    remarks = [*asked.remarks, *problems, *(reason for _, reason in collection.problems)]
     report = SearchReport(
         result.hits[0], records, result.recall, collection.set_up.name, tuple(remarks)
     )
@@ -116,19 +118,22 @@ def search_tiles(
     return report
 
 
-def _opened(library: Path | None, engine: str, config: SearchConfig) -> Searchable:
-    """Return the library or the engine."""
+def _opened(
+    library: Place | None, engine: str, config: SearchConfig
+) -> tuple[Searchable, tuple[str, ...]]:
+    """Return the library or the engine, and lines for the person."""
     if (library is None) == (not engine):
         raise UserError("Give either --library or --engine: where to search.")
     if library is not None:
-        return open_collection(library, config.encoder)
+        opened, problems = read_library(library)
+        return open_collection(opened, config.encoder), problems
     if config.stain:
         raise UserError(
             "--stain asks the library itself, not an engine: give --library, or leave out --stain."
         )
     from napari_medssl.index.engine_search import open_engine
 
-    return open_engine(engine, config.encoder)
+    return open_engine(engine, config.encoder), ()
 
 
 def _without_stain(

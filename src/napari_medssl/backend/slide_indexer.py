@@ -14,6 +14,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import Encoder
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.library_place import WrittenLibrary
 from napari_medssl.backend.patients import Patients
 from napari_medssl.backend.shard_encoder import (
     corners,
@@ -41,7 +42,7 @@ the tiles near it come next. None leaves the order. Called in a thread, before e
 
 @dataclass(frozen=True, slots=True)
 class IndexJob:
-    """What slides are indexed with: encoder, config, whose they are, and whom to ask and tell."""
+    """What slides are indexed with, whom to ask and tell, and the library."""
 
     encoder: Encoder
     config: IndexConfig
@@ -49,6 +50,7 @@ class IndexJob:
     towards: Towards
     on_progress: OnProgress
     should_stop: ShouldStop
+    library: WrittenLibrary
 
 
 class SlideIndexer:
@@ -62,7 +64,7 @@ class SlideIndexer:
         self._done = 0  # tiles of this run and those that it found
         self._finished = 0  # slides
         self._message = ""
-        self._intake = SlideIntake(collection, job.config, job.patients, report)
+        self._intake = SlideIntake(collection, job.library, job.config, job.patients, report)
 
     def add_all(self, slides: Sequence[str]) -> None:
         """Index slides; what one of them fails for is in the report.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_medssl._errors import UserError
 from napari_medssl.backend.encoders import EncoderInfo
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
+from napari_medssl.backend.library_place import WrittenLibrary
 from napari_medssl.backend.patients import Patients
 from napari_medssl.index.library import CollectionFolder, Library
 from napari_medssl.index.set_up import SetUp
@@ -19,7 +20,9 @@ class SlideIntake:
     Parameters
     ----------
     collection
-        Of a library whose lock is held.
+        Which one.
+    library
+        That it is of; told of what becomes of a slide.
     config
         Whether slides are indexed anew.
     patients
@@ -31,12 +34,13 @@ class SlideIntake:
     def __init__(
         self,
         collection: CollectionFolder,
+        library: WrittenLibrary,
         config: IndexConfig,
         patients: Patients,
         report: IndexReport,
     ) -> None:
         self._collection, self._config, self._patients = collection, config, patients
-        self._report = report
+        self._library, self._report = library, report
         self._known = {
             manifest.record.path: fingerprint
             for fingerprint, manifest in collection.manifests()[0].items()
@@ -81,7 +85,8 @@ class SlideIntake:
             manifest = read_manifest(folder)
             # Of two copies the first one counts, as long as it is there.
             kept = manifest.record.path if _is_there(manifest.record.path) else record.path
-            update_manifest(folder, manifest, kept, patient or manifest.record.patient)
+            if update_manifest(folder, manifest, kept, patient or manifest.record.patient):
+                self._library.publish(self._collection, record.fingerprint)
             self._report.skipped.append(path)
             return None
         former = self.known_at(record.path)
@@ -96,8 +101,10 @@ class SlideIntake:
 
     def settle(self, record: SlideRecord, path: str) -> None:
         """Note that a slide was indexed; the one that it replaces is taken out."""
+        self._library.publish(self._collection, record.fingerprint)
         former = self.known_at(record.path)
         if former not in ("", record.fingerprint):
+            self._library.withdraw(self._collection, former)
             remove_folder(self._collection.slide_folder(former))
         self._known[record.path] = record.fingerprint
         self._report.indexed.append(path)

@@ -6,6 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.slides.places import local_path
+
+
+def check_library(place: str) -> None:
+    """Raise `UserError` if a library would lie in a project; one at a URL cannot."""
+    path = local_path(place)
+    if path is not None:
+        check_output(path, "--library")
 
 
 def check_output(out: Path, option: str, inputs: Iterable[Path] = ()) -> None:

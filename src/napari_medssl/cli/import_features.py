@@ -11,7 +11,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.import_features import ImportFeaturesConfig
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
-from napari_medssl.cli._places import check_output
+from napari_medssl.cli._places import check_library
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,11 @@ def run(
         typer.Option(help="Slides, or folders of them; may be given several times."),
     ],
     library: Annotated[
-        Path, typer.Option(help="Folder of the library; made if missing.", metavar="DIR")
+        str,
+        typer.Option(
+            help="Library: a folder, or s3://, gs:// or az://...; made if missing.",
+            metavar="DIR|URL",
+        ),
     ],
     config: ImportFeaturesConfig,
 ) -> None:
@@ -43,7 +47,7 @@ def run(
     A file belongs to the slide of the same name. Its tiles are found by place (--slide, --at); to
     search by a picture the encoder itself is needed, see docs/methods/siamese.md.
     """
-    check_output(library, "--library")
+    check_library(library)
     from napari_medssl.backend.import_features import import_features
     from napari_medssl.backend.slide_lists import list_slides
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.index_config import IndexConfig, IndexReport, IndexStopped
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
-from napari_medssl.cli._places import check_output
+from napari_medssl.cli._places import check_library
 
 if TYPE_CHECKING:
     from napari_medssl.backend.cluster import ClusterPlace
@@ -33,7 +32,11 @@ def index(
         ),
     ],
     library: Annotated[
-        Path, typer.Option(help="Folder of the library; made if missing.", metavar="DIR")
+        str,
+        typer.Option(
+            help="Library: a folder, or s3://, gs:// or az://...; made if missing.",
+            metavar="DIR|URL",
+        ),
     ],
     config: IndexConfig,
     remove: Annotated[
@@ -61,7 +64,7 @@ def index(
     Slides that are in it already are passed over. Stopped or killed, the same command goes on where
     it was. A slide that fails is reported on stderr; the others are indexed.
     """
-    check_output(library, "--library")
+    check_library(library)
     if remove:
         _remove(slides, library)
         return
@@ -119,7 +122,7 @@ def _found(given: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
     return list(dict.fromkeys(slides)), failures
 
 
-def _remove(slides: list[str], library: Path) -> None:
+def _remove(slides: list[str], library: str) -> None:
     from napari_medssl.backend.index_slides import remove_slides
 
     report = remove_slides(slides, library)

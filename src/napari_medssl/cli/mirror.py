@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 @with_config(MirrorConfig)
 def mirror(
-    library: Annotated[Path, typer.Option(help="Folder of the library.", metavar="DIR")],
+    library: Annotated[
+        str,
+        typer.Option(help="Library: a folder, or s3://, gs:// or az://...", metavar="DIR|URL"),
+    ],
     engine: Annotated[
         str,
         typer.Option(help="LanceDB: a folder, or s3://, gs:// or az://...", metavar="URL"),

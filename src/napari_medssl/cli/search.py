@@ -29,8 +29,9 @@ def search(
     out: Annotated[Path, typer.Option(help="The hits: a JSON file.", metavar="HITS.json")],
     config: SearchConfig,
     library: Annotated[
-        Path | None, typer.Option(help="Folder of the library.", metavar="DIR")
-    ] = None,
+        str,
+        typer.Option(help="Library: a folder, or s3://, gs:// or az://...", metavar="DIR|URL"),
+    ] = "",
     engine: Annotated[
         str,
         typer.Option(help="Instead: where `medssl mirror` has put the library.", metavar="URL"),
@@ -53,7 +54,7 @@ def search(
     inputs = [Path(slide)] if slide else []
     check_output(out, "--out", [*inputs, *([image] if image else [])])
     query = Query(slide, _point(at) if at else None, image)
-    report = search_tiles(library, query, config, engine=engine, out=out)
+    report = search_tiles(library or None, query, config, engine=engine, out=out)
     for line in report.remarks:
         _console.warn(line)
     if not report.hits:

@@ -32,8 +32,8 @@ from napari_medssl.io.slides.finding import EMBEDDINGS as SUFFIX
 
 FORMAT = "napari-medssl embeddings"
 VERSION = 1
-_ABOUT = "library.json"
-_COLLECTION = "collection.json"
+ABOUT = "library.json"
+COLLECTION = "collection.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Library:
             If there is none, the folder holds something else, or a newer version made it.
         """
         place = Path(folder).expanduser().absolute()
-        if not (place / _ABOUT).exists():
+        if not (place / ABOUT).exists():
             if not make:
                 raise UserError(
                     f"There is no library {str(folder)!r}. Make one with "
@@ -194,7 +194,7 @@ class Library:
     def make_collection(self, set_up: SetUp, encoder_given: str) -> CollectionFolder:
         """Return the collection of a set-up; made if missing. Hold the lock."""
         folder = self.folder / f"{set_up.name}{SUFFIX}"
-        if (folder / _COLLECTION).exists():
+        if (folder / COLLECTION).exists():
             found = _read_collection(folder)
             sweep(found.slides_folder)
             return found
@@ -205,7 +205,7 @@ class Library:
             "set_up": set_up.to_json(),
             "encoder_given": encoder_given,
         }
-        write_whole(folder / _COLLECTION, json.dumps(content, indent=1, ensure_ascii=False))
+        write_whole(folder / COLLECTION, json.dumps(content, indent=1, ensure_ascii=False))
         flush_folder(self.folder)
         return CollectionFolder(folder, set_up, encoder_given)
 
@@ -226,7 +226,7 @@ def _holds_anything(place: Path) -> bool:
 
 def _is_made(folder: Path) -> bool:
     """Say whether a folder is a collection, not one that a kill stopped from becoming one."""
-    return (folder / _COLLECTION).exists() or any(folder.glob("slides/*"))
+    return (folder / COLLECTION).exists() or any(folder.glob("slides/*"))
 
 
 def _fits(collection: CollectionFolder, encoder: str) -> bool:
@@ -236,16 +236,16 @@ def _fits(collection: CollectionFolder, encoder: str) -> bool:
 
 def _write_about(place: Path, content: Mapping[str, Any]) -> None:
     """Write what a library is, with an id of its own."""
-    write_whole(place / _ABOUT, json.dumps({**content, "id": uuid.uuid4().hex}, indent=1))
+    write_whole(place / ABOUT, json.dumps({**content, "id": uuid.uuid4().hex}, indent=1))
 
 
 def _read_about(place: Path) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = json.loads((place / _ABOUT).read_bytes())
+        content: Mapping[str, Any] = json.loads((place / ABOUT).read_bytes())
         form, version = content["format"], int(content["version"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{str(place / _ABOUT)!r} is damaged ({type(error).__name__}), so it is not sure that "
+            f"{str(place / ABOUT)!r} is damaged ({type(error).__name__}), so it is not sure that "
             "this is a library. Put that file back from a copy."
         ) from error
     if form != FORMAT:
@@ -260,12 +260,12 @@ def _read_about(place: Path) -> Mapping[str, Any]:
 
 def _read_collection(folder: Path) -> CollectionFolder:
     try:
-        content = json.loads((folder / _COLLECTION).read_bytes())
+        content = json.loads((folder / COLLECTION).read_bytes())
         set_up = SetUp.from_json(content["set_up"])
         return CollectionFolder(folder, set_up, str(content["encoder_given"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{_COLLECTION!r} of the collection {folder.name!r} is missing or damaged "
+            f"{COLLECTION!r} of the collection {folder.name!r} is missing or damaged "
             f"({type(error).__name__}). Put it back from a copy, or move that folder out of the "
             "library."
         ) from error

@@ -111,12 +111,38 @@ def read_manifest(folder: Path) -> SlideManifest:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
-        return _parsed(json.loads(path.read_bytes()), folder.name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"The manifest of indexed slide {folder.name[:32]} is missing or damaged "
-            f"({type(error).__name__}). Index that slide again with --reindex."
-        ) from error
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise _damaged(folder.name, error) from error
+    return parse_manifest(data, folder.name)
+
+
+def parse_manifest(data: bytes, name: str) -> SlideManifest:
+    """Return the manifest that `SlideManifest.to_bytes` gave.
+
+    Parameters
+    ----------
+    data
+        The file.
+    name
+        Of the slide's folder, which begins with its fingerprint.
+
+    Raises
+    ------
+    UserError
+        If it is damaged, of another slide, or names places outside its folder.
+    """
+    try:
+        return _parsed(json.loads(data), name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> UserError:
+    return UserError(
+        f"The manifest of indexed slide {name[:32]} is missing or damaged "
+        f"({type(error).__name__}). Index that slide again with --reindex."
+    )
 
 
 def _parsed(document: Mapping[str, Any], name: str) -> SlideManifest:
