@@ -6,6 +6,7 @@ import torch
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import pixel_embedding
+from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import load_pixel_embedder
@@ -15,7 +16,7 @@ from napari_medssl.methods.local_discrimination.network import (
 )
 
 
-def write(path, *, task="local-discrimination", **changes):
+def write(path, *, task="local-discrimination", equalised=False, **changes):
     shape = {"channels": 1, "width": 4, "dim": 8, "clusters": 3, "stride": 2} | changes
     torch.manual_seed(0)
     network = LocalDiscriminationNetwork(NetworkConfig(**shape)).train()
@@ -24,7 +25,7 @@ def write(path, *, task="local-discrimination", **changes):
         name=path.stem,
         task=task,
         architecture=pixel_embedding.ARCHITECTURE,
-        config=shape | {"pixels": 64, "grid": 8, "sigma": 0.25},
+        config=shape | {"pixels": 64, "grid": 8, "sigma": 0.25, "equalised": equalised},
         recipe=Recipe(),
         data=(),
         metrics={},
@@ -90,6 +91,15 @@ def test_embedding_stops_within_one_tile(embedder, monkeypatch):
     asked = []
     with pytest.raises(Cancelled, match="while an image was embedded"):
         embedder.embed_image(noise(64, 64), should_stop=lambda: asked.append(1) or len(asked) == 2)
+
+
+def test_histograms_are_evened_out_where_the_card_says_so(tmp_path, embedder):
+    write(tmp_path / "even.safetensors", equalised=True)
+    even = load_pixel_embedder(tmp_path / "even.safetensors", "cpu")
+    image = noise(64, 48) // 3
+    assert even.info.equalised
+    assert np.array_equal(even.embed_image(image), embedder.embed_image(even_out(image)))
+    assert not np.array_equal(even.embed_image(image), embedder.embed_image(image))
 
 
 def test_images_are_brought_to_the_channels_of_the_model(tmp_path, embedder):

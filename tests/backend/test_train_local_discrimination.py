@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import training
+from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
@@ -160,6 +161,13 @@ def test_grey_and_colour_are_told_apart_and_can_be_asked_for(images):
     grey = load_training_images(images, 40, color="grey").pixels[3]
     due = np.asarray(Image.fromarray(tinted).convert("L"))
     assert np.abs(grey[0].astype(int) - due).max() <= 1
+
+
+def test_histograms_are_evened_out_where_asked_for(images):
+    plain = load_training_images(images, 32).pixels
+    even = load_training_images(images, 32, equalise=True).pixels
+    for image, due in zip(even, plain, strict=True):
+        assert np.array_equal(image[0], even_out(due[0]))
 
 
 def test_wide_values_are_scaled_robustly(tmp_path):

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 def to_planes(pixels: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     """Return a picture at a width as RGB planes (3, Y, X); grey ones with an even histogram."""
     from PIL import Image
-    from skimage.exposure import equalize_hist
+
+    from napari_medssl.backend.histogram import even_out
 
     height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
     picture = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
@@ -19,8 +20,7 @@ def to_planes(pixels: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
     how = Image.Resampling.BICUBIC if larger else Image.Resampling.LANCZOS
     image = np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), how))
     if image.ndim == 2:
-        even = np.rint(equalize_hist(image) * 255).astype(np.uint8)
-        return np.repeat(even[None], 3, axis=0)
+        return np.repeat(even_out(image)[None], 3, axis=0)
     return np.ascontiguousarray(np.moveaxis(image, 2, 0))
 
 

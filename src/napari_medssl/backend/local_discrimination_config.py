@@ -29,6 +29,7 @@ class TrainLocalDiscriminationConfig:
     batch: int = option(4, help="Pairs of images in a step.", min=1)
     size: int = option(448, help="Side of a view; shorter side of an image.", min=32, unit="px")
     color: str = option("auto", help="Channels of the images.", choices=("auto", "grey", "rgb"))
+    equalise: bool = option(False, help="Even out the histogram of each image, here and in use.")
     stride: str = option(
         "2", help="Pixels of an image to one of the maps.", choices=("1", "2", "4"), unit="px"
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
 from napari_medssl.backend.models import file_sha256, find_weights, load_card, read_weights
 from napari_medssl.backend.sizing import resize_short_side, to_channels
@@ -56,6 +57,8 @@ class PixelEmbeddingInfo:
         Cells along that side in training: `pixels / grid` is the natural window of matching.
     sigma
         Width of the bell in a cell, as a part of its side; None for flat averages.
+    equalised
+        Whether the histogram of each image is evened out first.
     sha256
         Of the weights. Embeddings of different sums do not compare.
     """
@@ -68,6 +71,7 @@ class PixelEmbeddingInfo:
     pixels: int
     grid: int
     sigma: float | None
+    equalised: bool
     sha256: str
 
 
@@ -117,7 +121,7 @@ class PixelEmbedder:
         ----------
         pixels
             Shape (H, W), (H, W, 1) or (H, W, 3), of any size; see `resize`. Values of more than 8
-            bits are scaled by percentiles, as in training.
+            bits are scaled by percentiles, and evened out if `info.equalised`, as in training.
         half
             Whether to return float16, whose cosines are off by less than 0.001; else float32.
 
@@ -155,7 +159,8 @@ class PixelEmbedder:
             reflect_to_multiple,
         )
 
-        planes = np.moveaxis(to_channels(checked_picture(pixels), self.info.channels), 2, 0)
+        picture = to_channels(checked_picture(pixels), self.info.channels)
+        planes = np.moveaxis(even_out(picture) if self.info.equalised else picture, 2, 0)
         whole = reflect_to_multiple(torch.from_numpy(np.array(planes, order="C"))[None])
         stride = self.info.stride
         height, width = map_size(planes.shape[1:], stride)
@@ -272,6 +277,7 @@ def load_pixel_embedder(name_or_file: str | Path, device: str = "auto") -> Pixel
             pixels=int(card.config["pixels"]),
             grid=int(card.config["grid"]),
             sigma=float(card.config["sigma"]) or None,
+            equalised=bool(card.config.get("equalised", False)),
             sha256=card.sha256 or file_sha256(weights),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -106,6 +106,7 @@ class _Run:
             config.data,
             config.size,
             color=config.color,
+            equalise=config.equalise,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -210,7 +211,12 @@ class _Run:
             task=TASK,
             architecture=ARCHITECTURE,
             config=asdict(self.network.config)
-            | {"pixels": config.size, "grid": config.grid, "sigma": config.sigma},
+            | {
+                "pixels": config.size,
+                "grid": config.grid,
+                "sigma": config.sigma,
+                "equalised": config.equalise,
+            },
             recipe=Recipe(
                 command="medssl train local-discrimination",
                 config=self.settings,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.sizing import resize_short_side, to_channels
 from napari_medssl.io.images import ImageListing, read_image, scan_images
@@ -59,6 +60,7 @@ def load_training_images(
     size: int,
     *,
     color: str = "auto",
+    equalise: bool = False,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> TrainingImages:
@@ -68,6 +70,8 @@ def load_training_images(
     ----------
     color
         "grey", "rgb", or "auto": grey if the first images are.
+    equalise
+        Whether to even out the histogram of each.
 
     Raises
     ------
@@ -100,7 +104,8 @@ def load_training_images(
             "due are at least 2. Put more images of the modality in it."
         )
     # Copies: what Pillow gives is read-only, which torch does not take.
-    planes = (np.array(np.moveaxis(image, 2, 0), order="C") for image in images)
+    even = even_out if equalise else np.asarray
+    planes = (np.array(np.moveaxis(even(image), 2, 0), order="C") for image in images)
     return TrainingImages(tuple(planes), tuple(failures))
 
 
