@@ -12,16 +12,19 @@ from napari_medssl.backend.landmark_features import LandmarkModelInfo, MatchSett
 class PixelModel:
     """A model without a network: blurred pixels and slopes, so a test waits for none."""
 
-    def __init__(self, settings: MatchSettings | None = None, name: str = "pixels") -> None:
+    def __init__(
+        self, settings: MatchSettings | None = None, name: str = "pixels", cells: int = 50
+    ) -> None:
         self.info = LandmarkModelInfo(name, f"{name}-1", settings or MatchSettings())
         self.runs = 0
+        self._cells = cells
 
     def maps(self, pixels, should_stop=lambda: False):
         if should_stop():
             raise Cancelled
         self.runs += 1
         grey = (pixels if pixels.ndim == 2 else pixels[..., 0]).astype(float)
-        return self._at(grey, 25), (self._at(grey, 50),)
+        return self._at(grey, self._cells // 2), (self._at(grey, self._cells),)
 
     def _at(self, grey, cells):
         wide, high = cells, round(cells * grey.shape[0] / grey.shape[1])

@@ -32,7 +32,12 @@ from napari_medssl.backend.match_landmarks import (
     prepare_pairs,
     similarity_picture,
 )
-from napari_medssl.backend.models import ModelCard, Recipe, RegisteredModel
+from napari_medssl.backend.models import ModelCard, Recipe, RegisteredModel, write_model
+from napari_medssl.backend.pixel_embedding import ARCHITECTURE
+from napari_medssl.methods.local_discrimination.network import (
+    LocalDiscriminationNetwork,
+    NetworkConfig,
+)
 
 SIDE = 200
 POINTS = {"nose": (63.0, 71.0), "chin": (121.0, 138.0)}
@@ -298,6 +303,36 @@ def test_cards_that_say_what_their_images_look_like_decide(monkeypatch):
     assert landmark_choice.choose_landmark_model([plain]) == "imagenet-landmarks"
     assert landmark_choice.choose_landmark_model([striped]) == "stripes"
     assert choose_model(striped) == "stripes"
+
+
+def test_a_trained_model_is_used_alone_and_beside_another(tmp_path, monkeypatch):
+    shape = {"channels": 1, "width": 4, "dim": 8, "clusters": 3, "stride": 2}
+    network = LocalDiscriminationNetwork(NetworkConfig(**shape))
+    for name, landmarks in (("alone", {"window": 3}), ("joint", {"beside": "imagenet-landmarks"})):
+        card = ModelCard(
+            name=name,
+            task="local-discrimination",
+            architecture=ARCHITECTURE,
+            config=shape | {"pixels": 64, "grid": 8, "sigma": 0.25, "landmarks": landmarks},
+            recipe=Recipe(),
+            data=(),
+            metrics={},
+            licence="BSD-3-Clause",
+            version="1",
+        )
+        write_model(tmp_path / f"{name}.safetensors", network.state_dict(), card)
+    alone = landmark_models.load_landmark_model(tmp_path / "alone.safetensors", "cpu")
+    assert (alone.info.name, alone.info.settings.window) == ("alone", 3)
+    coarse, fine = alone.maps(texture(1))
+    assert (coarse.shape, [maps.shape for maps in fine]) == ((8, 32, 32), [(8, 64, 64)])
+    assert np.allclose(np.linalg.norm(fine[0].astype(float), axis=0), 1, atol=2e-3)
+    monkeypatch.setattr(landmark_models, "_imagenet", lambda device: PixelModel(cells=64))
+    joint = landmark_models.load_landmark_model(str(tmp_path / "joint.safetensors"), "cpu")
+    assert joint.info.name == "joint"
+    assert joint.info.identity.endswith("+pixels-1")
+    coarse, fine = joint.maps(texture(1))
+    assert (coarse.shape, [maps.shape[0] for maps in fine]) == ((17, 32, 32), [8, 9])
+    assert np.allclose(np.linalg.norm(coarse.astype(float), axis=0), 1, atol=2e-3)
 
 
 def test_settings_come_from_the_card():
