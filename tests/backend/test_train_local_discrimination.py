@@ -12,6 +12,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import training
 from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.landmark_models import IMAGENET, load_landmark_model
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
@@ -144,6 +145,22 @@ def test_dead_regions_are_told(images, tmp_path, monkeypatch):
     report = train_local_discrimination(config_of(images, tmp_path / "m.safetensors"))
     assert report.remarks == ("The regions have collapsed: one of them takes every pixel.",)
     assert report.card.metrics["regions_used"] == 1
+
+
+def test_a_model_for_landmarks_knows_its_like_and_what_stands_beside(images, tmp_path):
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(UserError, match="--beside 'none' is no model of landmarks; choose of "):
+        train_local_discrimination(config_of(images, out, beside="none"))
+    card = train_local_discrimination(config_of(images, out, beside=IMAGENET)).card
+    assert card.config["landmarks"]["beside"] == IMAGENET
+    assert -1 < card.config["landmarks"]["look"]["least_cosine"] < 1
+    found = load_landmark_model(out, "cpu")
+    assert found.info.name == "m"
+    alone = load_landmark_model(IMAGENET, "cpu")
+    coarse, fine = found.maps(np.asarray(Image.open(next(images.glob("*.png")))))
+    beside, more = alone.maps(np.asarray(Image.open(next(images.glob("*.png")))))
+    assert coarse.shape[0] > beside.shape[0]
+    assert len(fine) == 2 * len(more)
 
 
 def test_images_are_held_at_the_size_of_training_and_their_aspect(images):

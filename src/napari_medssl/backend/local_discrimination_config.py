@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
+from napari_medssl.backend.landmark_models import list_landmark_models
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import check_device, check_model_place, load_to_resume
 from napari_medssl.backend.training_images import find_images
@@ -49,6 +50,11 @@ class TrainLocalDiscriminationConfig:
         "cosine",
         help="Course of the rate in each stage: cosine with warm-up, or halved as published.",
         choices=("cosine", "halved"),
+    )
+    beside: str = option(
+        "",
+        help="For landmarks: model whose maps are used as well, such as imagenet-landmarks. The "
+        "card then says what images the model fits.",
     )
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
     amp: bool = option(True, help="Mixed precision (bfloat16) on a GPU.", advanced=True)
@@ -93,6 +99,11 @@ def check_trainable(config: TrainLocalDiscriminationConfig) -> None:
         raise UserError(
             f"--size {config.size} is not a multiple of {cell}, --grid times --stride. "
             f"Give for example {near}."
+        )
+    known = list_landmark_models()
+    if config.beside and config.beside not in known:
+        raise UserError(
+            f"--beside {config.beside!r} is no model of landmarks; choose of {', '.join(known)}."
         )
     check_device(config.device)
     find_images(config.data)

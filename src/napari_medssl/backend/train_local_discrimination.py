@@ -8,12 +8,15 @@ see also `methods.local_discrimination`.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.landmark_choice import look_of
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
@@ -32,7 +35,8 @@ from napari_medssl.backend.train_steps import (
     load_to_resume,
     take_steps,
 )
-from napari_medssl.backend.training_images import load_training_images
+from napari_medssl.backend.training_images import find_images, load_training_images
+from napari_medssl.io.images import read_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 10  # steps from one look at the regions to the next
 _LOOK_STRIDE = 8  # pixels of the maps between those that are looked at
+_LOOKS = 64  # images that tell what the others look like
 _JUDGED = 32  # images whose regions are judged at the end
 
 
@@ -216,7 +221,8 @@ class _Run:
                 "grid": config.grid,
                 "sigma": config.sigma,
                 "equalised": config.equalise,
-            },
+            }
+            | self._landmarks(),
             recipe=Recipe(
                 command="medssl train local-discrimination",
                 config=self.settings,
@@ -235,6 +241,17 @@ class _Run:
         card = write_model(config.out, halved(self.network), card)
         self.checkpoint.unlink(missing_ok=True)
         return TrainReport(card, remarks)
+
+    def _landmarks(self) -> dict[str, object]:
+        """Return what the card says to the search for landmarks, if it is for that."""
+        if not self.config.beside:
+            return {}
+        chosen = find_images(self.config.data).refs
+        pictures = []
+        for ref in chosen[:: max(1, len(chosen) // _LOOKS)]:
+            with suppress(UserError):  # told already
+                pictures.append(read_image(ref, robust=True))
+        return {"landmarks": {"beside": self.config.beside, "look": look_of(pictures)}}
 
     def _judge_regions(self) -> ClusterReport:
         """Return what the regions of some whole images are like, spread over all of them."""
