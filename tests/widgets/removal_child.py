@@ -1,8 +1,8 @@
 """A program for `test_gl_context`: two slides, a Shapes layer over the upper; both of those go.
 
-    python removal_child.py FOLDER reader|widget
+    python removal_child.py FOLDER
 
-In one the plugin only reads, in the other the widget "Find similar" drew the Shapes layer.
+First the plugin only reads, then the widget "Find similar" draws the Shapes layer.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def outline(viewer: Any, layer: Any) -> Any:
 
 
 def remove(viewer: Any, *layers: Any) -> None:
-    QTest.qWait(500)
+    QTest.qWait(200)
     for layer in layers:
         viewer.layers.remove(layer)
-    QTest.qWait(500)  # in which it is drawn
+    QTest.qWait(300)  # in which it is drawn
 
 
 def show_both(viewer: Any, folder: Path) -> Any:
@@ -45,30 +45,30 @@ def show_both(viewer: Any, folder: Path) -> Any:
     return added
 
 
-def main(folder: Path, how: str) -> None:
+def main(folder: Path) -> None:
     os.environ["NAPARI_CONFIG"] = ""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1280, 800)
-    if how == "reader":
-        upper = show_both(viewer, folder)
-        remove(viewer, upper, outline(viewer, upper))
-    else:
-        from napari_medssl.widgets.similar import SimilarWidget
-        from napari_medssl.widgets.similar.outlines import WANTED
+    upper = show_both(viewer, folder)
+    remove(viewer, upper, outline(viewer, upper))
+    print("survived with the reader alone", flush=True)
+    from napari_medssl.widgets.similar import SimilarWidget
+    from napari_medssl.widgets.similar.outlines import WANTED
 
-        widget = SimilarWidget(viewer, folder / "recent.json")
-        viewer.window.add_dock_widget(widget, name="Find similar", area="right")
-        upper = show_both(viewer, folder)
-        QTest.qWait(100)
-        front = widget.places.front
-        assert front.layer is upper
-        widget.outlines.show(front, [(Area(front.fingerprint, 100, 100, 300, 300), WANTED)])
-        assert len(viewer.layers) == 3
-        remove(viewer, upper)
-        assert len(viewer.layers) == 1
-    print("survived", flush=True)
+    viewer.layers.clear()
+    widget = SimilarWidget(viewer, folder / "recent.json")
+    viewer.window.add_dock_widget(widget, name="Find similar", area="right")
+    upper = show_both(viewer, folder)
+    QTest.qWait(100)
+    front = widget.places.front
+    assert front.layer is upper
+    widget.outlines.show(front, [(Area(front.fingerprint, 100, 100, 300, 300), WANTED)])
+    assert len(viewer.layers) == 3
+    remove(viewer, upper)
+    assert len(viewer.layers) == 1
+    print("survived with the widget", flush=True)
     os._exit(0)  # what is asked is told: to close everything takes a second more
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

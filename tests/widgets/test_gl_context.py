@@ -1,4 +1,4 @@
-"""Layers that go leave a canvas that can be drawn: in other processes, for a fault ends those."""
+"""Layers that go leave a canvas that can be drawn: in another process, for a fault ends that."""
 
 from __future__ import annotations
 
@@ -12,13 +12,9 @@ pytestmark = pytest.mark.gui
 CHILD = Path(__file__).with_name("removal_child.py")
 
 
-@pytest.mark.parametrize("how", ["reader", "widget"])
-def test_layers_of_mixed_units_go_and_the_window_stays(tmp_path, how):
+def test_layers_of_mixed_units_go_and_the_window_stays(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(CHILD), str(tmp_path), how],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, str(CHILD), str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "survived" in done.stdout
+    assert done.stdout.count("survived") == 2
