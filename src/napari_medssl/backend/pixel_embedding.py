@@ -242,8 +242,19 @@ def checked_picture(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     return array_to_rgb(pixels, robust=True)
 
 
-def load_pixel_embedder(name_or_file: str | Path, device: str = "auto") -> PixelEmbedder:
+def load_pixel_embedder(
+    name_or_file: str | Path, device: str = "auto", *, task: str = TASK
+) -> PixelEmbedder:
     """Return a model of pixel embeddings by its registered name or from its file.
+
+    Parameters
+    ----------
+    name_or_file
+        As for `find_weights`.
+    device
+        Where it runs.
+    task
+        That its card is to name, such as "local-discrimination" or "shape-guided".
 
     Raises
     ------
@@ -258,10 +269,10 @@ def load_pixel_embedder(name_or_file: str | Path, device: str = "auto") -> Pixel
 
     weights = find_weights(name_or_file)  # refuses what is pickled
     card = load_card(name_or_file)
-    if card.task != TASK or card.architecture != ARCHITECTURE:
+    if card.task != task or card.architecture != ARCHITECTURE:
         raise UserError(
-            f"Model {card.name!r} is for the task {card.task!r}; due is one for {TASK!r}, of "
-            "`medssl train local-discrimination`."
+            f"Model {card.name!r} is for the task {card.task!r}; due is one for {task!r}, of "
+            f"`medssl train {task}`."
         )
     state, _ = read_weights(weights)
     try:

@@ -162,7 +162,7 @@ class _Run:
         numbers = torch.stack(list(parts.values())).tolist()  # one wait for the GPU, not six
         values = dict(zip(parts, numbers, strict=True)) | {"learning_rate": rate}
         if assignments is not None and self.done % _LOOK_EVERY == 0:
-            values["regions_used"] = float(_look(assignments).used)
+            values["regions_used"] = float(look_at_regions(assignments).used)
         return values
 
     def _rate(self) -> float:
@@ -200,7 +200,7 @@ class _Run:
         """Write the weights with their card, and drop the checkpoint."""
         config = self.config
         metrics: dict[str, object] = {"images": len(self.images), "left_out": len(self.failures)}
-        remarks = _left_out(self.failures)
+        remarks = left_out(self.failures)
         if self.batch < config.batch:
             remarks += (
                 f"{len(self.images)} images are {self.batch} pairs, fewer than --batch "
@@ -266,7 +266,8 @@ class _Run:
         return _report(torch.cat(found, dim=2)[..., None])
 
 
-def _look(assignments: Tensor) -> ClusterReport:
+def look_at_regions(assignments: Tensor) -> ClusterReport:
+    """Return what the regions of some views are like, from every eighth pixel."""
     return _report(_thinned(assignments))
 
 
@@ -280,7 +281,7 @@ def _thinned(assignments: Tensor) -> Tensor:
     return assignments[:, :, ::_LOOK_STRIDE, ::_LOOK_STRIDE]
 
 
-def _left_out(failures: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+def left_out(failures: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """Return what a person reads about images that could not be read."""
     if not failures:
         return ()

@@ -39,6 +39,7 @@ _VERBS = (
     "measure",
     "import_features",
     "simulate",
+    "segment",
     "train",
     "evaluate",
     "locate",

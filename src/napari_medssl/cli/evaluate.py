@@ -15,6 +15,7 @@ from napari_medssl.cli import _console, new_app
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_data_stays, check_output
 from napari_medssl.cli.evaluate_landmarks import evaluate_landmarks
+from napari_medssl.cli.evaluate_segmentation import evaluate_segmentation
 
 _HEADS = ("figures", "boxes", "P@.5", "R@.5", "F1@.5", "F1@.75", "AP50", "AP50:95")
 _MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
@@ -38,6 +39,10 @@ def register(app: typer.Typer) -> None:
     verbs.command(
         "landmarks", epilog="Example: medssl evaluate landmarks --data landmarks --out report.json"
     )(evaluate_landmarks)
+    verbs.command(
+        "segmentation",
+        epilog="Example: medssl evaluate segmentation --data eyes --model retina-vessels",
+    )(evaluate_segmentation)
     app.add_typer(verbs)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from napari_medssl.backend import local_discrimination_config
+from napari_medssl.backend import local_discrimination_config, shape_guided_config
 from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
+from napari_medssl.backend.shape_guided_config import TrainShapeGuidedConfig
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
 from napari_medssl.backend.train_figures import TrainFiguresConfig
 from napari_medssl.cli import _console, new_app
@@ -30,6 +31,11 @@ def register(app: typer.Typer) -> None:
         "local-discrimination",
         epilog="Example: medssl train local-discrimination --data images --out mine.safetensors",
     )(train_local_discrimination)
+    verbs.command(
+        "shape-guided",
+        epilog="Example: medssl train shape-guided --data eyes --shapes vessels "
+        "--out mine.safetensors",
+    )(train_shape_guided)
     app.add_typer(verbs)
 
 
@@ -99,6 +105,28 @@ def train_local_discrimination(config: TrainLocalDiscriminationConfig) -> None:
             config,
             on_progress=on_progress,
             should_stop=should_stop,
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(f"Model {report.card.name!r} written to {config.out}")
+
+
+@with_config(TrainShapeGuidedConfig)
+def train_shape_guided(config: TrainShapeGuidedConfig) -> None:
+    """Train a segmentation without labels, guided by binary shapes of another modality.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_shape_guided as work
+    from napari_medssl.backend.training import run_in_child
+
+    shape_guided_config.check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        report = run_in_child(
+            work.train_shape_guided, config, on_progress=on_progress, should_stop=should_stop
         )
     for line in report.remarks:
         _console.warn(line)

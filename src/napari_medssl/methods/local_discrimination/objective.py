@@ -53,9 +53,9 @@ def patch_loss(
     network: LocalDiscriminationNetwork, views: Views, what: Objective
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of the first stage, and its parts without gradient."""
-    embeddings = network.embedding_map(_all_images(views))
+    embeddings = network.embedding_map(all_images(views))
     with torch.autocast(embeddings.device.type, enabled=False):
-        return _weighted(_patch_parts(embeddings, views, what), what.weights)
+        return weighted(patch_parts(embeddings, views, what), what.weights)
 
 
 def region_loss(
@@ -65,24 +65,42 @@ def region_loss(
 
     The assignments are those of both views of all images, shape (4 B, K, H, W).
     """
-    embeddings, assignments = network(_all_images(views))
+    embeddings, assignments = network(all_images(views))
     both = 2 * len(views.first)  # the mixed image has no regions of its own
     assignments = assignments[:both]
     with torch.autocast(embeddings.device.type, enabled=False):
-        regions = region_embeddings(embeddings[:both], assignments)
-        parts = _patch_parts(embeddings, views, what)
-        parts["region"] = region_discrimination(regions, what.region_temperature)
-        parts["entropy"] = assignment_entropy(assignments)
-        parts["area"] = area_penalty(assignments)
-        loss, values = _weighted(parts, what.weights)
+        parts = local_parts(embeddings, assignments, views, what)
+        loss, values = weighted(parts, what.weights)
     return loss, values, assignments.detach()
 
 
-def _all_images(views: Views) -> Tensor:
+def all_images(views: Views) -> Tensor:
+    """Return all that the network looks at: first views, second ones, then mixed images."""
     return torch.cat([views.first, views.second, views.mixed])
 
 
-def _patch_parts(embeddings: Tensor, views: Views, what: Objective) -> dict[str, Tensor]:
+def local_parts(
+    embeddings: Tensor, assignments: Tensor, views: Views, what: Objective
+) -> dict[str, Tensor]:
+    """Return the losses of the second stage by name.
+
+    Parameters
+    ----------
+    embeddings
+        Of `all_images`.
+    assignments
+        Of both views of all images, shape (4 B, K, H, W).
+    """
+    regions = region_embeddings(embeddings[: len(assignments)], assignments)
+    parts = patch_parts(embeddings, views, what)
+    parts["region"] = region_discrimination(regions, what.region_temperature)
+    parts["entropy"] = assignment_entropy(assignments)
+    parts["area"] = area_penalty(assignments)
+    return parts
+
+
+def patch_parts(embeddings: Tensor, views: Views, what: Objective) -> dict[str, Tensor]:
+    """Return the losses of the first stage by name, of embeddings of `all_images`."""
     count, half = len(views.first), len(views.mixed)
     first, second, mixed = torch.split(embeddings, [count, count, half])
 
@@ -98,7 +116,8 @@ def _patch_parts(embeddings: Tensor, views: Views, what: Objective) -> dict[str,
     }
 
 
-def _weighted(parts: dict[str, Tensor], weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
+def weighted(parts: dict[str, Tensor], weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the weighted sum of losses, and each of them and the sum without gradient."""
     total = sum(
         (getattr(weights, name) * part for name, part in parts.items()),
         torch.zeros((), device=parts["patch"].device),

@@ -1,0 +1,142 @@
+"""Segment pictures with a model of `medssl train shape-guided`.
+
+Source: Chen et al., arXiv 2108.09440: channel 0 above 0.5, or the cosine to the region's embedding
+above 0.5, both inside the field of view.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.flat_pictures import CHANNELS, FlatPicture, flat_picture
+from napari_medssl.backend.jobs import ShouldStop, never
+from napari_medssl.backend.models import load_card
+from napari_medssl.backend.pixel_embedding import PixelEmbedder, load_pixel_embedder
+from napari_medssl.backend.segmenters import SegmentConfig
+
+TASK = "shape-guided"
+
+
+class ShapeSegmenter:
+    """Finds what looks like the shapes that a model was guided by.
+
+    Parameters
+    ----------
+    embedder
+        The network.
+    channel
+        Of colour pictures, see `flat_picture`.
+    classes
+        Name of its one class.
+    readout, threshold
+        See `SegmentConfig`.
+    """
+
+    def __init__(
+        self,
+        embedder: PixelEmbedder,
+        channel: str,
+        classes: tuple[str, ...],
+        readout: str = "channel",
+        threshold: float = 0.5,
+    ) -> None:
+        self._embedder, self._channel = embedder, channel
+        self.classes = classes
+        self._readout, self._threshold = readout, threshold
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._embedder.info.name
+
+    def segment(
+        self,
+        pixels: NDArray[np.generic],
+        inside: NDArray[np.bool_] | None = None,
+        *,
+        should_stop: ShouldStop = never,
+    ) -> NDArray[np.uint8]:
+        """Return 1 where the shape is and 0 elsewhere, see `Segmenter`."""
+        return (self.response(pixels, inside, should_stop=should_stop) > self._threshold).astype(
+            np.uint8
+        )
+
+    def response(
+        self,
+        pixels: NDArray[np.generic],
+        inside: NDArray[np.bool_] | None = None,
+        *,
+        should_stop: ShouldStop = never,
+    ) -> NDArray[np.float32]:
+        """Return the share of the region or the cosine to it, 0 outside the field of view.
+
+        Parameters and errors are those of `segment`; shape (Y, X).
+        """
+        flat = flat_picture(pixels, self._embedder.info.pixels, self._channel, inside)
+        shares = self._embedder.assign_image(flat.plane, half=False, should_stop=should_stop)
+        found = shares[..., 0]
+        if self._readout == "cosine":
+            embeddings = self._embedder.embed_image(flat.plane, half=False, should_stop=should_stop)
+            found = _cosines(embeddings, shares, _thinned(flat, found.shape))
+        height, width = pixels.shape[:2]
+        return _at_size(found, flat, self._embedder.info.stride, (height, width))
+
+
+def _cosines(
+    embeddings: NDArray[np.floating], shares: NDArray[np.floating], inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    import torch
+
+    from napari_medssl.methods.local_discrimination.shape_guided import cosine_readout
+
+    with torch.inference_mode():
+        found = cosine_readout(
+            torch.from_numpy(embeddings).permute(2, 0, 1)[None],
+            torch.from_numpy(shares).permute(2, 0, 1)[None],
+            torch.from_numpy(inside)[None],
+        )
+    return np.asarray(found[0].numpy(), np.float32)
+
+
+def _thinned(flat: FlatPicture, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the field of view at the size of the maps."""
+    step = -(-flat.inside.shape[0] // size[0])
+    return np.ascontiguousarray(flat.inside[::step, ::step][: size[0], : size[1]])
+
+
+def _at_size(
+    maps: NDArray[np.floating], flat: FlatPicture, stride: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return maps at the size of the picture, 0 outside its field of view."""
+    import torch
+    from torch.nn import functional as F
+
+    height, width = flat.plane.shape
+    found = torch.from_numpy(np.ascontiguousarray(maps, np.float32))[None, None]
+    found = F.interpolate(found, scale_factor=stride, mode="bilinear")[..., :height, :width]
+    field = torch.from_numpy(flat.inside.astype(np.float32))[None, None]
+    if size != (height, width):
+        found = F.interpolate(found, size=size, mode="bilinear")
+        field = F.interpolate(field, size=size, mode="bilinear")
+    return np.asarray(torch.where(field > 0.5, found, 0.0)[0, 0].numpy())
+
+
+def load_shape_segmenter(config: SegmentConfig) -> ShapeSegmenter:
+    """Return the model that `config` names.
+
+    Raises
+    ------
+    UserError
+        If there is none, it is for another task, or its file cannot or must not be read.
+    """
+    embedder = load_pixel_embedder(config.model, config.device, task=TASK)
+    card = load_card(config.model)
+    channel, classes = card.config.get("channel"), card.config.get("classes")
+    if channel not in CHANNELS or not isinstance(classes, list) or len(classes) != 1:
+        raise UserError(
+            f"Model {card.name!r} has a card without channel and one class. Train it again, or "
+            "copy both files again."
+        )
+    return ShapeSegmenter(embedder, channel, (str(classes[0]),), config.readout, config.threshold)

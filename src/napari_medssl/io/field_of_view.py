@@ -1,0 +1,101 @@
+"""The field of view of a picture, and the picture with even light inside it.
+
+A fundus camera lights a disc and leaves the rest black; an X-ray or a photograph fills its frame.
+Both are found from the picture alone: what is near black and joined to its border lies outside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_BLACK = 0.12  # of the bright pixels: darker ones may lie outside
+_LEAST_OUTSIDE = 0.02  # a smaller dark rim is part of the picture
+_SPREAD = 40.0  # grey values of one standard deviation, flattened
+_MIDDLE = 128.0
+
+
+def field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where a picture shows something, shape (Y, X); everywhere, if it has no black rim.
+
+    Parameters
+    ----------
+    pixels
+        uint8, shape (Y, X) or (Y, X, C). A pixel counts as bright as its brightest channel.
+
+    Notes
+    -----
+    Holes and bays of the disc, such as dark vessels or a dim edge, belong to it.
+    """
+    bright = pixels if pixels.ndim == 2 else pixels.max(axis=2)
+    smooth = ndimage.median_filter(bright, 5)
+    level = max(8.0, _BLACK * float(np.percentile(smooth, 95)))
+    regions, count = ndimage.label(smooth > level)
+    if not count:
+        return np.ones(bright.shape, bool)
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    # More than one: a vessel as dark as the rim may cut the disc in two.
+    large = np.flatnonzero(sizes > sizes.max() / 10)
+    inside = ndimage.binary_fill_holes(np.isin(regions, large))
+    radius = max(2, min(bright.shape) // 50)
+    inside = _opened_and_closed(inside, radius)
+    outside_share = 1 - inside.mean()
+    if outside_share < _LEAST_OUTSIDE or outside_share > 0.9:
+        return np.ones(bright.shape, bool)
+    return inside
+
+
+def flatten_light(
+    plane: NDArray[np.uint8], inside: NDArray[np.bool_], reach: float
+) -> NDArray[np.uint8]:
+    """Return a plane with the same mean and spread of light everywhere, uint8, shape (Y, X).
+
+    From each pixel the mean around it is taken away, and what is left is divided by the spread in a
+    wider surrounding; both see only what lies inside. Outside, the plane is even.
+
+    Parameters
+    ----------
+    plane
+        One channel, shape (Y, X).
+    inside
+        The field of view, shape (Y, X).
+    reach
+        Standard deviation in pixels of the Gaussian that takes the mean; the spread's is 4 times.
+    """
+    weight = inside.astype(np.float32)
+    values = plane.astype(np.float32) * weight
+    mean = wide_blur(values, reach) / np.maximum(wide_blur(weight, reach), 1e-3)
+    rest = (plane - mean) * weight
+    # Bright spots such as the optic disc do not decide what is a large spread.
+    limit = 4 * float(np.median(np.abs(rest[inside]))) + 1e-3 if inside.any() else 1.0
+    power = wide_blur(np.minimum(np.abs(rest), limit) ** 2, 4 * reach)
+    spread = np.sqrt(power / np.maximum(wide_blur(weight, 4 * reach), 1e-3))
+    flat = np.where(inside, rest / np.maximum(spread, 0.5), 0.0)
+    return np.clip(_MIDDLE + _SPREAD * flat, 0, 255).round().astype(np.uint8)
+
+
+def wide_blur(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Return a Gaussian blur, nothing beyond the border; wide ones on a coarser grid: faster."""
+    step = max(1, int(sigma // 4))
+    if step == 1:
+        return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant", truncate=3.0))
+    height, width = values.shape
+    padded = np.pad(values, ((0, -height % step), (0, -width % step)))
+    rows, columns = padded.shape[0] // step, padded.shape[1] // step
+    coarse = padded.reshape(rows, step, columns, step).mean(axis=(1, 3))
+    smooth = ndimage.gaussian_filter(coarse, sigma / step, mode="constant", truncate=3.0)
+    fine = ndimage.zoom(smooth, step, order=1, grid_mode=True, mode="nearest")
+    return np.asarray(fine[:height, :width])
+
+
+def _opened_and_closed(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+    """Return a mask without spurs and bays narrower than twice the radius, by distances."""
+    padded = np.pad(inside, radius + 1, mode="edge")
+    core = ndimage.distance_transform_edt(padded) > radius
+    opened = ndimage.distance_transform_edt(~core) <= radius
+    grown = ndimage.distance_transform_edt(~opened) <= radius
+    closed = ndimage.distance_transform_edt(grown) > radius
+    own = slice(radius + 1, -radius - 1)
+    return np.asarray(closed[own, own])
