@@ -62,7 +62,7 @@ class MatchSettings:
     sigma: float = 0.3
     smoothness: float = 2.5
     least_score: float = -1.0
-    most_cycle: float = 0.2
+    most_cycle: float = 0.4
     least_likeness: float = -1.0
 
 

@@ -247,7 +247,7 @@ def _trained(name_or_file: str | Path, device: str) -> LandmarkModel:
 
 # The least likeness lies between pairs of chest X-rays of `pretrain/chest_xray` (0.21 to 0.40) and
 # pairs of them with eyes and hearts (at most 0.17), on which nothing is scored.
-_TRUNK_SETTINGS = MatchSettings(smoothness=3.3, least_score=0.26, least_likeness=0.19)
+_TRUNK_SETTINGS = MatchSettings(smoothness=3.3, least_score=0.2, least_likeness=0.19)
 _PIXEL_SETTINGS = MatchSettings(window=9, sigma=0.25, smoothness=3.3)
 
 
