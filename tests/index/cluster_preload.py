@@ -12,10 +12,16 @@ SLOW = "MEDSSL_TEST_SLOW"
 """Environment variable with the file that slows down."""
 
 
+DEADLY = "MEDSSL_TEST_DEADLY"
+"""Environment variable with the file that a worker dies of."""
+
+
 class PacedHistogram(SmallHistogram):
     """Colour histograms; a batch takes a tenth of a second while the file is there, and a line."""
 
     def embed(self, tiles):
+        if Path(os.environ.get(DEADLY, "/nowhere/at/all")).exists():
+            os._exit(1)
         slow = Path(os.environ[SLOW])
         if slow.exists():
             with slow.open("a") as lines:

@@ -1,6 +1,7 @@
 """Indexing on a cluster of processes: the files of a local run, whoever dies meanwhile."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def dask(world):
     """A cluster of two processes."""
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv(cluster_preload.SLOW, str(world / "slow"))
+        changed.setenv(cluster_preload.DEADLY, str(world / "deadly"))
         with distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -218,6 +220,16 @@ def test_what_no_cluster_offers_is_told(world, place, tmp_path, monkeypatch):
         index(world, tmp_path / "a", cluster=replace(place, address="tcp://127.0.0.1:9"))
     with pytest.raises(UserError, match="No Dask scheduler answers at 'nowhere'"):
         index(world, tmp_path / "a", cluster=replace(place, address="nowhere"))
+    with monkeypatch.context() as changed:
+
+        def refuse(*args, **more):
+            raise TypeError("TLS expects a `ssl_context` argument")
+
+        changed.setattr(distributed, "Client", refuse)
+        with pytest.raises(UserError, match=r"wants certificates.*Dask's TLS settings"):
+            index(world, tmp_path / "a", cluster=replace(place, address="tls://127.0.0.1:9"))
+        with pytest.raises(TypeError):
+            index(world, tmp_path / "a", cluster=place)
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match=r'pip install "napari-medssl\[cluster\]"'):
         index(world, tmp_path / "a", cluster=place)
@@ -239,6 +251,104 @@ def test_a_cluster_without_workers_is_waited_for_and_may_be_stopped(world, tmp_p
         monkeypatch.setattr(cluster_module, "WAIT_FOR_WORKERS_S", 0.3)
         with pytest.raises(UserError, match=r"has no worker; 0 s were waited for one. Start some"):
             index(world, tmp_path / "library", cluster=place)
+
+
+def test_a_slide_that_workers_die_of_fails_with_the_reason(world, dask, place, tmp_path):
+    (world / "deadly").touch()
+    allowed = dask.scheduler.allowed_failures
+    dask.scheduler.allowed_failures = 0  # Dask lets four die, which takes their starts as well
+    try:
+        report = index(world, tmp_path / "library", slides=("0.png",), cluster=place)
+    finally:
+        dask.scheduler.allowed_failures = allowed
+        (world / "deadly").unlink()
+    ((path, reason),) = report.failures
+    assert path == str(world / "0.png")
+    assert "died of one task of it. They may have too little memory" in reason
+    assert report.tiles == 0
+    dask.wait_for_workers(2, timeout=60)
+    assert index(world, tmp_path / "library", cluster=place).tiles == TILES
+    assert files(tmp_path / "library") == files(world / "local")
+
+
+def test_a_worker_that_joins_is_used(world, dask, place, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "_LOOK_EVERY_S", 0.0)
+    told = []
+
+    def join(progress):
+        if "2 shards at a time" in progress.message and len(dask.scheduler.workers) == 2:
+            dask.scale(3)
+            dask.wait_for_workers(3, timeout=60)
+        told.append(progress.message)
+
+    try:
+        report = index(world, tmp_path / "library", cluster=place, on_progress=join)
+        assert any("3 shards at a time" in message for message in told)
+        assert report.tiles == TILES
+        assert files(tmp_path / "library") == files(world / "local")
+    finally:
+        dask.scale(2)
+        while len(dask.scheduler.workers) != 2:
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory):
+    """Options of Dask with one certificate for all, made here."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=medssl"]
+    subprocess.run([openssl, *words, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    roles = {
+        f"distributed.comm.tls.{role}.{part}": path
+        for role in ("client", "scheduler", "worker")
+        for part, path in (("key", key), ("cert", cert))
+    }
+    return {
+        "distributed.comm.tls.ca-file": cert,
+        "distributed.comm.require-encryption": True,
+        **roles,
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_with_certificates_and_after_its_scheduler_died(world, certified, tmp_path, monkeypatch):
+    import dask as dask_package
+
+    monkeypatch.setenv(cluster_preload.SLOW, str(tmp_path / "slow"))
+    library = tmp_path / "library"
+    with (
+        dask_package.config.set({**certified, "distributed.comm.timeouts.connect": "30s"}),
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            protocol="tls://",
+            security=distributed.Security(),
+            preload=[cluster_preload.__file__],
+        ) as made,
+    ):
+        place = ClusterPlace(made.scheduler_address, {})
+        assert place.address.startswith("tls://")
+
+        def stop_scheduler(progress):
+            # Two shards are handed out at most: at more tiles than theirs, one is written.
+            if progress.done > 2 * SHARD and made.scheduler.status.name == "running":
+                made.sync(made.scheduler.close)
+
+        with pytest.raises(IndexStopped, match=r"went away\. Start it again and give the same"):
+            index(world, library, cluster=place, on_progress=stop_scheduler)
+        for nanny in made.workers.values():
+            nanny.auto_restart = False
+            os.kill(nanny.pid, signal.SIGKILL)
+        # What closes the cluster would look for the dead scheduler for half a minute.
+        dask_package.config.set({"distributed.comm.timeouts.connect": "0.2s"})
+    report = index(world, library)  # here: the files do not tell who made them
+    assert 0 < report.tiles < TILES
+    assert files(library) == files(world / "local")
 
 
 def test_a_slide_that_workers_die_of_is_told():

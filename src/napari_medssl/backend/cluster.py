@@ -191,6 +191,8 @@ class Cluster:
 
     def stop(self) -> None:
         """Take back every task; those that run end before their next batch."""
+        if self._client.status != "running":
+            return  # the scheduler is gone, and with it who could be told
         with suppress(OSError, CancelledError, TimeoutError):
             self.forget("")
             self._client.run(stop_run, self._run, on_error="ignore")
@@ -247,6 +249,14 @@ def connected(place: ClusterPlace, run: str) -> Iterator[Cluster]:
         ) from error
     try:
         client = Client(place.address, timeout=CONNECT_S, set_as_default=False)
+    except TypeError as error:  # what Dask raises for an address of TLS without certificates
+        if not place.address.startswith("tls://"):
+            raise
+        raise UserError(
+            f"The scheduler {place.address!r} wants certificates, and none are set. Name them in "
+            "Dask's TLS settings (DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ...__CLIENT__CERT, "
+            "...__CLIENT__KEY)."
+        ) from error
     except (OSError, TimeoutError, ValueError) as error:
         raise UserError(
             f"No Dask scheduler answers at {place.address!r}. Start one with `dask scheduler` and "
