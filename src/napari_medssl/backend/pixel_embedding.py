@@ -262,6 +262,18 @@ def load_pixel_embedder(
         If there is none, it is for another task, or its file cannot or must not be read.
     """
     from napari_medssl.backend.device import choose_device
+
+    info, network = load_pixel_network(name_or_file, task=task)
+    return PixelEmbedder(info, network, choose_device(device))
+
+
+def load_pixel_network(
+    name_or_file: str | Path, *, task: str = TASK
+) -> tuple[PixelEmbeddingInfo, LocalDiscriminationNetwork]:
+    """Return what a model of pixel embeddings is, and its network, on the CPU.
+
+    `task` is that of its card. Raises as `load_pixel_embedder`.
+    """
     from napari_medssl.methods.local_discrimination.network import (
         LocalDiscriminationNetwork,
         NetworkConfig,
@@ -296,4 +308,4 @@ def load_pixel_embedder(
             f"Model {card.name!r} does not fit the network that its card describes: "
             f"{str(error).strip().splitlines()[0]}. Train it again, or copy both files again."
         ) from None
-    return PixelEmbedder(info, network, choose_device(device))
+    return info, network

@@ -16,6 +16,7 @@ from napari_medssl.cli._options import with_config
 from napari_medssl.cli._places import check_data_stays, check_output
 from napari_medssl.cli.evaluate_landmarks import evaluate_landmarks
 from napari_medssl.cli.evaluate_segmentation import evaluate_segmentation
+from napari_medssl.cli.evaluate_transfer import evaluate_transfer
 
 _HEADS = ("figures", "boxes", "P@.5", "R@.5", "F1@.5", "F1@.75", "AP50", "AP50:95")
 _MORE_HEADS = ("ImageCLEF", "mean F1", "split singles")
@@ -43,6 +44,9 @@ def register(app: typer.Typer) -> None:
         "segmentation",
         epilog="Example: medssl evaluate segmentation --data eyes --model retina-vessels",
     )(evaluate_segmentation)
+    verbs.command(
+        "transfer", epilog="Example: medssl evaluate transfer --data eyes --out table.json"
+    )(evaluate_transfer)
     app.add_typer(verbs)
 
 

@@ -115,15 +115,17 @@ class LocalDiscriminationNetwork(nn.Module):
                 below = out
         if self.config.stride == 1:
             below += widths[0]
-        self.embedding_head = self._head(below, self.config.dim)
-        self.clustering_head = self._head(below, self.config.clusters)
+        self._below = below
+        self.embedding_head = self.new_head(self.config.dim)
+        self.clustering_head = self.new_head(self.config.clusters)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def _head(self, inside: int, out: int) -> nn.Sequential:
+    def new_head(self, out: int) -> nn.Sequential:
+        """Return a head that makes `out` maps of `features`, not yet trained."""
         middle = 2 * self.config.width
-        return nn.Sequential(_Block(inside, middle, 1), nn.Conv2d(middle, out, 1))
+        return nn.Sequential(_Block(self._below, middle, 1), nn.Conv2d(middle, out, 1))
 
     def forward(self, images: Tensor) -> PixelMaps:
         """Return embeddings and assignments.
