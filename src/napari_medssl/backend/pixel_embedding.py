@@ -2,6 +2,8 @@
 
 Large images are embedded tile by tile, with as much around each as the network sees, so the result
 is that of the whole.
+
+More than 300 lines: how a model is checked and loaded stands beside what it then does.
 """
 
 from __future__ import annotations

@@ -182,9 +182,11 @@ def footnote(report: TransferReport) -> str:
         f"{one.test_groups} other group{'' if one.test_groups == 1 else 's'} to test on"
         for one in report.sets
     )
+    seeds = settings["seeds"]
+    spread = "one seed" if seeds == 1 else f"mean and standard deviation over {seeds} seeds"
     return (
         f"DSC per test image, mean over images (1 where class and segmentation are both empty, 0 "
-        f"where one is), then mean and standard deviation over {settings['seeds']} seeds; "
+        f"where one is), then {spread}; "
         f"{settings['steps']} steps of {settings['batch']} crops of {settings['size']} px from "
         f"either start. {split}."
     )
