@@ -42,6 +42,16 @@ def test_nothing_stands_out_outside():
     assert (flat[~disc()] == 128).all()
 
 
+def test_a_rim_where_light_falls_off_is_no_dark_line():
+    rows, columns = np.mgrid[:160, :160] - 79.5
+    radius = np.hypot(rows, columns)
+    rng = np.random.default_rng(0)
+    plane = 200 - 1.5 * radius + rng.normal(0, 4, radius.shape)
+    flat = flatten_light(plane.clip(0, 255).astype(np.uint8), radius < 74, 8.0).astype(float)
+    rim, middle = flat[(radius > 70) & (radius < 74)], flat[(radius > 30) & (radius < 50)]
+    assert rim.mean() > middle.mean() - 0.8 * middle.std()
+
+
 @pytest.mark.parametrize("sigma", [3.0, 20.0])
 def test_a_wide_blur_is_that_of_the_whole_grid(sigma):
     rng = np.random.default_rng(0)

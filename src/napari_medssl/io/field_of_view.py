@@ -53,7 +53,8 @@ def flatten_light(
     """Return a plane with the same mean and spread of light everywhere, uint8, shape (Y, X).
 
     From each pixel the mean around it is taken away, and what is left is divided by the spread in a
-    wider surrounding; both see only what lies inside. Outside, the plane is even.
+    wider surrounding; both see only what lies inside. Outside, the plane is even. At the rim, where
+    light falls off, the mean goes on as steeply: else the rim would stand out as a dark line.
 
     Parameters
     ----------
@@ -65,8 +66,9 @@ def flatten_light(
         Standard deviation in pixels of the Gaussian that takes the mean; the spread's is 4 times.
     """
     weight = inside.astype(np.float32)
-    values = plane.astype(np.float32) * weight
-    mean = wide_blur(values, reach) / np.maximum(wide_blur(weight, reach), 1e-3)
+    values = _continued(plane.astype(np.float32), inside, max(1.0, reach / 16))
+    within = wide_blur(np.ones_like(values), reach)  # less at the border of the picture
+    mean = wide_blur(values, reach) / within
     rest = (plane - mean) * weight
     # Bright spots such as the optic disc do not decide what is a large spread.
     limit = 4 * float(np.median(np.abs(rest[inside]))) + 1e-3 if inside.any() else 1.0
@@ -74,6 +76,28 @@ def flatten_light(
     spread = np.sqrt(power / np.maximum(wide_blur(weight, 4 * reach), 1e-3))
     flat = np.where(inside, rest / np.maximum(spread, 0.5), 0.0)
     return np.clip(_MIDDLE + _SPREAD * flat, 0, 255).round().astype(np.uint8)
+
+
+def _continued(
+    values: NDArray[np.float32], inside: NDArray[np.bool_], sigma: float
+) -> NDArray[np.float32]:
+    """Return values that go on outside as steeply as inside: mirrored at the rim, upside down.
+
+    Where the mirrored place is not inside either, the value of the rim goes on.
+    """
+    if inside.all() or not inside.any():
+        return values
+    weight = inside.astype(np.float32)
+    smooth = wide_blur(values * weight, sigma) / np.maximum(wide_blur(weight, sigma), 1e-3)
+    outside = np.nonzero(~inside)
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)[
+        :, *outside
+    ]
+    mirrored = np.clip(2 * nearest - np.stack(outside), 0, np.array(values.shape)[:, None] - 1)
+    mirrored = np.where(inside[*mirrored], mirrored, nearest)
+    found = values.copy()
+    found[outside] = 2 * smooth[*nearest] - smooth[*mirrored]
+    return found
 
 
 def wide_blur(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
