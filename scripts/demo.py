@@ -120,16 +120,18 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="folder to write to")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    from demo_similar import run as run_similar  # they use what is above
+    from demo_landmarks import run as run_landmarks  # they use what is above
+    from demo_similar import run as run_similar
     from demo_slides import run as run_slides
 
     with tempfile.TemporaryDirectory() as folder:
         panels = run(out, Path(folder))
         slides = run_slides(out, Path(folder))
         hits = run_similar(out, Path(folder))
+        found = run_landmarks(out, Path(folder))
     figures = f"{panels} panels found in {len(SAMPLES)} figures"
-    print(f"{figures}, {slides} slides opened, {hits} similar tiles found")
-    return 0 if panels and slides and hits else 1
+    print(f"{figures}, {slides} slides opened, {hits} similar tiles, {found} landmarks found")
+    return 0 if panels and slides and hits and found else 1
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import demo_landmarks
 import demo_similar
 import demo_slides
 import napari
@@ -134,6 +135,7 @@ def main() -> int:
         QApplication.processEvents()
         demo_slides.run(out, Path(folder))
         demo_similar.run(out, Path(folder))
+        demo_landmarks.run(out, Path(folder))
     return 0
 
 

@@ -38,3 +38,14 @@ def test_the_slide_is_the_same_each_time_and_in_microns(tmp_path, monkeypatch):
     first = path.read_bytes()
     _sample_data.write_slide(path)
     assert path.read_bytes() == first
+
+
+def test_the_views_of_a_retina_are_the_same_each_time_and_all_others():
+    views = _sample_data.retina_views()
+    assert [options["name"] for _, options, _ in views] == [f"retina {n}" for n in range(1, 6)]
+    assert all(p.shape == (448, 448, 3) and p.dtype == np.uint8 for p, _, _ in views)
+    assert all(
+        np.array_equal(a[0], b[0]) for a, b in zip(views, _sample_data.retina_views(), strict=True)
+    )
+    first = views[0][0].astype(float)
+    assert all(np.abs(first - pixels).mean() > 5 for pixels, _, _ in views[1:])

@@ -55,6 +55,33 @@ def slide() -> list[LayerData]:
     return [slide_layer(open_slide(path))]
 
 
+def retina_views() -> list[LayerData]:
+    """Return five made-up views of a retina, to place landmarks in one and find them in all.
+
+    They are one photograph, turned, stretched and lit otherwise in each; a few pixels of noise are
+    added, so that no two are alike bit by bit.
+    """
+    from skimage.transform import SimilarityTransform, warp
+
+    rng = np.random.default_rng(3)
+    # The rim of the photograph stays in sight.
+    eye = np.asarray(_picture("retina", (448, 448)), np.float64) / 255
+    layers: list[LayerData] = []
+    for number in range(1, 6):
+        turn, scale = (0.0, 1.0) if number == 1 else (rng.uniform(-0.3, 0.3), rng.uniform(0.8, 1.1))
+        shift = (0.0, 0.0) if number == 1 else tuple(rng.uniform(-40, 40, 2))
+        middle = SimilarityTransform(translation=(-223.5, -223.5))
+        back = SimilarityTransform(translation=(223.5 + shift[0], 223.5 + shift[1]))
+        how = middle + SimilarityTransform(scale=scale, rotation=turn) + back
+        light = 1.0 if number == 1 else rng.uniform(0.7, 1.15)
+        seen = warp(eye, how.inverse, order=1, mode="constant") * light
+        seen += rng.normal(0, 0.012, seen.shape)
+        pixels = np.rint(np.clip(seen, 0, 1) * 255).astype(np.uint8)
+        options = {"name": f"retina {number}", "rgb": True, "visible": number == 1}
+        layers.append((pixels, options, "image"))
+    return layers
+
+
 def write_slide(path: Path, *, width: int = 5120, height: int = 4096, seed: int = 5) -> None:
     """Write a made-up slide as a tiled JPEG pyramid with 0.5 microns per pixel.
 

@@ -121,6 +121,22 @@ def test_undo_of_a_correction_gives_back_what_was_found(store):
     assert sum(isinstance(item, Point) for item in store.as_dict().values()) == 1
 
 
+def test_undo_of_an_import_never_leaves_a_point_twice(store, tmp_path):
+    one, a = store.images()[0], store.names()[0]
+    table = tmp_path / "points.csv"
+    table.write_text("image,label,x,y\n0.png,A,9,9\n0.png,New,8,8\n")
+    plan_import(store, read_landmarks(table)).apply(store)
+    store.undo()
+    assert store.find_name("New") is None
+    assert store.point(one, a).state == "undefined"
+    store.propose({(one, a): found()})
+    store.redo()
+    assert store.point(one, a).place == (9, 9)
+    assert store.point(one, store.find_name("New")).place == (8, 8)
+    pairs = [(p.image, p.name) for p in store.as_dict().values() if isinstance(p, Point)]
+    assert len(pairs) == len(set(pairs)) == 2
+
+
 def test_locked_points_refuse_a_person_too(store):
     pair = (store.images()[0], store.names()[0])
     store.place(*pair, 1, 1)

@@ -95,6 +95,25 @@ def slides(slides_window, tmp_path):
 
 
 @pytest.fixture(scope="module")
+def landmarks_window(qapp, tmp_path_factory):
+    from landmarks_world import LandmarksWorld
+
+    os.environ["NAPARI_CONFIG"] = ""
+    with own_application():
+        world = LandmarksWorld(tmp_path_factory.mktemp("world"))
+        with quick_collections():
+            yield world
+        world.close()
+
+
+@pytest.fixture
+def landmarks(landmarks_window, tmp_path):
+    """The widget "Landmarks" in a shown viewer, with four pictures and the landmarks A and B."""
+    landmarks_window.begin(tmp_path)
+    return landmarks_window
+
+
+@pytest.fixture(scope="module")
 def similar_window(qapp, tmp_path_factory):
     from similar_world import SimilarWorld
 

@@ -435,7 +435,11 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         if not fresh:
             return
         before = {key: self._items[key] for key in fresh if key in self._items}
-        self._put(fresh, "note")
+        session, self._session = self._session, None  # an edit that is open must not undo it
+        try:
+            self._put(fresh, "note")
+        finally:
+            self._session = session
         self.edited.emit("note", Edit("note", before, fresh))
 
     def _note_points(self, points: Sequence[Point]) -> int:

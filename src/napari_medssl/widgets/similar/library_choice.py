@@ -43,7 +43,8 @@ def read_recent(path: Path) -> tuple[Path, ...]:
         return ()
 
 
-def _remember(path: Path, folder: Path) -> None:
+def remember(path: Path, folder: Path) -> None:
+    """Put a folder first among those that were open; UserError if that cannot be written."""
     others = [one for one in read_recent(path) if one != folder]
     places = [str(one) for one in (folder, *others)][:_MOST_RECENT]
     make_folder(path.parent)
@@ -87,7 +88,7 @@ def open_library(
     )
     collection = SearchCollection(chosen[0]) if chosen else None
     try:
-        _remember(recent, library.folder)
+        remember(recent, library.folder)
     except UserError as error:  # the library is open all the same
         _log.warning("%s", error)
     return OpenedLibrary(library, folders, collection)
