@@ -160,7 +160,14 @@ def test_a_model_for_landmarks_knows_its_like_and_what_stands_beside(images, tmp
     coarse, fine = found.maps(np.asarray(Image.open(next(images.glob("*.png")))))
     beside, more = alone.maps(np.asarray(Image.open(next(images.glob("*.png")))))
     assert coarse.shape[0] > beside.shape[0]
-    assert len(fine) == 2 * len(more)
+    assert len(fine) == len(more)
+    assert np.abs(np.linalg.norm(coarse.astype(np.float32), axis=0) - 1).max() < 0.01
+    told = card.config["landmarks"]["statistics"]
+    assert len(told) == 8  # four stages at two widths
+    text = out.with_suffix(".json").read_text()
+    out.with_suffix(".json").write_text(text.replace(told["384/3"], "?"))
+    with pytest.raises(UserError, match="card of model 'm' does not say how the model beside"):
+        load_landmark_model(out, "cpu")
 
 
 def test_images_are_held_at_the_size_of_training_and_their_aspect(images):

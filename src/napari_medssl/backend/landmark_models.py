@@ -4,156 +4,44 @@
   any kind of image
 - "untrained-landmarks": the same network at random, a baseline
 - NAME or NAME.safetensors: a model of `medssl train local-discrimination`. Its card may hold
-  `config["landmarks"]`: settings of matching, see `MatchSettings`, and "beside", the name of a
-  model whose maps are used as well
+  `config["landmarks"]`: settings of matching, see `MatchSettings`; "beside", the name of a model
+  whose maps are used as well, and "share", how much of a cosine comes from its own; "statistics",
+  of the maps of "imagenet-landmarks" over images of its modality
 - "A+B": the maps of both
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
 from napari_medssl.backend.landmark_features import (
     LandmarkModel,
     LandmarkModelInfo,
-    Maps,
     MatchSettings,
 )
-from napari_medssl.backend.landmark_pictures import to_planes
+from napari_medssl.backend.landmark_maps import (
+    WIDTHS,
+    JointLandmarks,
+    PixelLandmarks,
+    TrunkLandmarks,
+)
 from napari_medssl.backend.models import file_sha256, find_weights, list_models, load_card
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from napari_medssl.backend.pixel_embedding import PixelEmbedder
-    from napari_medssl.methods.siamese.trunk import EfficientNetLite0
+from napari_medssl.backend.trunk_statistics import TrunkStatistics, measure
 
 IMAGENET = "imagenet-landmarks"
 UNTRAINED = "untrained-landmarks"
 
 _PIPELINE = "1"  # of identities: raise it when maps of the same weights come out otherwise
-_COARSE_CELLS = 32
-_FINE_CELLS = 64
-_WIDTHS = (384, 512)  # pixels across that the trunk looks at
-_COARSE_STAGES = (3, 4, 5, 6)
-_FINE_STAGES = (3, 4)
-
-
-class TrunkLandmarks:
-    """The stages of EfficientNet-Lite0, each brought to mean 0 and deviation 1 over the image.
-
-    Parameters
-    ----------
-    info
-        What it is.
-    trunk
-        With weights.
-    device
-        Torch name of where it runs.
-    """
-
-    def __init__(self, info: LandmarkModelInfo, trunk: EfficientNetLite0, device: str) -> None:
-        import torch
-
-        self.info = info
-        self._device = device
-        self._trunk = trunk.eval().to(device)
-        if device == "cpu":
-            # `nn.Module.to` has no typed overload for a memory format alone.
-            self._trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def maps(
-        self, pixels: NDArray[np.uint8], should_stop: ShouldStop = never
-    ) -> tuple[Maps, tuple[Maps, ...]]:
-        """Return the coarse map and one fine map for each width, float16 (D, H, W)."""
-        import torch
-
-        ratio = pixels.shape[0] / pixels.shape[1]
-        coarse, fine = [], []
-        for width in _WIDTHS:
-            if should_stop():
-                raise Cancelled("Stopped while an image was looked at; nothing is written.")
-            planes = to_planes(pixels, width)
-            with torch.inference_mode():
-                stages = self._stages(torch.from_numpy(planes).to(self._device)[None])
-                coarse = [stages[at] for at in _COARSE_STAGES]  # of the last, the widest, alone
-                fine.append(_joined([stages[at] for at in _FINE_STAGES], _FINE_CELLS, ratio))
-        return _as_maps(_joined(coarse, _COARSE_CELLS, ratio)), tuple(map(_as_maps, fine))
-
-    def _stages(self, pixels: Tensor) -> list[Tensor]:
-        """Return the maps after each stage of pixels (1, 3, H, W), each (D, H', W')."""
-        from napari_medssl.methods.siamese.trunk import normalise_pixels
-
-        maps, found = self._trunk.stem(normalise_pixels(pixels)), []
-        for stage in self._trunk.blocks:
-            maps = stage(maps)
-            found.append(maps[0])
-        return found
-
-
-class PixelLandmarks:
-    """Embeddings of pixels, averaged to cells: a model of `medssl train local-discrimination`.
-
-    Parameters
-    ----------
-    info
-        What it is.
-    embedder
-        The model.
-    """
-
-    def __init__(self, info: LandmarkModelInfo, embedder: PixelEmbedder) -> None:
-        self.info = info
-        self._embedder = embedder
-
-    def maps(
-        self, pixels: NDArray[np.uint8], should_stop: ShouldStop = never
-    ) -> tuple[Maps, tuple[Maps, ...]]:
-        """Return the coarse and the fine averages, float16 (D, H, W)."""
-        import torch
-
-        found = self._embedder.embed_image(
-            self._embedder.resize(pixels), half=False, should_stop=should_stop
-        )
-        maps = torch.from_numpy(np.moveaxis(found, 2, 0).copy())
-        ratio = pixels.shape[0] / pixels.shape[1]
-        coarse, fine = (_averaged(maps, cells, ratio) for cells in (_COARSE_CELLS, _FINE_CELLS))
-        return _as_maps(coarse), (_as_maps(fine),)
-
-
-class JointLandmarks:
-    """The maps of several models side by side: their cosines are averaged."""
-
-    def __init__(self, models: Sequence[LandmarkModel], settings: MatchSettings) -> None:
-        infos = [model.info for model in models]
-        self._models = tuple(models)
-        self.info = LandmarkModelInfo(
-            name="+".join(info.name for info in infos),
-            identity="+".join(info.identity for info in infos),
-            settings=settings,
-            about="; ".join(info.about for info in infos),
-        )
-
-    def maps(
-        self, pixels: NDArray[np.uint8], should_stop: ShouldStop = never
-    ) -> tuple[Maps, tuple[Maps, ...]]:
-        """Return one coarse map of all, and the fine maps of each, float16 (D, H, W)."""
-        found = [model.maps(pixels, should_stop) for model in self._models]
-        # Unit vectors side by side have length sqrt(n); the cosine of the whole is their mean.
-        coarse = np.concatenate([maps for maps, _ in found]) / np.sqrt(len(found))
-        # Each model counts alike, however many fine maps it has.
-        most = max(len(fine) for _, fine in found)
-        return coarse.astype(np.float16), tuple(
-            fine[at % len(fine)] for _, fine in found for at in range(most)
-        )
+_SHARE = 0.3  # of a model with another beside it
 
 
 def list_landmark_models() -> tuple[str, ...]:
@@ -185,14 +73,25 @@ def load_landmark_model(name_or_file: str | Path, device: str = "auto") -> Landm
     return _trained(name_or_file, device)
 
 
-def _imagenet(device: str) -> LandmarkModel:
+def statistics_of(pictures: Sequence[NDArray[np.uint8]]) -> dict[str, str]:
+    """Return the statistics of the maps of "imagenet-landmarks" over pictures, for a card.
+
+    Parameters
+    ----------
+    pictures
+        Of one modality, each uint8, (Y, X) or (Y, X, 1 or 3); some dozen are enough.
+    """
+    return measure(pictures, WIDTHS, _imagenet("cpu").stages).to_card()
+
+
+def _imagenet(device: str, statistics: TrunkStatistics | None = None) -> TrunkLandmarks:
     from napari_medssl.backend.trunks import IMAGENET_TRUNK, load_imagenet_trunk
 
     weights = file_sha256(find_weights(IMAGENET_TRUNK))
     info = LandmarkModelInfo(
         IMAGENET, f"{IMAGENET}-{_PIPELINE}-{weights}", _TRUNK_SETTINGS, "any kind of image"
     )
-    return TrunkLandmarks(info, load_imagenet_trunk(), device)
+    return TrunkLandmarks(info, load_imagenet_trunk(), device, statistics)
 
 
 def _untrained(device: str) -> LandmarkModel:
@@ -212,6 +111,7 @@ def _untrained(device: str) -> LandmarkModel:
 
 
 def _trained(name_or_file: str | Path, device: str) -> LandmarkModel:
+    from napari_medssl.backend.device import choose_device
     from napari_medssl.backend.pixel_embedding import TASK, load_pixel_embedder
 
     known = [model.card.name for model in list_models()]
@@ -239,9 +139,18 @@ def _trained(name_or_file: str | Path, device: str) -> LandmarkModel:
     model = PixelLandmarks(info, embedder)
     if not wanted.get("beside"):
         return model
-    beside = load_landmark_model(str(wanted["beside"]), device)
-    joint = JointLandmarks([model, beside], info.settings)
-    joint.info = replace(joint.info, name=card.name)  # one model to whoever asked for it
+    statistics, share = _beside_settings(wanted, card.name)
+    if wanted["beside"] == IMAGENET:
+        beside: LandmarkModel = _imagenet(choose_device(device), statistics)
+    else:
+        beside = load_landmark_model(str(wanted["beside"]), device)
+    joint = JointLandmarks([model, beside], info.settings, (share, 1 - share))
+    told = json.dumps([wanted.get("statistics"), share], sort_keys=True).encode()
+    joint.info = replace(
+        joint.info,
+        name=card.name,  # one model to whoever asked for it
+        identity=f"{joint.info.identity}-{hashlib.sha256(told).hexdigest()[:16]}",
+    )
     return joint
 
 
@@ -249,6 +158,22 @@ def _trained(name_or_file: str | Path, device: str) -> LandmarkModel:
 # pairs of them with eyes and hearts (at most 0.17), on which nothing is scored.
 _TRUNK_SETTINGS = MatchSettings(smoothness=3.3, least_score=0.2, least_likeness=0.19)
 _PIXEL_SETTINGS = MatchSettings(window=9, sigma=0.25, smoothness=3.3)
+
+
+def _beside_settings(wanted: dict[str, Any], name: str) -> tuple[TrunkStatistics | None, float]:
+    """Return what a card says of the model beside: statistics, if any, and its own share."""
+    try:
+        told = wanted.get("statistics")
+        statistics = None if told is None else TrunkStatistics.from_card(told)
+        share = float(wanted.get("share", _SHARE))
+        if not 0 < share < 1:
+            raise ValueError(f"a share of {share}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"The card of model {name!r} does not say how the model beside is used: {error}. Copy "
+            "or train the model again."
+        ) from None
+    return statistics, share
 
 
 def _settings_of(wanted: dict[str, Any], name: str) -> MatchSettings:
@@ -264,31 +189,3 @@ def _settings_of(wanted: dict[str, Any], name: str) -> MatchSettings:
             f"The card of model {name!r} has settings of landmarks that are no numbers: {wanted!r}."
             " Copy or train the model again."
         ) from None
-
-
-def _joined(stages: list[Tensor], cells: int, ratio: float) -> Tensor:
-    """Return maps of some stages as one, unit length, shape (D, H, `cells`)."""
-    import torch
-    from torch.nn import functional as F
-
-    parts = []
-    for maps in stages:
-        spread = maps.std(dim=(1, 2), keepdim=True).clamp(min=1e-3)
-        even = (maps - maps.mean(dim=(1, 2), keepdim=True)) / spread
-        size = (max(1, round(cells * ratio)), cells)
-        even = F.interpolate(even[None], size=size, mode="bilinear", align_corners=False)[0]
-        parts.append(F.normalize(even, dim=0))
-    return F.normalize(torch.cat(parts), dim=0)
-
-
-def _averaged(maps: Tensor, cells: int, ratio: float) -> Tensor:
-    """Return the averages of maps (D, H, W) over cells, unit length, shape (D, H', `cells`)."""
-    from torch.nn import functional as F
-
-    size = (max(1, round(cells * ratio)), cells)
-    return F.normalize(F.adaptive_avg_pool2d(maps[None], size)[0], dim=0)
-
-
-def _as_maps(maps: Tensor) -> Maps:
-    found: Maps = maps.half().cpu().numpy()
-    return found

@@ -17,6 +17,7 @@ from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
 from napari_medssl.backend.landmark_choice import look_of
+from napari_medssl.backend.landmark_models import IMAGENET, statistics_of
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
@@ -251,7 +252,10 @@ class _Run:
         for ref in chosen[:: max(1, len(chosen) // _LOOKS)]:
             with suppress(UserError):  # told already
                 pictures.append(read_image(ref, robust=True))
-        return {"landmarks": {"beside": self.config.beside, "look": look_of(pictures)}}
+        told: dict[str, object] = {"beside": self.config.beside, "look": look_of(pictures)}
+        if self.config.beside == IMAGENET:
+            told["statistics"] = statistics_of(pictures)
+        return {"landmarks": told}
 
     def _judge_regions(self) -> ClusterReport:
         """Return what the regions of some whole images are like, spread over all of them."""
