@@ -326,7 +326,9 @@ def test_a_trained_model_is_used_alone_and_beside_another(tmp_path, monkeypatch)
     coarse, fine = alone.maps(texture(1))
     assert (coarse.shape, [maps.shape for maps in fine]) == ((8, 32, 32), [(8, 64, 64)])
     assert np.allclose(np.linalg.norm(fine[0].astype(float), axis=0), 1, atol=2e-3)
-    monkeypatch.setattr(landmark_models, "_imagenet", lambda device, statistics: PixelModel(cells=64))
+    monkeypatch.setattr(
+        landmark_models, "_imagenet", lambda device, statistics: PixelModel(cells=64)
+    )
     joint = landmark_models.load_landmark_model(str(tmp_path / "joint.safetensors"), "cpu")
     assert joint.info.name == "joint"
     assert "+pixels-1-" in joint.info.identity
