@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.slides.zarr_store import without_secrets
+from napari_medssl.io.limits import without_secrets
 
 T = TypeVar("T")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from napari_medssl._errors import UserError
 
 MAX_PIXELS = 200_000_000
@@ -31,3 +33,8 @@ def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def without_secrets(error: BaseException) -> str:
+    """Return the text of an error on one line; a URL in it may hold a name and a password."""
+    return re.sub(r"\S+@", "", one_line(error))

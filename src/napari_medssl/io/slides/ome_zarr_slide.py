@@ -18,6 +18,7 @@ import numpy as np
 import zarr
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.limits import without_secrets
 from napari_medssl.io.pixels import Scaling, choose_scaling
 from napari_medssl.io.slides.fingerprint import fingerprint_of
 from napari_medssl.io.slides.level_slide import About, Level, LevelSlide, check_levels
@@ -32,7 +33,6 @@ from napari_medssl.io.slides.zarr_store import (
     StoreError,
     learn_jpeg,
     open_store,
-    without_secrets,
 )
 
 _CODECS = frozenset(

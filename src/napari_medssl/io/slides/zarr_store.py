@@ -8,7 +8,6 @@ decoded.
 from __future__ import annotations
 
 import os
-import re
 import struct
 import zipfile
 import zlib
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.limits import one_line
+from napari_medssl.io.limits import one_line, without_secrets
 from napari_medssl.io.slides.places import is_inside, is_url
 
 if TYPE_CHECKING:
@@ -152,11 +151,6 @@ def open_store(path_or_url: str | Path) -> CheckedStore:
         ) from error
     except Exception as error:  # each file system has errors of its own
         raise UserError(f"Cannot open {_short(text)!r}: {without_secrets(error)}.") from error
-
-
-def without_secrets(error: BaseException) -> str:
-    """Return the text of an error on one line; a URL in it may hold a name and a password."""
-    return re.sub(r"\S+@", "", one_line(error))
 
 
 def _short(text: str) -> str:
