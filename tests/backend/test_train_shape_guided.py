@@ -15,7 +15,7 @@ from napari_medssl.backend.evaluate_segmentation import (
 )
 from napari_medssl.backend.flat_pictures import flat_picture
 from napari_medssl.backend.jobs import Cancelled
-from napari_medssl.backend.models import load_card
+from napari_medssl.backend.models import find_weights, load_card
 from napari_medssl.backend.segment_files import places_of, segment_files
 from napari_medssl.backend.segmentation_scores import dice, score_classes
 from napari_medssl.backend.segmenters import SegmentConfig, load_segmenter
@@ -267,3 +267,12 @@ def test_truth_is_what_the_table_says(world):
     pixels, classes = read_pairs(world[2])[2].read()
     assert pixels.shape == (72, 72, 3)
     assert (classes == truth(2)).all()
+
+
+def test_the_shipped_model_finds_vessels_and_is_small():
+    card, path = load_card("retina-vessels"), find_weights("retina-vessels")
+    assert (card.task, card.config["classes"]) == ("shape-guided", ["vessel"])
+    assert path.stat().st_size < 20e6
+    assert all(source.licence for source in card.data)
+    found = load_segmenter(SegmentConfig("retina-vessels", device="cpu")).segment(eye(1, 300))
+    assert 0.002 < found.mean() < 0.3
