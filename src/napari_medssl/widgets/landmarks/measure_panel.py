@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
+    QHeaderView,
     QPlainTextEdit,
     QSplitter,
     QTableWidget,
@@ -63,6 +64,10 @@ class MeasurePanel(QWidget):
             "A B / C D (of two lines); difference M N. Names with spaces stand in quotation marks"
         )
         self.table = QTableWidget(0, 0)
+        # Names of measurements are long; cut off, two of them may look alike.
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setResizeContentsPrecision(0)  # by the rows in view: there may be thousands
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
