@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import CHANNELS
 from napari_medssl.backend.shape_data import ShapeDataConfig, find_pictures
 from napari_medssl.backend.sources import read_sources
-from napari_medssl.backend.train_steps import check_device, check_model_place, load_to_resume
+from napari_medssl.backend.train_steps import (
+    check_device,
+    check_model_place,
+    checkpoint_of,
+    comparable,
+    load_to_resume,
+)
 
 if TYPE_CHECKING:
     from napari_medssl.methods.local_discrimination.network import NetworkConfig
@@ -106,21 +112,7 @@ def check_trainable(config: TrainShapeGuidedConfig) -> None:
         read_sources(folder, "")
     check_model_place(config.out)
     if config.resume:
-        load_to_resume(checkpoint_of(config), comparable(config))
-
-
-def checkpoint_of(config: TrainShapeGuidedConfig) -> Path:
-    """Return where the checkpoint of a run lies: beside its model."""
-    return config.out.with_suffix(".checkpoint.safetensors")
-
-
-def comparable(config: TrainShapeGuidedConfig) -> dict[str, Any]:
-    """Return what two runs must share for one to go on with the other's checkpoint."""
-    values = asdict(config)
-    for name in ("out", "resume", "device", "checkpoint_every"):
-        values.pop(name)
-    # Cards are published: no folders of this machine.
-    return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
+        load_to_resume(checkpoint_of(config.out), comparable(config))
 
 
 def data_config(config: TrainShapeGuidedConfig) -> ShapeDataConfig:

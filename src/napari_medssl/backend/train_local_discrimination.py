@@ -21,8 +21,6 @@ from napari_medssl.backend.landmark_models import IMAGENET, statistics_of
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
-    checkpoint_of,
-    comparable,
     network_config,
     objective,
     sampling,
@@ -31,6 +29,8 @@ from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import ARCHITECTURE, TASK
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
+    checkpoint_of,
+    comparable,
     halved,
     learning_rate_at,
     load_to_resume,
@@ -107,7 +107,7 @@ class _Run:
         check_trainable(config)
         self.config, self.done = config, 0
         self.device = choose_device(config.device)
-        self.checkpoint = checkpoint_of(config)
+        self.checkpoint = checkpoint_of(config.out)
         found = load_training_images(
             config.data,
             config.size,

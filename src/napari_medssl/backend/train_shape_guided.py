@@ -21,8 +21,6 @@ from napari_medssl.backend.shape_data import load_shape_data
 from napari_medssl.backend.shape_guided_config import (
     TrainShapeGuidedConfig,
     check_trainable,
-    checkpoint_of,
-    comparable,
     data_config,
     network_config,
     objective,
@@ -36,6 +34,8 @@ from napari_medssl.backend.train_local_discrimination import (
     look_at_regions,
 )
 from napari_medssl.backend.train_steps import (
+    checkpoint_of,
+    comparable,
     halved,
     learning_rate_at,
     load_to_resume,
@@ -102,7 +102,7 @@ class _Run:
         check_trainable(config)
         self.config, self.done = config, 0
         self.device = choose_device(config.device)
-        self.checkpoint = checkpoint_of(config)
+        self.checkpoint = checkpoint_of(config.out)
         self.data = load_shape_data(
             config.data,
             config.shapes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,28 @@ from napari_medssl.io.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     import torch
+    from _typeshed import DataclassInstance
     from torch import nn
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Return where the checkpoint of a run lies: beside its model."""
+    return out.with_suffix(".checkpoint.safetensors")
+
+
+def comparable(config: DataclassInstance) -> dict[str, Any]:
+    """Return what two runs must share for one to go on with the other's checkpoint.
+
+    Parameters
+    ----------
+    config
+        Of the run. Where it writes and on what device it runs may change.
+    """
+    values = asdict(config)
+    for name in ("out", "resume", "device", "checkpoint_every"):
+        values.pop(name)
+    # Cards are published: no folders of this machine.
+    return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
 
 
 def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:

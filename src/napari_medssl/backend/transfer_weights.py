@@ -16,10 +16,10 @@ from PIL import Image
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
-from napari_medssl.backend.local_discrimination_config import checkpoint_of, comparable
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.pixel_embedding import load_pixel_network
 from napari_medssl.backend.train_local_discrimination import train_local_discrimination
+from napari_medssl.backend.train_steps import checkpoint_of, comparable
 from napari_medssl.backend.transfer_config import EvaluateTransferConfig, pretraining
 from napari_medssl.backend.transfer_data import LabelledSet
 from napari_medssl.backend.transfer_run import Network
@@ -77,7 +77,7 @@ def train_weights(
         if out.is_file():
             return out
         training = pretraining(config, folder, out)
-        training = replace(training, resume=checkpoint_of(training).is_file())
+        training = replace(training, resume=checkpoint_of(training.out).is_file())
 
         def tell(progress: Progress) -> None:
             words = f"{known.name}: pre-training, {progress.message}"
