@@ -161,7 +161,18 @@ class SimilarWorld(World):
         self.wait_answer(former)
 
     def wait_answer(self, former: Any) -> None:
-        wait_until(lambda: self.session.answer is not former or self.widget.error.text())
+        """Wait for the answer to another question than the former answer's, or for an error.
+
+        An answer alone says nothing: it is replaced when it is known what the stain does for its
+        hits, and there is none while a library is opened again.
+        """
+        question = None if former is None else former.question
+
+        def is_there() -> bool:
+            answer = self.session.answer
+            return answer is not None and answer.question is not question
+
+        wait_until(lambda: is_there() or self.widget.error.text())
         wait_until(lambda: not self.widget.searching.is_busy)
         self.settle()
 
