@@ -96,6 +96,21 @@ def test_a_resumed_run_equals_an_unbroken_one(images, tmp_path, at):
     assert all((one[name] == other[name]).all() for name in one)
 
 
+def test_frozen_regions_leave_the_embeddings_as_they_were(images, tmp_path):
+    plain, frozen = tmp_path / "plain.safetensors", tmp_path / "frozen.safetensors"
+    seen = []
+    train_local_discrimination(
+        config_of(images, frozen, frozen=True, size=40, grid=5), on_progress=seen.append
+    )
+    train_local_discrimination(config_of(images, plain, steps=0, size=40, grid=5))
+    before, after = load_file(plain), load_file(frozen)
+    changed = {name for name in before if (before[name] != after[name]).any()}
+    assert changed
+    assert all(name.startswith("clustering_head") for name in changed)
+    values = [p.values for p in seen if p.values][-1]
+    assert set(values) == {"loss", "region", "entropy", "area", "learning_rate"}
+
+
 def test_another_number_of_images_cannot_be_resumed(images, tmp_path):
     config = config_of(images, tmp_path / "m.safetensors")
     asked = iter([False] * 5 + [True] * 9)

@@ -40,6 +40,9 @@ class TrainLocalDiscriminationConfig:
     stride: str = option(
         "2", help="Pixels of an image to one of the maps.", choices=("1", "2", "4"), unit="px"
     )
+    frozen: bool = option(
+        False, help="Steps with regions leave the embeddings alone, best for landmarks."
+    )
     clusters: int = option(16, help="Regions, K.", min=2, max=256)
     rotation: float = option(180.0, help="Largest turn of an image.", min=0, max=180, unit="deg")
     flip_x: float = option(0.5, help="Chance to mirror an image left to right.", min=0, max=1)

@@ -2,6 +2,7 @@
 
 Source: Chen et al., arXiv 2108.09440. First patches alone, then patches and regions; Adam at 1e-3.
 We differ: in each stage the rate follows a cosine after a warm-up unless `schedule` is "halved";
+with `frozen` the second stage trains the regions alone;
 see also `methods.local_discrimination`.
 """
 
@@ -143,8 +144,15 @@ class _Run:
         """Take one optimizer step and return what is worth drawing."""
         import torch
 
-        from napari_medssl.methods.local_discrimination.objective import patch_loss, region_loss
+        from napari_medssl.methods.local_discrimination.objective import (
+            patch_loss,
+            region_head_loss,
+            region_loss,
+        )
 
+        if self.has_regions and self.config.frozen:
+            self.network.eval()
+            self.network.clustering_head.train()
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -152,7 +160,8 @@ class _Run:
         kind = self.device.split(":")[0]
         with torch.autocast(kind, torch.bfloat16, enabled=self.config.amp and kind == "cuda"):
             if self.has_regions:
-                loss, parts, assignments = region_loss(self.network, views, self.objective)
+                of = region_head_loss if self.config.frozen else region_loss
+                loss, parts, assignments = of(self.network, views, self.objective)
             else:
                 loss, parts = patch_loss(self.network, views, self.objective)
         self.optimizer.zero_grad(set_to_none=True)

@@ -135,9 +135,12 @@ class LocalDiscriminationNetwork(nn.Module):
         images
             From 0 to 1, shape (B, C, H, W), of any size.
         """
-        features = self.features(images)
+        return self.heads(self.features(images), images.shape[2:])
+
+    def heads(self, features: Tensor, size: tuple[int, ...]) -> PixelMaps:
+        """Return embeddings and assignments of `features` of images of this (height, width)."""
         embeddings, assignments = self.embed(features), self.assign(features)
-        height, width = map_size(images.shape[2:], self.config.stride)
+        height, width = map_size(size, self.config.stride)
         return PixelMaps(embeddings[..., :height, :width], assignments[..., :height, :width])
 
     def embedding_map(self, images: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 Source: Chen et al., arXiv 2108.09440. First patch discrimination and hypersphere mix-up alone, then
 with region discrimination and the entropy of assignments; see `losses`. We differ: a region whose
-pixels are few is seen by `collapse`, not by the loss.
+pixels are few is seen by `collapse`, not by the loss. `region_head_loss` is ours: it learns regions
+of embeddings that stay as they are, since region discrimination at its published weight draws all
+embeddings of a region together, and with them the landmarks in it.
 """
 
 from __future__ import annotations
@@ -74,6 +76,23 @@ def region_loss(
     return loss, values, assignments.detach()
 
 
+def region_head_loss(
+    network: LocalDiscriminationNetwork, views: Views, what: Objective
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Return as `region_loss`, of the clustering branch alone: only its head has a gradient.
+
+    The rest of the network should be in evaluation mode, or its normalisation drifts.
+    """
+    images = torch.cat([views.first, views.second])  # the mixed image has no regions of its own
+    with torch.no_grad():
+        features = network.features(images)
+    embeddings, assignments = network.heads(features, images.shape[2:])
+    embeddings = embeddings.detach()
+    with torch.autocast(embeddings.device.type, enabled=False):
+        loss, values = weighted(region_parts(embeddings, assignments, what), what.weights)
+    return loss, values, assignments.detach()
+
+
 def all_images(views: Views) -> Tensor:
     """Return all that the network looks at: first views, second ones, then mixed images."""
     return torch.cat([views.first, views.second, views.mixed])
@@ -91,12 +110,18 @@ def local_parts(
     assignments
         Of both views of all images, shape (4 B, K, H, W).
     """
-    regions = region_embeddings(embeddings[: len(assignments)], assignments)
-    parts = patch_parts(embeddings, views, what)
-    parts["region"] = region_discrimination(regions, what.region_temperature)
-    parts["entropy"] = assignment_entropy(assignments)
-    parts["area"] = area_penalty(assignments)
-    return parts
+    both = embeddings[: len(assignments)]
+    return patch_parts(embeddings, views, what) | region_parts(both, assignments, what)
+
+
+def region_parts(embeddings: Tensor, assignments: Tensor, what: Objective) -> dict[str, Tensor]:
+    """Return the losses of regions by name, of maps (M, D, H, W) and (M, K, H, W)."""
+    regions = region_embeddings(embeddings, assignments)
+    return {
+        "region": region_discrimination(regions, what.region_temperature),
+        "entropy": assignment_entropy(assignments),
+        "area": area_penalty(assignments),
+    }
 
 
 def patch_parts(embeddings: Tensor, views: Views, what: Objective) -> dict[str, Tensor]:
@@ -120,6 +145,6 @@ def weighted(parts: dict[str, Tensor], weights: LossWeights) -> tuple[Tensor, di
     """Return the weighted sum of losses, and each of them and the sum without gradient."""
     total = sum(
         (getattr(weights, name) * part for name, part in parts.items()),
-        torch.zeros((), device=parts["patch"].device),
+        torch.zeros((), device=next(iter(parts.values())).device),
     )
     return total, {"loss": total.detach(), **{name: p.detach() for name, p in parts.items()}}
