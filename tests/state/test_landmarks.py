@@ -420,6 +420,22 @@ def test_an_import_overwrites_only_when_it_may(store, tmp_path):
     assert store.point(one, a).place == (9, 9)
 
 
+def test_an_import_leaves_templates_what_they_are(store, tmp_path):
+    one, a = store.images()[0], store.names()[0]
+    store.place(one, a, 1, 1, is_template=True)
+    path = tmp_path / "points.csv"
+    export_landmarks(store, path)
+    before = store.point(one, a)
+    assert plan_import(store, read_landmarks(path)).apply(store) == 1
+    assert store.point(one, a) == before
+    path.write_text("image,label,x,y\n0.png,A,9,9\n")
+    plan_import(store, read_landmarks(path)).apply(store, overwrite=True)
+    assert (store.point(one, a).place, store.point(one, a).is_template) == ((9, 9), True)
+    path.write_text("image,label,x,y\n0.png,A,,\n")
+    plan_import(store, read_landmarks(path)).apply(store, overwrite=True)
+    assert (store.point(one, a).state, store.point(one, a).is_template) == ("absent", False)
+
+
 def test_images_are_told_by_file_name_and_without_suffix(store):
     marks = (Landmark("A", 1.0, 1.0),)
     listed = tuple(ImageLandmarks(n, marks) for n in ("labelled\\0.png", "1", "2.tif"))

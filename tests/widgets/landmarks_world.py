@@ -240,6 +240,17 @@ class LandmarksWorld(World):
         QTest.mouseRelease(self.canvas, left, NO_KEYS, last)
         self.wait_idle()
 
+    def shake(self, at: QPoint) -> None:
+        """Click as hands do: the mouse moves by a pixel or two meanwhile."""
+        left, last = Qt.MouseButton.LeftButton, at + QPoint(2, 1)
+        QTest.mouseMove(self.canvas, at)
+        self.settle(0.02)
+        QTest.mousePress(self.canvas, left, NO_KEYS, at)
+        self.move_pressed(last, NO_KEYS)
+        self.settle(0.02)
+        QTest.mouseRelease(self.canvas, left, NO_KEYS, last)
+        self.wait_idle()
+
     def move_hovering(self, at: QPoint, keys: Any) -> None:
         """QTest moves with no keys held."""
         event = QMouseEvent(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from landmarks_world import OTHER, SHIFTS, picture, wait_until
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_medssl.state.landmark_folder import LandmarkFolder
@@ -88,6 +91,61 @@ def test_a_drag_corrects_and_pans_nothing(landmarks):
     assert landmarks.store.point(images[2], a).state == "found"
     landmarks.press(Qt.Key.Key_Z, CONTROL | SHIFT)
     assert landmarks.store.point(images[2], a).place == near(70, 80)
+
+
+def test_a_hand_that_shakes_in_a_click_moves_no_point_and_still_places(landmarks):
+    images, (a, b) = landmarks.ids()
+    landmarks.place(images[0], *SPOT)
+    found = landmarks.store.point(images[2], a)
+    landmarks.session.choose(images[0], b)
+    grip = landmarks.on_canvas(images[2], *found.place) + QPoint(4, 3)
+    landmarks.shake(grip)
+    assert landmarks.store.point(images[2], a) == found
+    assert landmarks.session.current == (images[2], a)
+    landmarks.session.choose(images[0], b)
+    landmarks.shake(landmarks.on_canvas(images[0], 110, 45))
+    assert landmarks.store.point(images[0], b).place == near(110, 45)
+
+
+def test_a_point_that_is_taken_beside_its_middle_does_not_jump(landmarks):
+    images, (a, _) = landmarks.ids()
+    landmarks.place(images[0], *SPOT)
+    spot, zoom = landmarks.widget.images.mosaic.spots[images[2]], landmarks.viewer.scene.camera.zoom
+    x, y = landmarks.store.point(images[2], a).place
+    aside = 6 / (spot.scale * zoom)  # pixels of the screen
+    landmarks.drag_point(images[2], (x + aside, y), (70 + aside, 80))
+    assert landmarks.store.point(images[2], a).place == near(70, 80)
+
+
+def test_napari_s_own_tools_leave_the_points_alone(landmarks):
+    layer = landmarks.widget.points.layer
+    layer.mode, layer.editable = "add", True
+    assert (layer.editable, layer.mode) == (False, "pan_zoom")
+
+
+def test_the_mouse_is_not_ours_where_the_camera_can_turn(landmarks, monkeypatch):
+    widget, viewer = landmarks.widget, landmarks.viewer
+    viewer.layers.selection.active = widget.points.layer
+    assert widget._is_ours()
+    turned = SimpleNamespace(layers=viewer.layers, dims=SimpleNamespace(ndisplay=3))
+    monkeypatch.setattr(widget, "_viewer", turned)
+    assert not widget._is_ours()
+
+
+def test_enter_in_a_field_decides_nothing(landmarks):
+    images, (a, _) = landmarks.ids()
+    landmarks.place(images[0], *SPOT)
+    landmarks.session.choose(images[1], a)
+    widget = landmarks.widget
+    for field in (widget.list.search, widget.page_box, widget.new_name):
+        field.setFocus()
+        if field is widget.new_name:
+            QTest.keyClicks(field, "C")
+        QTest.keyClick(field, Qt.Key.Key_Return)
+        landmarks.settle()
+        assert landmarks.store.point(images[1], a).state == "found"
+        assert not widget.error.text()
+    assert [landmarks.store.name(key).name for key in landmarks.store.names()] == ["A", "B", "C"]
 
 
 def test_a_drag_beside_the_points_pans_and_places_nothing(landmarks):

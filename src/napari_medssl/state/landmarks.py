@@ -337,8 +337,7 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         pairs = []
         for point in points:
             former = self.point(point.image, point.name)
-            is_same = (former.place, former.state) == (point.place, point.state)
-            if former.is_by_person and not is_same:
+            if former.is_by_person and _says(former) != _says(point):
                 pairs.append((point.image, point.name))
         return tuple(pairs)
 
@@ -348,7 +347,8 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         Parameters
         ----------
         points
-            What to take in; of these, locked points here stay as they are.
+            What to take in. Locked points here stay as they are, and so do those that are there
+            already; one that other images are compared with remains such a template.
         name
             What the history says.
         overwrite
@@ -361,14 +361,22 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         """
         listed = list(points)
         kept = set() if overwrite else set(self.conflicts(listed))
-        fresh = [
+        taken = [
             point
             for point in listed
             if (point.image, point.name) not in kept
             and self.point(point.image, point.name).state != "locked"
         ]
-        self._change(fresh, name)
-        return len(fresh)
+        self._change([self._fitted_in(point) for point in taken], name)
+        return len(taken)
+
+    def _fitted_in(self, point: Point) -> Point:
+        """Return a point from elsewhere with what only this set knows of it."""
+        former = self.point(point.image, point.name)
+        if former.is_by_person and _says(former) == _says(point):
+            return former
+        is_template = former.is_template and point.place is not None and point.is_decided
+        return replace(point, is_template=is_template)
 
     def copied(self, source: int, target: int, names: Iterable[int] | None = None) -> list[Point]:
         """Return the points of an image as they would lie in another, to be `put` there.
@@ -492,6 +500,11 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         if not image.width or not image.height:
             return x, y
         return min(max(x, -0.5), image.width - 0.5), min(max(y, -0.5), image.height - 0.5)
+
+
+def _says(point: Point) -> tuple[object, ...]:
+    """Return what a person would see of a point."""
+    return point.place, point.state, point.is_visible
 
 
 def _free_name(name: str, image: LandmarkImage, taken: set[str]) -> str:

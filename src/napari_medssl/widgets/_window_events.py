@@ -1,7 +1,7 @@
-"""What the window does around the widget: ask before it closes, and hand Tab to the canvas.
+"""What the window does around the widget: it asks before it closes, keys reach whom they should.
 
-napari has no hook for either, so this looks at events of the window, the dock and the canvas,
-which Qt lets any object do.
+napari has no hook for this, so these look at events of the window, the dock and the canvas, which
+Qt lets any object do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QEvent, QObject, Qt, QThread, QTimer
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QDockWidget, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QDockWidget, QLineEdit, QWidget
 
 _LOOK_MS = 200
 
@@ -160,4 +160,34 @@ class TabKeys(QObject):
         if step is None:
             return False
         self._on_tab(-1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else step)
+        return True
+
+
+class FieldKeys(QObject):
+    """Let Enter in a field of a widget end there.
+
+    A line of text leaves Enter to its parents, and napari's window hands what is left to the layer
+    that is selected: without this, Enter in a search would also do what Enter does on the canvas.
+
+    Parameters
+    ----------
+    widget
+        The widget that holds the fields.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget = widget
+        widget.installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:
+        """Take Enter that a field has left."""
+        if event is None or event.type() != QEvent.Type.KeyPress:
+            return False
+        assert isinstance(event, QKeyEvent)
+        if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            return False
+        if not isinstance(self._widget.window().focusWidget(), QLineEdit | QAbstractSpinBox):
+            return False
+        event.accept()
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from qtpy.QtCore import QObject, Signal
 
 from napari_medssl._errors import UserError
@@ -17,6 +18,9 @@ from napari_medssl.widgets.landmarks.image_layers import ImageLayers
 from napari_medssl.widgets.landmarks.mosaic import Place
 from napari_medssl.widgets.landmarks.point_layer import PointLayers
 from napari_medssl.widgets.landmarks.session import LandmarkSession
+
+_JITTER_PX = 4.0
+"""What a hand moves the mouse in a click, in pixels of the screen: less is no drag."""
 
 
 class MouseTool(QObject):
@@ -77,12 +81,12 @@ class MouseTool(QObject):
         if pair is not None:
             yield from self._drag(pair, event)
             return
-        start, is_moved = event.position, "Shift" in event.modifiers
+        start, pressed, is_moved = event.position, event.pos, "Shift" in event.modifiers
         image = self._images.mosaic.image_at(start)
         is_drag = False
         yield
         while event.type == "mouse_move":
-            is_drag = True
+            is_drag = is_drag or _is_drag(pressed, event.pos)
             yield
         if not is_drag and image is not None:
             place = self._images.mosaic.spots[image].to_place(start)
@@ -93,13 +97,19 @@ class MouseTool(QObject):
         camera = self._viewer.scene.camera
         could_pan, camera.mouse_pan = bool(camera.mouse_pan), False
         spot = self._images.mosaic.spots[pair[0]]
+        pressed, start = event.pos, spot.to_place(event.position)
+        former = self._session.store.point(*pair).place or start
+        # A point is taken beside its middle, too, and must not jump there.
+        off = former[0] - start[0], former[1] - start[1]
         self._session.choose(*pair)
         place: Place | None = None
         try:
             yield
             while event.type == "mouse_move":
-                place = spot.to_place(event.position)
-                self._points.drag(pair, place)
+                if place is not None or _is_drag(pressed, event.pos):
+                    x, y = spot.to_place(event.position)
+                    place = x + off[0], y + off[1]
+                    self._points.drag(pair, place)
                 yield
         finally:
             camera.mouse_pan = could_pan
@@ -129,3 +139,8 @@ class MouseTool(QObject):
         elif self._is_hovering:
             self._is_hovering = False
             self.hovered.emit(None)
+
+
+def _is_drag(pressed: Any, now: Any) -> bool:
+    """Say whether the mouse went from one pixel of the screen to another on purpose."""
+    return bool(np.hypot(*np.subtract(now, pressed)) > _JITTER_PX)

@@ -188,6 +188,8 @@ class PointLayers(QObject):
             metadata={"medssl": {"kind": name}},
             **how,
         )
+        layer.events.editable.connect(_hold_back)
+        layer.editable = False
         if active is not None and active in layers:
             layers.selection.active = active
         return layer
@@ -215,6 +217,12 @@ class PointLayers(QObject):
             self._viewer.layers.move(self._viewer.layers.index(self.names), at)
         self.names.data = np.array([world for world, _ in rows], float).reshape(-1, 2)
         self.names.features = pd.DataFrame({"title": titles})
+
+
+def _hold_back(event: Any) -> None:
+    """Keep napari's own tools off a view: what they add, move or delete would be in no set."""
+    if event.source.editable:
+        event.source.editable = False
 
 
 def _symbol(point: Point) -> str:

@@ -36,7 +36,7 @@ from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
-from napari_medssl.widgets._window_events import CloseGuard, TabKeys
+from napari_medssl.widgets._window_events import CloseGuard, FieldKeys, TabKeys
 from napari_medssl.widgets.landmarks.actions import PointActions
 from napari_medssl.widgets.landmarks.commands import register_keys
 from napari_medssl.widgets.landmarks.engine import Engine
@@ -109,6 +109,7 @@ class LandmarksWidget(QWidget):
         self._connect()
         self._guard = CloseGuard(self, lambda: True, self.shut_down)
         self._tab_keys = TabKeys(self, self._is_ours, self.actions_on_points.step_candidate)
+        self._field_keys = FieldKeys(self)
         self.setAcceptDrops(True)
 
     # -- building --------------------------------------------------------------------------------
@@ -268,6 +269,8 @@ class LandmarksWidget(QWidget):
         """Whether mouse and keys on the canvas are ours: one of our layers is selected."""
         active = self._viewer.layers.selection.active
         if self.is_closed or active is None or not self.images.mosaic.spots:
+            return False
+        if self._viewer.dims.ndisplay != 2:  # a place under a turned camera is none of the image
             return False
         kind = active.metadata.get("medssl", {}).get("kind", "")
         is_our_layer = active in self.images.layers or kind.startswith(("landmark", "image name"))

@@ -30,7 +30,7 @@ from napari_medssl.widgets._settings import Settings, on_settings_changed, read_
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets._window_events import CloseGuard, TabKeys
+from napari_medssl.widgets._window_events import CloseGuard, FieldKeys, TabKeys
 from napari_medssl.widgets.separation.actions import BoxActions
 from napari_medssl.widgets.separation.commands import register_keys
 from napari_medssl.widgets.separation.controls import (
@@ -101,6 +101,7 @@ class SeparationWidget(QWidget):
         self._connect()
         self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)
         self._tab_keys = TabKeys(self, self._is_layer_active, self._on_tab)
+        self._field_keys = FieldKeys(self)
         self._relay = KeyRelay(self, self.keys, [self.figures.view, self.table])
         self.setAcceptDrops(True)
         self._offer_drafts()
