@@ -40,6 +40,7 @@ bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/RESULTS.md
 
 docs-images: $(STAMP) ## Take the screenshots of the documentation from the real window
 	$(WINDOW) $(BIN)/python scripts/docs_images.py --out docs/images
+	$(BIN)/python scripts/landmark_figures.py --images 3 --out docs/images/landmark_matches.png
 
 clean: ## Remove the environment and what tools have left
 	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
