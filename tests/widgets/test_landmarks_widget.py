@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from landmarks_world import OTHER, SHIFTS, picture, wait_until
+from landmarks_world import OTHER, SHIFTS, picture, wait_until, write_pictures
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
@@ -392,6 +392,7 @@ def test_layers_are_taken_and_bad_ones_are_told(landmarks_window, tmp_path):
     files.add_layers()
     wait_until(lambda: not files.is_busy)
     assert "not a number (NaN)" in world.widget.error.text()
+    assert holes.visible
     world.viewer.layers.remove(holes)
     layers = [
         world.viewer.add_image(picture(s), name=f"scan{n}", scale=(0.2, 0.2), units="mm")
@@ -407,6 +408,34 @@ def test_layers_are_taken_and_bad_ones_are_told(landmarks_window, tmp_path):
     assert not any(layer.visible for layer in layers)
     world.place(images[0], *SPOT)
     assert world.store.point(images[1], world.store.names()[0]).state == "found"
+
+
+def test_requests_that_come_at_once_are_done_in_turn(landmarks_window, tmp_path):
+    world = landmarks_window
+    world.begin(tmp_path, count=0)
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        write_pictures(folder, 1)
+        world.widget.files.add_paths([folder])
+    world.widget.files.open(tmp_path / "third.landmarks")
+    world.widget.files.open(tmp_path / "fourth.landmarks")
+    former = []
+    wait_until(lambda: former.append(world.session.folder) or not world.widget.files.is_busy)
+    first = next(folder for folder in former if folder is not None)
+    assert len(first.store.images()) == 2
+    assert world.session.folder.folder == tmp_path / "fourth.landmarks"
+    assert all(folder.is_closed for folder in former if folder not in (None, world.session.folder))
+
+
+def test_a_landmark_that_is_renamed_while_it_is_searched_is_found(landmarks):
+    images, (a, _) = landmarks.ids()
+    landmarks.engine.go.clear()
+    landmarks.click_image(images[0], *SPOT)
+    wait_until(lambda: landmarks.widget.matching.is_busy)
+    landmarks.store.rename(a, "S")
+    landmarks.engine.go.set()
+    landmarks.wait_idle()
+    assert [landmarks.store.point(image, a).state for image in images[1:]] == ["found"] * 3
 
 
 def test_bad_images_are_told_and_the_others_go_on(landmarks, tmp_path):
@@ -480,7 +509,13 @@ def test_files_go_out_and_come_in(landmarks, tmp_path, monkeypatch):
         exchange.write(tmp_path / name, kind)
         assert not landmarks.widget.error.text()
         assert "written to" in landmarks.widget.status.text()
-    assert (tmp_path / "slicer" / "scan1.mrk.json").is_file()
+    point_list = tmp_path / "slicer" / "scan1.mrk.json"
+    point_list.write_text("of somebody else")
+    asked = []
+    monkeypatch.setattr(questions, "may", lambda *words: asked.append(words[-1]))
+    exchange.write(tmp_path / "slicer", "slicer")
+    assert "'scan0.mrk.json' and 3 more in" in asked[0]
+    assert point_list.read_text() == "of somebody else"
     table = tmp_path / "in.csv"
     table.write_text("image,label,x,y\nscan1.png,A,9,9\nscan1.png,C,8,8\n")
     monkeypatch.setattr(questions, "may", lambda *_: False)
@@ -490,6 +525,13 @@ def test_files_go_out_and_come_in(landmarks, tmp_path, monkeypatch):
     assert landmarks.store.point(images[1], a).place == near(70, 80)
     assert landmarks.store.point(images[1], landmarks.store.find_name("C")).place == (8, 8)
     assert landmarks.store.point(images[1], b).state == "undefined"
+    table.write_text("image,label,x,y\nscan0.png,B,110,45\n")
+    exchange.read(table)  # of the template: as if it had been clicked there
+    wait_until(lambda: landmarks.store.point(images[0], b).is_template)
+    landmarks.wait_idle()
+    assert landmarks.store.point(images[2], b).state == "found"
+    landmarks.store.undo()
+    assert landmarks.store.point(images[0], b).state == "undefined"
 
 
 def test_lists_are_kept_as_templates_and_used_again(landmarks, tmp_path):
@@ -501,7 +543,10 @@ def test_lists_are_kept_as_templates_and_used_again(landmarks, tmp_path):
     assert landmarks.session.folder.template == "spots 2"
     landmarks.widget.files.open(tmp_path / "new.landmarks")
     wait_until(lambda: landmarks.session.folder is not None and not landmarks.store.images())
+    written = landmarks.widget.measure.text
+    written.setPlainText("AB = distance A B")
     exchange.use_template("spots", 1)
+    assert written.toPlainText() == "AB = distance A B"  # not applied yet, not lost
     assert [landmarks.store.name(k).name for k in landmarks.store.names()] == ["A", "B"]
     exchange.use_template("nothing")
     assert "no template 'nothing'" in landmarks.widget.error.text()

@@ -14,6 +14,7 @@ from napari_medssl.io.landmarks import (
     Landmark,
     LandmarkFile,
     State,
+    slicer_file_names,
     write_landmarks,
 )
 from napari_medssl.state.landmark_items import Point
@@ -68,6 +69,12 @@ def export_landmarks(
         listed += [ImageLandmarks(image.image, kept, *size, image.spacing_mm)] * bool(kept)
     has_mm = any(image.spacing_mm is not None for image in listed)
     return write_landmarks(listed, path, format, with_mm=has_mm)
+
+
+def slicer_files_there(store: LandmarkStore, folder: Path) -> tuple[Path, ...]:
+    """Return which files `export_landmarks` to a folder for 3D Slicer would overwrite."""
+    names = slicer_file_names([image.image for image in image_landmarks(store)])
+    return tuple(path for name in names if (path := folder / name).exists())
 
 
 @dataclass(frozen=True, slots=True)

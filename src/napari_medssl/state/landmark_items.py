@@ -103,6 +103,11 @@ class Point:
         return self.state in ("confirmed", "locked")
 
     @property
+    def is_placed(self) -> bool:
+        """True if a person has said where it is."""
+        return self.is_decided and self.place is not None
+
+    @property
     def is_by_person(self) -> bool:
         """True if a person made it so: the program never changes it."""
         return self.is_decided or self.is_picked

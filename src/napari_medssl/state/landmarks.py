@@ -325,12 +325,17 @@ class LandmarkStore(ItemStore[LandmarkItem]):
             If a person has not said where it is.
         """
         point = self.point(image, name)
-        if is_template and (point.place is None or not point.is_decided):
+        if is_template and not point.is_placed:
             raise UserError(
                 "Only a point that a person placed or confirmed can be a template. Confirm it "
                 "first."
             )
         self._change([replace(point, is_template=is_template)], "use as template")
+
+    def use_as_templates(self, ids: Iterable[PointId]) -> None:
+        """Compare other images with points that a person placed; one entry of the history."""
+        points = [replace(self.point(*pair), is_template=True) for pair in ids]
+        self._change(points, "use as templates")
 
     def conflicts(self, points: Iterable[Point]) -> tuple[PointId, ...]:
         """Return which points of a person `put` would have to overwrite with these."""
@@ -375,7 +380,7 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         former = self.point(point.image, point.name)
         if former.is_by_person and _says(former) == _says(point):
             return former
-        is_template = former.is_template and point.place is not None and point.is_decided
+        is_template = former.is_template and point.is_placed
         return replace(point, is_template=is_template)
 
     def copied(self, source: int, target: int, names: Iterable[int] | None = None) -> list[Point]:

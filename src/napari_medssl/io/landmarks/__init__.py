@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +55,7 @@ __all__ = [
     "clean_name",
     "format_of",
     "read_landmarks",
+    "slicer_file_names",
     "write_landmarks",
 ]
 
@@ -132,6 +133,11 @@ def write_landmarks(
     return (*told, *write_table(listed, place, with_mm=with_mm))
 
 
+def slicer_file_names(images: Sequence[str], suffix: str = FORMATS["slicer"]) -> list[str]:
+    """Return the names of the files that images of these names get in a folder for 3D Slicer."""
+    return [f"{stem}{suffix}" for stem in unique_stems(list(images))]
+
+
 def _check(images: list[ImageLandmarks], path: Path) -> None:
     """Refuse what could not be read back."""
     if not any(image.landmarks for image in images):
@@ -164,11 +170,11 @@ def _write_slicer(
         make_folder(path.parent)
         return write(images[0], path, _grid_of(images[0], grid))
     make_folder(path)
-    stems = unique_stems([image.image for image in images])
+    names = slicer_file_names([image.image for image in images], suffix)
     told = [
         line
-        for stem, image in zip(stems, images, strict=True)
-        for line in write(image, path / f"{stem}{suffix}", _grid_of(image, grid))
+        for name, image in zip(names, images, strict=True)
+        for line in write(image, path / name, _grid_of(image, grid))
     ]
     return tuple(dict.fromkeys(told))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
@@ -12,13 +12,19 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.io.landmarks import LandmarkFile, SliceGrid, read_landmarks
-from napari_medssl.state.landmark_exchange import export_landmarks, plan_import
+from napari_medssl.state.landmark_exchange import (
+    export_landmarks,
+    plan_import,
+    slicer_files_there,
+)
+from napari_medssl.state.landmark_items import LandmarkItem
 from napari_medssl.state.landmark_templates import (
     apply_template,
     list_templates,
     load_template,
     save_template,
 )
+from napari_medssl.state.landmarks import LandmarkStore
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._waiting import wait_for
@@ -107,7 +113,7 @@ class ExchangeMenu(QObject):
             self.told.emit(str(error), True)
             return
         self._session.choose(name=next(iter(folder.store.names()), None))
-        self._session.set_changed.emit()
+        self._session.measurements_changed.emit()
         self.told.emit(f"Template {template.title}: {added} landmarks added.", False)
 
     def ask_keep_template(self) -> None:
@@ -152,30 +158,30 @@ class ExchangeMenu(QObject):
     def read(self, path: Path) -> None:
         """Read landmarks in a thread and put them into the set."""
         session = self._session
-        spacing = None
-        if session.image is not None:
-            spacing = session.store.image(session.image).spacing_mm
+        store, image = session.store, session.image
+        spacing = None if image is None else store.image(image).spacing_mm
         grid = None if spacing is None else SliceGrid(spacing_mm=spacing)
-        store = session.store
         self.background.submit(
             "import",
             partial(read_landmarks, path, grid=grid),
-            partial(self._take, store),
+            partial(self._take, store, image),
             self._refuse,
         )
 
-    def _take(self, store: Any, file: LandmarkFile) -> None:
+    def _take(self, store: LandmarkStore, image: int | None, file: LandmarkFile) -> None:
         if store is not self._session.store:
             return
         try:
             self._session.checked_folder()
-            plan = plan_import(store, file, self._session.image)
+            plan = plan_import(store, file, image if image in store.images() else None)
         except UserError as error:
             self.told.emit(str(error), True)
             return
         conflicts = plan.conflicts(store)
         overwrite = bool(conflicts) and self.may_overwrite(len(conflicts), "the file")
-        count = plan.apply(store, overwrite=overwrite)
+        with store.edit(f"import {file.path.name}"):
+            count = plan.apply(store, overwrite=overwrite)
+            self._search_with(store)
         lines = [f"{count} landmark{'s' * (count != 1)} imported."]
         if conflicts and not overwrite:
             lines.append(f"{len(conflicts)} that you made were kept.")
@@ -185,6 +191,13 @@ class ExchangeMenu(QObject):
         self.told.emit(" ".join(lines), False)
         if self._session.name is None:
             self._session.choose(name=next(iter(store.names()), None))
+
+    def _search_with(self, store: LandmarkStore) -> None:
+        """Search with the points of the template, as if they had been clicked there."""
+        front = self._session.front
+        if front is not None:
+            new = [n for n in store.names() if not store.templates(n)]
+            store.use_as_templates((front, n) for n in new if store.point(front, n).is_placed)
 
     def may_overwrite(self, count: int, source: str) -> bool:
         """Ask whether points of a person may be overwritten."""
@@ -212,12 +225,22 @@ class ExchangeMenu(QObject):
     def write(self, path: Path, kind: str) -> None:
         """Write all landmarks as "csv", "slicer" or "coco"."""
         try:
-            store = self._session.checked_folder().store
-            told = wait_for(partial(export_landmarks, store, path, kind))
+            # A copy: matches may come in while the thread writes.
+            copy = self._session.checked_folder().store.as_dict()
+            there = wait_for(partial(_files_there, copy, path)) if kind == "slicer" else ()
+            if there and not self._may_replace(there):
+                return
+            told = wait_for(partial(_export, copy, path, kind))
         except UserError as error:
             self.told.emit(str(error), True)
             return
         self.told.emit(" ".join([f"Landmarks written to {path}.", *told[:1]]), False)
+
+    def _may_replace(self, there: Sequence[Path]) -> bool:
+        """Ask whether files may be overwritten that no file dialog has asked about."""
+        others = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        text = f"{there[0].name!r}{others} in {str(there[0].parent)!r} would be overwritten."
+        return questions.may(self._parent, "Overwrite files?", text)
 
     # -- size of pixels --------------------------------------------------------------------------
 
@@ -247,3 +270,12 @@ class ExchangeMenu(QObject):
 
     def _refuse(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)
+
+
+def _export(items: dict[int, LandmarkItem], path: Path, kind: str) -> tuple[str, ...]:
+    return export_landmarks(LandmarkStore(items), path, kind)
+
+
+def _files_there(items: dict[int, LandmarkItem], folder: Path) -> tuple[Path, ...]:
+    """Return which files an export of point lists into a folder would overwrite."""
+    return slicer_files_there(LandmarkStore(items), folder)

@@ -199,7 +199,8 @@ class Matching(QObject):
             asked = {n: t for n, t in asked.items() if t and all(p.image != image for p in t)}
             templates = self.templates(asked)
             known = {label for template in templates for label in template.points}
-            labels = [store.name(name).name for name in asked if store.name(name).name in known]
+            labels = {store.name(name).name: name for name in asked}
+            labels = {label: name for label, name in labels.items() if label in known}
             if image in session.seen and labels:
                 self._begin(image, templates, labels, asked)
                 return
@@ -209,7 +210,7 @@ class Matching(QObject):
         self,
         image: int,
         templates: list[PlacedTemplate],
-        labels: list[str],
+        labels: dict[str, int],
         asked: dict[int, tuple[Point, ...]],
     ) -> None:
         session = self._session
@@ -218,14 +219,15 @@ class Matching(QObject):
         fresh = {(template.key, seen) for template in templates} - self._prepared
         self._prepared |= fresh
         keys = sorted({template for template, _ in fresh})
-        work = partial(_matched, self.engine, templates, seen, labels, keys)
-        done = partial(self._on_matched, session.store, image, asked)
+        work = partial(_matched, self.engine, templates, seen, list(labels), keys)
+        done = partial(self._on_matched, session.store, image, labels, asked)
         self._matchers.submit("match", work, done, partial(self._on_unmatched, image))
 
     def _on_matched(
         self,
         store: LandmarkStore,
         image: int,
+        labels: dict[str, int],
         asked: dict[int, tuple[Point, ...]],
         found: ImageMatches,
     ) -> None:
@@ -235,9 +237,9 @@ class Matching(QObject):
             if found.gone:
                 self._look_again(found.gone)
             for match in found.matches:
-                name = store.find_name(match.label)
-                # The templates may be others by now; then it is asked for again.
-                if name in asked and store.templates(name) == asked[name]:
+                name = labels[match.label]  # it may be called otherwise by now
+                # The templates may be others, too; then it is asked for again.
+                if name in store and store.templates(name) == asked[name]:
                     offer = Offer(tuple(match.candidates), match.is_present)
                     session.offer((image, name), offer)
         self._match_next()

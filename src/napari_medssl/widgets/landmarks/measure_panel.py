@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,25 @@ class MeasurePanel(QWidget):
         self._later.timeout.connect(self.fill)
         self.table.cellClicked.connect(self._on_row)
         session.set_changed.connect(self._on_set)
+        session.measurements_changed.connect(self._on_more)
         session.items_changed.connect(self._fill_later)
 
     def _on_set(self) -> None:
         folder = self._session.folder
         lines = () if folder is None else folder.measurements
         self.text.setPlainText("\n".join(lines))
+        self._take(lines)
+
+    def _on_more(self) -> None:
+        """Show what came to the definitions of the set below what is written there."""
+        lines = self._session.checked_folder().measurements
+        self._write([*self.text.toPlainText().splitlines(), *lines])
+        self._take(lines)
+
+    def _write(self, lines: Sequence[str]) -> None:
+        self.text.setPlainText("\n".join(dict.fromkeys(line for line in lines if line.strip())))
+
+    def _take(self, lines: Sequence[str]) -> None:
         try:
             self.measurements = parse_definitions(lines)
         except UserError as error:
@@ -132,8 +146,7 @@ class MeasurePanel(QWidget):
         except UserError as error:
             self.told.emit(str(error), True)
             return
-        lines = [*self.text.toPlainText().splitlines(), *(each.line for each in found)]
-        self.text.setPlainText("\n".join(dict.fromkeys(line for line in lines if line.strip())))
+        self._write([*self.text.toPlainText().splitlines(), *(each.line for each in found)])
         self.apply()
 
     def ask_export(self) -> None:

@@ -62,6 +62,8 @@ class LandmarkSession:
         The features of the image with this id are there, or gone.
     offers_changed
         What the program offers for a point changed.
+    measurements_changed
+        Definitions were added to those of the set.
     """
 
     set_changed = Signal()
@@ -72,6 +74,7 @@ class LandmarkSession:
     front_changed = Signal()
     seen_changed = Signal(int)
     offers_changed = Signal(object)
+    measurements_changed = Signal()
 
     def __init__(self) -> None:
         self.folder: LandmarkFolder | None = None
@@ -250,9 +253,10 @@ class LandmarkSession:
             )
         at = next((n for n, c in enumerate(candidates) if _is_at(point, c)), None)
         if point.is_decided and at is None:
+            told = "was marked as not in this image" if point.place is None else "was placed here"
             raise UserError(
-                f"{self.store.name(pair[1]).name!r} was placed here by hand. Clear it first "
-                "(Delete) to see what the program offers."
+                f"{self.store.name(pair[1]).name!r} {told} by hand. Clear it first (Delete) to see "
+                "what the program offers."
             )
         if at is None:
             at = -1 if by > 0 else 0

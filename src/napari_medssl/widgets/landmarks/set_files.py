@@ -6,21 +6,20 @@ the name of the images' folder, so that opening the same images again finds thei
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
-from napari_medssl.io.images import ImageListing, scan_images
+from napari_medssl.io.images import ImageListing, ImageRef, scan_images
 from napari_medssl.state.landmark_folder import SUFFIX, LandmarkFolder
 from napari_medssl.state.landmark_items import LandmarkImage
 from napari_medssl.state.project_files import ProjectDamagedError
@@ -30,18 +29,14 @@ from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.landmarks import questions
 from napari_medssl.widgets.landmarks.layer_import import TakenLayer, save_layers, take_layer
 from napari_medssl.widgets.landmarks.session import LandmarkSession
+from napari_medssl.widgets.landmarks.set_places import own_name, sets_folder
 from napari_medssl.widgets.similar.library_choice import read_recent, remember
 
 _log = logging.getLogger(__name__)
 
 
-def sets_folder() -> Path:
-    """Return the folder of sets without a place of their own, which need not exist."""
-    return Path(platformdirs.user_data_dir("napari-medssl", appauthor=False)) / "landmarks"
-
-
 class SetFiles(QObject):
-    """Opens and closes sets, and adds images to the one that is open.
+    """Opens and closes sets, and adds images to the one that is open, one request after the other.
 
     Signals
     -------
@@ -65,6 +60,19 @@ class SetFiles(QObject):
         self._recent = self._sets / "recent.json"
         self.background = Background("medssl-landmark-files", self)
         self.is_busy = False
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def _in_turn(self, begin: Callable[[], None]) -> None:
+        """Begin a request once those before it are done: each needs the set they leave open."""
+        self._waiting.append(begin)
+        if not self.is_busy:
+            self._end()
+
+    def _end(self) -> None:
+        """Take note that a request is done, and begin the next."""
+        self.is_busy = bool(self._waiting)
+        if self._waiting:
+            self._waiting.popleft()()
 
     def fill_open_menu(self, menu: QMenu) -> None:
         """Add what brings images and sets in."""
@@ -105,8 +113,10 @@ class SetFiles(QObject):
         if len(paths) == 1 and paths[0].suffix == SUFFIX:
             self.open(paths[0])
             return
-        self.is_busy = True
         places = [path.expanduser().absolute() for path in paths]
+        self._in_turn(partial(self._scan, places))
+
+    def _scan(self, places: Sequence[Path]) -> None:
         self.background.submit(
             "scan", partial(scan_images, places), partial(self._take, places), self._refuse
         )
@@ -114,29 +124,30 @@ class SetFiles(QObject):
     def _take(self, paths: Sequence[Path], listing: ImageListing) -> None:
         failed = "" if not listing.failures else listing.failures[0][1]
         if not listing.refs:
-            self.is_busy = False
             self.told.emit(failed or f"There are no images in {str(paths[0])!r}.", True)
+            self._end()
             return
         images = [LandmarkImage(ref.name, _source(ref)) for ref in listing.refs]
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
-        self._add(images, _own_name(folder), failed)
+        self._add(images, own_name(folder), failed)
 
     def add_layers(self) -> None:
         """Add the image layers that are selected in napari; their pixels are kept in the set."""
         try:
-            layers = [take_layer(layer) for layer in self._chosen_layers()]
+            chosen = self._chosen_layers()
+            layers = [take_layer(layer) for layer in chosen]
         except UserError as error:
             self.told.emit(str(error), True)
             return
-        for layer in self._chosen_layers():
-            layer.visible = False
-        self.is_busy = True
+        self._in_turn(partial(self._begin_layers, chosen, layers))
+
+    def _begin_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
+        after = partial(self._save_layers, chosen, layers)
         if self._session.folder is None:
             name = time.strftime(f"layers %Y-%m-%d %H.%M.%S{SUFFIX}")
-            after = partial(self._save_layers, layers)
             self._open(self._sets / name, after)
         else:
-            self._save_layers(layers)
+            after()
 
     def _chosen_layers(self) -> list[Any]:
         chosen = [
@@ -150,10 +161,21 @@ class SetFiles(QObject):
             raise UserError("No image layers are selected. Click them in napari's layer list.")
         return chosen
 
-    def _save_layers(self, layers: Sequence[TakenLayer]) -> None:
-        folder = self._session.checked_folder().folder / "images"
-        work = partial(save_layers, layers, folder)
-        self.background.submit("layers", work, self._take_images, self._refuse)
+    def _save_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
+        folder = self._session.checked_folder()
+        work = partial(save_layers, layers, folder.folder / "images")
+        done = partial(self._take_layers, folder, chosen)
+        self.background.submit("layers", work, done, self._refuse)
+
+    def _take_layers(
+        self, folder: LandmarkFolder, chosen: Sequence[Any], images: Sequence[LandmarkImage]
+    ) -> None:
+        if folder is not self._session.folder:
+            self._end()  # it was closed meanwhile
+            return
+        for layer in chosen:
+            layer.visible = False  # only now: what is refused stays in sight
+        self._take_images(images)
 
     def _add(self, images: Sequence[LandmarkImage], name: str, failed: str = "") -> None:
         if self._session.folder is None:
@@ -162,16 +184,14 @@ class SetFiles(QObject):
             self._take_images(images, failed)
 
     def _take_images(self, images: Sequence[LandmarkImage], failed: str = "") -> None:
-        self.is_busy = False
-        if self._session.folder is None:
-            return
-        keys = self._session.store.add_images(images)
+        keys = self._session.checked_folder().store.add_images(images)
         if failed:
             self.told.emit(failed, True)
         elif keys:
             self.told.emit(f"{len(keys)} image{'s' * (len(keys) != 1)} added.", False)
         if keys:
             self.added.emit(keys)
+        self._end()
 
     # -- sets ------------------------------------------------------------------------------------
 
@@ -191,15 +211,17 @@ class SetFiles(QObject):
 
     def open(self, folder: Path) -> None:
         """Open a set in a thread, made if it is missing; the one that is open is closed."""
-        place = folder.expanduser().absolute()
+        self._in_turn(partial(self._begin_open, folder.expanduser().absolute()))
+
+    def _begin_open(self, place: Path) -> None:
         if self._session.folder is not None and self._session.folder.folder == place:
-            return
-        self.is_busy = True
-        self._open(place, self._on_opened)
+            self._end()
+        else:
+            self._open(place, self._on_opened)
 
     def _on_opened(self) -> None:
-        self.is_busy = False
         self.told.emit("", False)
+        self._end()
 
     def _open(self, folder: Path, after: Any, *, repair: bool = False) -> None:
         work = partial(_open_set, folder, self._recent, repair)
@@ -209,7 +231,7 @@ class SetFiles(QObject):
     def _use(self, after: Any, opened: LandmarkFolder) -> None:
         if not self.close_set():
             opened.close()
-            self.is_busy = False
+            self._end()
             return
         self._session.use(opened)
         after()
@@ -255,14 +277,8 @@ class SetFiles(QObject):
         return True
 
     def _refuse(self, error: BaseException) -> None:
-        self.is_busy = False
         self.told.emit(error_text(error), True)
-
-
-def _own_name(folder: Path) -> str:
-    """Return the name of the set of a folder of images, the same each time."""
-    mark = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{folder.name or 'images'} {mark}{SUFFIX}"
+        self._end()
 
 
 def _open_set(folder: Path, recent: Path, repair: bool) -> LandmarkFolder:
@@ -274,5 +290,5 @@ def _open_set(folder: Path, recent: Path, repair: bool) -> LandmarkFolder:
     return opened
 
 
-def _source(ref: Any) -> str:
+def _source(ref: ImageRef) -> str:
     return str(ref.path) if ref.page is None else f"{ref.path}#page={ref.page}"
