@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from qtpy.QtWidgets import QInputDialog
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 from separation_world import wait_until
 from similar_world import MPP, TILE
 
@@ -117,3 +117,69 @@ def test_a_library_that_another_window_writes_is_searched_all_the_same(kept, tmp
     assert second.session.collection is not None
     second.shut_down()
     second.deleteLater()
+
+
+def test_counts_follow_the_threshold(kept, tmp_path, monkeypatch):
+    panel = kept.widget.concepts
+    hits = kept.session.hits
+    panel.threshold.setValue(-1.0)
+    panel.count()
+    wait_until(lambda: panel.table.rowCount() == 2)
+    assert {panel.table.item(row, 1).text() for row in (0, 1)} == {"80"}
+    kept.widget.heatmap.set_threshold((hits[38].similarity + hits[39].similarity) / 2)
+    assert not panel.table.isEnabled()  # until they are counted anew
+    wait_until(panel.table.isEnabled)
+    assert {panel.table.item(row, 1).text() for row in (0, 1)} == {"20"}
+    named = str(tmp_path / "counts"), ""
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: named)
+    panel.ask_save()
+    wait_until((tmp_path / "counts.csv").exists)
+
+
+def test_a_concept_is_neither_replaced_nor_forgotten_unasked(kept, monkeypatch):
+    panel = kept.widget.concepts
+    asked, may = [], [QMessageBox.StandardButton.No]
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: ("glands", True))
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]) or may[0])
+    panel.ask_keep()
+    panel.ask_keep()  # the same examples with another threshold
+    assert not asked
+    kept.pick(900, 200)
+    panel.ask_keep()
+    (concept,) = kept.widget.notes.concepts()
+    assert concept.examples[0].area.x == 256
+    panel.use(concept)
+    panel.ask_drop()
+    assert kept.widget.notes.concepts() == (concept,)
+    assert asked == [
+        "There is a concept 'glands'. Replace its examples?",
+        "Forget the concept 'glands'?",
+    ]
+    may[0] = QMessageBox.StandardButton.Yes
+    panel.ask_drop()
+    assert not kept.widget.notes.concepts()
+
+
+def test_it_is_told_that_the_disk_takes_no_notes(kept, monkeypatch):
+    keeper = kept.widget.notes
+    monkeypatch.setattr("napari_medssl.state.journal._RETRY_S", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.notes._journal, "_write", lambda _: "No space left on device")
+        keeper.keep_concept("glands", None)
+        wait_until(lambda: "cannot be saved: No space left" in kept.widget.error.text())
+    wait_until(lambda: "are saved again" in kept.widget.status.text())
+    assert keeper.save_error is None
+
+
+def test_a_library_that_is_gone_is_not_taken_for_an_empty_one(kept, tmp_path):
+    library = tmp_path / "copy.library"
+    library.rename(tmp_path / "away.library")
+    kept.widget.choice.refresh()
+    wait_until(lambda: "There is no library" in kept.widget.error.text())
+    assert len(kept.session.records) == 2
+    assert kept.session.hits
+    kept.widget.index_front()
+    wait_until(lambda: not kept.widget.indexing.jobs.is_busy)
+    assert "There is no library" in kept.widget.indexing.jobs.job.error
+    assert not library.exists()  # no second one is begun in its place
+    (tmp_path / "away.library").rename(library)

@@ -14,6 +14,7 @@ from separation_world import NO_KEYS, wait_until
 from similar_world import COLORS, CONFIG, TILE, write_pyramid
 
 from napari_medssl.backend.index_slides import index_slides
+from napari_medssl.state.search_examples import Area
 from napari_medssl.state.slide_entry import SlideState
 from napari_medssl.widgets._item_model import STATE_ROLE
 from napari_medssl.widgets.similar.gallery_model import SIMILARITY_ROLE
@@ -138,6 +139,37 @@ def test_a_drag_in_the_tile_mode_pans_and_asks_nothing(similar):
     similar.drag_slide((300, 300), (500, 500))
     assert similar.viewer.scene.camera.center != before
     assert similar.session.examples == ()
+
+
+def test_a_slide_that_goes_during_the_flight_is_opened_again(similar):
+    layer = similar.show(0)
+    similar.pick(300, 200)
+    own = similar.session.examples[0].area
+    similar.widget.fly.fly(own)
+    similar.viewer.layers.remove(layer)
+    wait_until(lambda: not similar.widget.fly.is_opening)
+    assert similar.widget.places.front.fingerprint == own.slide
+    assert similar.middle() == pytest.approx(own.middle)
+
+
+def test_a_tile_of_a_former_collection_is_looked_at_no_more(similar):
+    similar.show(2)
+    front = similar.widget.places.front
+    area = Area(front.fingerprint, 300, 200, 0, 0)
+    similar.widget.queries.ask_place(front, area, "new")
+    assert similar.widget.status.text() == "Looking at the tile ..."
+    similar.session.use_collection(similar.session.collection)
+    assert not similar.widget.status.text()
+
+
+def test_a_warning_outlasts_the_look_at_the_stain(similar):
+    words, stain = similar.widget.messages, similar.widget.stain
+    for said in ("Only 0% of this place is tissue.", ""):
+        words.say(said)
+        stain.began.emit()
+        assert similar.widget.status.text() == (said or "Taking the stain away ...")
+        stain.ended.emit()
+        assert similar.widget.status.text() == said
 
 
 def drop(similar, path):
@@ -340,7 +372,9 @@ def test_this_slide_is_indexed_from_the_widget(similar_window, tmp_path):
     assert "neither a CSV file nor a regular expression" in similar_window.widget.error.text()
     panel.patients.line.setText(r"(slide\d)")
     assert panel.patients.words.text() == "This slide: slide2"
+    similar_window.widget.messages.say("What was done before")
     similar_window.widget.index_front()
+    assert not similar_window.widget.status.text()
     wait_until(lambda: len(similar_window.session.records) == 2, 60)
     assert panel.state.text() == "slide2.svs is indexed: 80 tiles, patient slide2."
     similar_window.pick(300, 200)

@@ -80,6 +80,25 @@ def count_in_slides(
     return sorted(counts, key=lambda one: one.count, reverse=True)
 
 
+def count_examples(
+    collection: SearchCollection, vectors: NDArray[np.float32], signs: list[bool], threshold: float
+) -> list[SlideCount]:
+    """Return the counts of all slides for a set of examples; blocks.
+
+    Parameters
+    ----------
+    collection
+        What is searched.
+    vectors, signs
+        The embeddings of the examples, shape (N, D), and whether each is wanted.
+    threshold
+        Least similarity that counts.
+    """
+    wanted = np.array(signs)
+    direction = collection.combine_vectors(vectors[wanted], vectors[~wanted])
+    return count_in_slides(collection, direction, threshold)
+
+
 def write_counts(
     counts: Sequence[SlideCount], names: Sequence[str], threshold: float, out: Path
 ) -> None:

@@ -6,44 +6,31 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
-    QHeaderView,
     QInputDialog,
     QLabel,
-    QTableWidget,
-    QTableWidgetItem,
+    QMessageBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_medssl.backend.concept_counts import SlideCount, count_in_slides, write_counts
+from napari_medssl.backend.concept_counts import SlideCount, count_examples, write_counts
 from napari_medssl.backend.jobs import error_text
-from napari_medssl.index.collection import SearchCollection
 from napari_medssl.state.search_examples import Example
 from napari_medssl.state.search_notes import Concept
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets.similar.counts_table import CountsTable
 from napari_medssl.widgets.similar.notes_keeper import NotesKeeper
 from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.similar.slide_places import SlidePlaces
 from napari_medssl.widgets.similar.threshold import Threshold
 
-_COLUMNS = ("Slide", "Similar", "of tiles", "mm²")
-
-
-def count_examples(
-    collection: SearchCollection, vectors: NDArray[np.float32], signs: list[bool], threshold: float
-) -> list[SlideCount]:
-    """Return the counts of all slides for a set of examples; blocks."""
-    wanted = np.array(signs)
-    direction = collection.combine_vectors(vectors[wanted], vectors[~wanted])
-    return count_in_slides(collection, direction, threshold)
+_AGAIN_MS = 200  # until a threshold that moves is counted by
 
 
 def _are_alike(some: tuple[Example, ...], others: tuple[Example, ...]) -> bool:
@@ -78,6 +65,11 @@ class ConceptsPanel(QWidget):
         self.counts: list[SlideCount] = []
         self._counted = 0.0
         self._of: tuple[Example, ...] = ()  # examples whose counts are shown
+        self._is_counting = False  # whether the person was told so
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_AGAIN_MS)
+        self._again.timeout.connect(self._submit)
         self.background = Background("medssl-similar-count", self)
         self._build()
         notes.changed.connect(self._fill)
@@ -85,6 +77,7 @@ class ConceptsPanel(QWidget):
         session.answered.connect(self._on_answer)
         session.examples_changed.connect(self._on_examples)
         session.collection_changed.connect(self._clear)
+        session.slides_changed.connect(self._count_again)
         places.masked_changed.connect(self._show_counts)
         self._fill()
 
@@ -95,7 +88,7 @@ class ConceptsPanel(QWidget):
         keep = PushButton(
             "Keep ...", "Keep the present examples under a name, in the library", self.ask_keep
         )
-        drop = PushButton("Forget", "Forget the concept that is chosen", self.drop)
+        drop = PushButton("Forget", "Forget the concept that is chosen", self.ask_drop)
         first = row_of([self.box, keep, drop])
         first.setStretch(0, 1)
         self.threshold = QDoubleSpinBox()
@@ -115,15 +108,7 @@ class ConceptsPanel(QWidget):
         save = PushButton("CSV ...", "Write the table", self.ask_save)
         second = row_of([QLabel("≥"), self.threshold, count, save])
         second.setStretch(2, 1)
-        self.table = QTableWidget(0, len(_COLUMNS))
-        self.table.setHorizontalHeaderLabels(_COLUMNS)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.table.setToolTip("Tiles and area of each slide that are at least so similar")
+        self.table = CountsTable()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(first)
@@ -169,13 +154,31 @@ class ConceptsPanel(QWidget):
             self.told.emit("There is no + example to keep. Pick a tile first.", True)
             return
         name, is_given = QInputDialog.getText(self, "Keep as concept", "Name of the concept:")
-        if is_given and name.strip():
+        if is_given and name.strip() and self._may_replace(name.strip()):
             self.keep(name.strip())
+
+    def _may_replace(self, name: str) -> bool:
+        former = [one for one in self._notes.concepts() if one.name == name]
+        if not former or _are_alike(former[0].examples, self._session.examples):
+            return True
+        return self._may("Keep as concept", f"There is a concept {name!r}. Replace its examples?")
+
+    def _may(self, title: str, question: str) -> bool:
+        yes = QMessageBox.StandardButton.Yes
+        return bool(QMessageBox.question(self, title, question) == yes)
 
     def keep(self, name: str) -> None:
         """Keep the present examples under a name."""
         self._notes.keep_concept(name, self._least.value)
         self._name_concept(name)
+
+    def ask_drop(self) -> None:
+        """Ask whether to forget the concept that is chosen."""
+        name = self.box.currentText()
+        if not name:
+            self.told.emit("No concept is chosen.", True)
+        elif self._may("Forget a concept", f"Forget the concept {name!r}?"):
+            self.drop()
 
     def drop(self) -> None:
         """Forget the concept that is chosen."""
@@ -197,6 +200,8 @@ class ConceptsPanel(QWidget):
         former = self.threshold.blockSignals(True)
         self.threshold.setValue(self._least.value)
         self.threshold.blockSignals(former)
+        if self._counted != self._least.value:
+            self._count_again()
 
     def _on_examples(self) -> None:
         """Take away counts and name of other examples: they would be read as the present ones'."""
@@ -206,28 +211,48 @@ class ConceptsPanel(QWidget):
 
     def count(self) -> None:
         """Count the tiles of all slides that are like the examples."""
-        collection, examples = self._session.collection, self._session.examples
-        if collection is None or not any(one.is_wanted for one in examples):
+        if self._session.question() is None:
             self.told.emit("There is nothing to count: choose a concept or pick a tile.", True)
+            return
+        self._is_counting = True
+        self.told.emit("Counting ...", False)
+        self._submit()
+
+    def _count_again(self) -> None:
+        """Count a moment later, by another threshold or in other slides."""
+        if self.counts:
+            self.table.setEnabled(False)  # what it shows holds no more
+            self._again.start()
+
+    def _submit(self) -> None:
+        collection, examples = self._session.collection, self._session.examples
+        if collection is None:
             return
         vectors = np.array([one.vector for one in examples], np.float32)
         signs = [one.is_wanted for one in examples]
         threshold = self._least.value
         work = partial(count_examples, collection, vectors, signs, threshold)
-        self.told.emit("Counting ...", False)
         take = partial(self._take, threshold, examples)
         self.background.submit("count", work, take, self._refuse)
 
     def _take(
         self, threshold: float, examples: tuple[Example, ...], counts: list[SlideCount]
     ) -> None:
-        self.told.emit("", False)
+        self._end_counting()
         if examples != self._session.examples:
             return  # others were picked meanwhile
         self.counts, self._counted, self._of = counts, threshold, examples
         self._show_counts()
+        if threshold != self._least.value:
+            self._count_again()  # it was moved meanwhile
+
+    def _end_counting(self) -> None:
+        if self._is_counting:
+            self._is_counting = False
+            self.told.emit("", False)
 
     def _refuse(self, error: BaseException) -> None:
+        self._is_counting = False
         self.told.emit(error_text(error), True)
 
     def _clear(self) -> None:
@@ -235,22 +260,14 @@ class ConceptsPanel(QWidget):
         self._drop_counts()
 
     def _drop_counts(self) -> None:
+        self._again.stop()
         self.background.drop("count")
+        self._end_counting()
         self.counts = []
         self._show_counts()
 
     def _show_counts(self) -> None:
-        self.table.setRowCount(len(self.counts))
-        for row, one in enumerate(self.counts):
-            area = "" if one.area_mm2 is None else f"{one.area_mm2:.3g}"
-            values = (self._places.title(one.slide), str(one.count), str(one.tiles), area)
-            for column, text in enumerate(values):
-                item = QTableWidgetItem(text)
-                if column:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                    )
-                self.table.setItem(row, column, item)
+        self.table.fill(self.counts, self._places.title)
 
     def ask_save(self) -> None:
         """Ask for a file and write the table."""
@@ -261,7 +278,8 @@ class ConceptsPanel(QWidget):
             self, "Write the table", "counts.csv", "CSV (*.csv)"
         )
         if chosen:
-            self.save(Path(chosen))
+            path = Path(chosen)
+            self.save(path if path.suffix.lower() == ".csv" else Path(f"{path}.csv"))
 
     def save(self, out: Path) -> None:
         """Write the table in a thread."""

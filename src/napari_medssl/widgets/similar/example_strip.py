@@ -46,9 +46,8 @@ class ExampleTile(QWidget):
         self._find = find
         self.setFixedSize(QSize(SIDE + 4, SIDE + 4))
         kind = "wanted" if example.is_wanted else "not wanted"
-        self.setToolTip(
-            f"{name}: {kind}\nClick to go there, on the sign to turn it, on × to take it away"
-        )
+        go = "Click" if example.area is None else "Click to go there,"
+        self.setToolTip(f"{name}: {kind}\n{go} on the sign to turn it, on × to take it away")
         self.setAccessibleName(f"Example {name}, {kind}")
 
     @property

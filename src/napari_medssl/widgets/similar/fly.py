@@ -70,7 +70,10 @@ class FlyTo(QObject):
         if self._area is None:
             return
         if opened is None:
+            area = self._area
             self._on_shown()
+            if self.is_opening:
+                self.fly(area)  # its layer was removed meanwhile: it is opened again
             return
         source, data = opened
         slides = self._places.slides()

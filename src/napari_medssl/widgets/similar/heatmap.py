@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QSlider, QVBoxLayout, QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.similarity_map import SimilarityMap, similarity_map
+from napari_medssl.index.arrays import SHARD_ROWS
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets.similar.heatmap_fade import MOST_OPACITY, HeatmapFade
@@ -143,7 +144,9 @@ class HeatmapPanel(QWidget):
         if self._is_whole(slide) or not isinstance(error, UserError):
             self.failed.emit(error_text(error))
         elif slide.fingerprint == self._growing:
-            self.words.setText("Nothing of this slide is embedded yet.")
+            self.words.setText(
+                f"This slide is shown as soon as {SHARD_ROWS} of its tiles are embedded, or all."
+            )
             self._again.start()
         else:
             self.words.setText("The slide in front is not indexed: index it to see a heatmap.")

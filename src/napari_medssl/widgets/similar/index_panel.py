@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QScrollArea, QVBoxLay
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.index_config import IndexConfig, IndexReport
 from napari_medssl.backend.jobs import Job
+from napari_medssl.index.arrays import SHARD_ROWS
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton
@@ -187,7 +188,7 @@ class IndexPanel(QWidget):
             config = replace(config, slide_mpp=typed)
         self._source = front.source
         self._indexing = (front, library.folder)
-        self.told.emit("", True)
+        self.told.emit("", False)
         task = IndexTask(front.source, library.folder, config)
         self.jobs.start(
             index_slide, task, title=f"Indexing {self._places.title(front.fingerprint)}"
@@ -256,8 +257,8 @@ class IndexPanel(QWidget):
         self._looks.stop()
         self.growing.emit("")
         if job.state == "cancelled":
-            kept = "Stopped. What is embedded is kept; index the slide again to go on."
-            self.told.emit(kept, False)
+            kept = f"Stopped. Each {SHARD_ROWS} tiles are kept once all of them are embedded"
+            self.told.emit(f"{kept}; index the slide again to go on there.", False)
         self.show_state()
 
     def close_down(self) -> None:

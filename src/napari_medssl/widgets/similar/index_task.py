@@ -32,6 +32,7 @@ def index_slide(
 
     A remark says if nobody told whose the slide is, though a table or a rule was given.
     """
+    Library.open(task.library)  # refused where it is gone: it is open, so none is to be made
     table, rule = task.config.patients, task.config.patient_rule
     if table is not None or rule:
         patients = read_patients(table, rule)  # refused before anything is embedded

@@ -95,6 +95,7 @@ def open_library(
 
 
 def _refreshed(collection: SearchCollection, library: Library) -> tuple[CollectionFolder, ...]:
+    Library.open(library.folder)  # one on a disk that is gone is not empty
     collection.refresh()
     return library.collections
 
@@ -168,6 +169,7 @@ class LibraryChoice(QObject):
 
     def open(self, folder: Path, *, make: bool = False) -> None:
         """Open a library in a thread; the one that is open is looked at again."""
+        self.told.emit("", False)
         library, collection = self._session.library, self._session.collection
         is_open = library is not None and library.folder == folder.expanduser().absolute()
         if is_open and collection is not None:

@@ -18,6 +18,7 @@ from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets.similar.session import SimilarSession
 
 _KEEP_MS = 200
+_CHECK_MS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -79,6 +80,10 @@ class NotesKeeper(QObject):
         self._later.setSingleShot(True)
         self._later.setInterval(_KEEP_MS)
         self._later.timeout.connect(self._keep)
+        self._reason = ""  # why changes are not on disk, as it was told
+        self._checks = QTimer(self)
+        self._checks.setInterval(_CHECK_MS)
+        self._checks.timeout.connect(self.check_saved)
         session.library_changed.connect(self._on_library)
         session.collection_changed.connect(self._on_collection)
         session.examples_changed.connect(self._on_examples)
@@ -126,8 +131,21 @@ class NotesKeeper(QObject):
         """Why the last change is not on disk."""
         return None if self.notes is None else self.notes.save_error
 
+    def check_saved(self) -> None:
+        """Tell if changes cannot be written, or can again; once."""
+        former, self._reason = self._reason, self.save_error or ""
+        if self._reason and not former:
+            self.told.emit(
+                f"Searches, concepts and marks cannot be saved: {self._reason}. They are kept in "
+                "memory, and written as soon as that is possible.",
+                True,
+            )
+        elif former and not self._reason:
+            self.told.emit("Searches, concepts and marks are saved again.", False)
+
     def close(self) -> None:
         """Write what is left, in a thread."""
+        self._checks.stop()
         if self._later.isActive():
             self._later.stop()
             self._keep()
@@ -144,7 +162,8 @@ class NotesKeeper(QObject):
 
     def _on_library(self) -> None:
         self._later.stop()
-        self.notes, self._restored = None, ""
+        self._checks.stop()
+        self.notes, self._restored, self._reason = None, "", ""
         library = self._session.library
         folder = None if library is None else library.folder
         self.background.submit(
@@ -154,6 +173,8 @@ class NotesKeeper(QObject):
 
     def _take(self, notes: SearchNotes | None) -> None:
         self.notes = notes
+        if notes is not None:
+            self._checks.start()
         self._restore()
         self.changed.emit()
 

@@ -151,6 +151,7 @@ class Queries(QObject):
         super().__init__(parent)
         self._session = session
         self.background = Background("medssl-similar-embed", self)
+        self._is_looking = False
         session.collection_changed.connect(self._on_collection)
 
     def ask_place(self, front: ShownSlide, area: Area, role: Role) -> None:
@@ -182,10 +183,12 @@ class Queries(QObject):
         return self._session.collection
 
     def _submit(self, work: Any, role: Role) -> None:
+        self._is_looking = True
         self.background.submit("query", work, partial(self._take, role), self._refuse)
 
     def _take(self, role: Role, made: tuple[Example, str]) -> None:
         example, warning = made
+        self._is_looking = False
         self.made.emit()
         if warning:
             self.warned.emit(warning)
@@ -195,6 +198,7 @@ class Queries(QObject):
             self._session.add(example.turned(role == "wanted"))
 
     def _refuse(self, error: BaseException) -> None:
+        self._is_looking = False
         if isinstance(error, Cancelled):
             self.made.emit()
             return
@@ -202,3 +206,6 @@ class Queries(QObject):
 
     def _on_collection(self) -> None:
         self.background.drop("query")
+        if self._is_looking:
+            self._is_looking = False
+            self.made.emit()  # nothing is looked at any more

@@ -58,6 +58,8 @@ from napari_medssl.widgets.similar.threshold import Threshold
 from napari_medssl.widgets.similar.tile_pictures import PictureMaker
 from napari_medssl.widgets.similar.tools import SearchTools
 
+_STAIN_WORDS = "Taking the stain away ..."
+
 
 class SimilarWidget(QWidget):
     """Find the tiles of a library that look like a tile, a box or a picture.
@@ -220,10 +222,11 @@ class SimilarWidget(QWidget):
         self.notes.mark(area_of(hit.tile), words)
 
     def _on_stain_began(self) -> None:
-        self.messages.say("Taking the stain away ...")
+        if not self.status.text():  # what the query was warned of stays
+            self.messages.say(_STAIN_WORDS)
 
     def _on_stain_ended(self) -> None:
-        if self.session.takes_stain_away:
+        if self.status.text() == _STAIN_WORDS:
             self.messages.say("")
 
     def _on_why(self, is_on: bool) -> None:
