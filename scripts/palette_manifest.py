@@ -13,6 +13,7 @@ from pathlib import Path
 
 from napari_medssl.io.files import write_whole
 from napari_medssl.widgets.landmarks import palette as landmarks
+from napari_medssl.widgets.segmentation import palette as segmentation
 from napari_medssl.widgets.separation import palette as separation
 from napari_medssl.widgets.similar import palette as similar
 from napari_medssl.widgets.slides import palette as slides
@@ -25,7 +26,8 @@ END = "    # End of the actions.\n"
 def rendered() -> str:
     """Return the entries as YAML, each title quoted: some hold a colon."""
     lines = []
-    for palette in (separation.PALETTE, slides.PALETTE, similar.PALETTE, landmarks.PALETTE):
+    modules = (separation, slides, similar, landmarks, segmentation)
+    for palette in (module.PALETTE for module in modules):
         for entry in palette.manifest_entries():
             lines += [
                 f"    - id: {entry['id']}\n",

@@ -99,12 +99,13 @@ def test_every_command_of_the_manifest_belongs_to_something():
     from which its keys come too.
     """
     from napari_medssl.widgets.landmarks import palette as landmarks
+    from napari_medssl.widgets.segmentation import palette as segmentation
     from napari_medssl.widgets.separation import palette as separation
     from napari_medssl.widgets.similar import palette as similar
     from napari_medssl.widgets.slides import palette as slides
 
     contributions = manifest().contributions
-    palettes = (separation, slides, similar, landmarks)
+    palettes = (separation, slides, similar, landmarks, segmentation)
     actions = {
         command.id
         for command in contributions.commands

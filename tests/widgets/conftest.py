@@ -114,6 +114,25 @@ def landmarks(landmarks_window, tmp_path):
 
 
 @pytest.fixture(scope="module")
+def segmentation_window(qapp, tmp_path_factory):
+    from segmentation_world import SegmentationWorld
+
+    os.environ["NAPARI_CONFIG"] = ""
+    with own_application():
+        world = SegmentationWorld(tmp_path_factory.mktemp("world"))
+        with quick_collections():
+            yield world
+        world.close()
+
+
+@pytest.fixture
+def segmentation(segmentation_window, tmp_path):
+    """The widget "Segmentation" in a shown viewer, with three pictures."""
+    segmentation_window.begin(tmp_path)
+    return segmentation_window
+
+
+@pytest.fixture(scope="module")
 def similar_window(qapp, tmp_path_factory):
     from similar_world import SimilarWorld
 

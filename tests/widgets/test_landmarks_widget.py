@@ -12,7 +12,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QMessageBox
 
 from napari_medssl.state.landmark_folder import LandmarkFolder
-from napari_medssl.widgets.landmarks import questions
+from napari_medssl.widgets import _questions as questions
 
 pytestmark = pytest.mark.gui
 SHIFT = Qt.KeyboardModifier.ShiftModifier

@@ -10,6 +10,7 @@ from separation_world import FixedSeparator, wait_until
 
 from napari_medssl.io.boxes import Box
 from napari_medssl.widgets._palette import PLUGIN
+from napari_medssl.widgets.segmentation import palette as segmentation_palette
 from napari_medssl.widgets.separation import palette
 from napari_medssl.widgets.separation.commands import COMMANDS
 from napari_medssl.widgets.separation.separate_job import GivenFinder
@@ -17,7 +18,7 @@ from napari_medssl.widgets.similar import palette as similar_palette
 from napari_medssl.widgets.slides import palette as slides_palette
 
 pytestmark = pytest.mark.gui
-PALETTES = [palette, slides_palette, similar_palette]
+PALETTES = [palette, slides_palette, similar_palette, segmentation_palette]
 
 
 @pytest.mark.parametrize("module", PALETTES, ids=lambda module: module.PALETTE.widget)

@@ -18,6 +18,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import FlatPicture, flat_picture
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.region_maps import enlarged
 from napari_medssl.backend.segmentation_data import Pair, read_pairs
 from napari_medssl.backend.segmentation_scores import MethodScores, score_classes
 from napari_medssl.backend.segmenters import READOUTS, SegmentConfig, Segmenter, load_segmenter
@@ -213,7 +214,7 @@ class _Work:
         for image in self.images:
             self.tell(f"regions of {embedder.info.name}")
             maps = embedder.assign_image(embedder.resize(image.pixels))
-            owners.append(_enlarged(maps.argmax(axis=2), image.truth.shape))
+            owners.append(enlarged(maps.argmax(axis=2), image.truth.shape))
         self.done += 1
         truth = [image.truth for image in self.images]
         every = [
@@ -252,18 +253,11 @@ class _Work:
         self, masks: list[NDArray[np.bool_]], truths: list[NDArray[np.uint8]]
     ) -> tuple[Any, ...]:
         found = [
-            _enlarged(mask.astype(np.int64), truth.shape).astype(np.uint8)
+            enlarged(mask.astype(np.int64), truth.shape).astype(np.uint8)
             for mask, truth in zip(masks, truths, strict=True)
         ]
         return score_classes(found, truths, self._names(()))
 
 
-def _enlarged(classes: NDArray[np.int64], size: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return class numbers at another size, each from the pixel that lies there."""
-    rows = ((np.arange(size[0]) + 0.5) * classes.shape[0] / size[0]).astype(int)
-    columns = ((np.arange(size[1]) + 0.5) * classes.shape[1] / size[1]).astype(int)
-    return np.asarray(classes[rows[:, None], columns])
-
-
 def _shrunk(truth: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.bool_]:
-    return np.asarray(_enlarged(truth.astype(np.int64), size) == 1)
+    return np.asarray(enlarged(truth.astype(np.int64), size) == 1)

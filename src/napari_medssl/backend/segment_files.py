@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
+from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
 
@@ -111,12 +108,3 @@ def segment_files(
         written.append(place)
     on_progress(Progress(len(refs), len(refs), "done"))
     return SegmentReport(chosen.name, chosen.classes, tuple(written), tuple(failures))
-
-
-def class_png(classes: NDArray[np.uint8]) -> bytes:
-    """Return class numbers, shape (Y, X), as the content of a grey PNG file of 8 bits."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(classes).save(stream, "PNG")
-    return stream.getvalue()

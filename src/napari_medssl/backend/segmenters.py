@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import option
 from napari_medssl.backend.jobs import ShouldStop, never
-from napari_medssl.backend.models import load_card
+from napari_medssl.backend.models import ModelCard, load_card
 
 # Each task that segments adds its loader here; only the one that is asked for is imported.
 _LOADERS = {"shape-guided": "napari_medssl.backend.shape_segmenter:load_shape_segmenter"}
@@ -68,6 +68,11 @@ class Segmenter(Protocol):
         Cancelled
             If `should_stop` said so.
         """
+
+
+def can_segment(card: ModelCard) -> bool:
+    """Say whether the model of a card segments."""
+    return card.task in _LOADERS
 
 
 def load_segmenter(config: SegmentConfig) -> Segmenter:

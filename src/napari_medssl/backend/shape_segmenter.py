@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.flat_pictures import CHANNELS, FlatPicture, flat_picture
 from napari_medssl.backend.jobs import ShouldStop, never
-from napari_medssl.backend.models import load_card
+from napari_medssl.backend.models import ModelCard, load_card
 from napari_medssl.backend.pixel_embedding import PixelEmbedder, load_pixel_embedder
 from napari_medssl.backend.segmenters import SegmentConfig
 
@@ -132,11 +132,22 @@ def load_shape_segmenter(config: SegmentConfig) -> ShapeSegmenter:
         If there is none, it is for another task, or its file cannot or must not be read.
     """
     embedder = load_pixel_embedder(config.model, config.device, task=TASK)
-    card = load_card(config.model)
+    channel, classes = picture_settings(load_card(config.model))
+    return ShapeSegmenter(embedder, channel, classes, config.readout, config.threshold)
+
+
+def picture_settings(card: ModelCard) -> tuple[str, tuple[str, ...]]:
+    """Return the channel of colour pictures and the name of the class that a card tells.
+
+    Raises
+    ------
+    UserError
+        If it does not.
+    """
     channel, classes = card.config.get("channel"), card.config.get("classes")
     if channel not in CHANNELS or not isinstance(classes, list) or len(classes) != 1:
         raise UserError(
             f"Model {card.name!r} has a card without channel and one class. Train it again, or "
             "copy both files again."
         )
-    return ShapeSegmenter(embedder, channel, (str(classes[0]),), config.readout, config.threshold)
+    return str(channel), (str(classes[0]),)

@@ -255,7 +255,7 @@ class ItemFolder(ABC, Generic[T]):
             try:
                 self._repeat(record)
             except BAD_FILE:
-                _log.warning("journal record not understood: %r", record, exc_info=True)
+                _log.warning("record not understood: %s", dump(record)[:200], exc_info=True)
                 damaged.append(journal)
         if damaged:
             report_damage(self.folder, damaged, repair, self.noun)

@@ -32,7 +32,8 @@ class ItemStore(Generic[T]):
     changed
         Emitted with an `Edit` on every change, also while an edit session is open (a drag).
     edited
-        Emitted with `(kind, edit)` when a history entry is finished; kind is "do", "undo", "redo".
+        Emitted with `(kind, edit)` when a history entry is finished; kind is "do", "undo", "redo",
+        or "note" for a change that is no step of the history.
     """
 
     item_name = "item"
@@ -152,6 +153,19 @@ class ItemStore(Generic[T]):
         """Remove items; KeyError if one is not there."""
         self.update(dict.fromkeys(keys), name)
 
+    def note(self, values: Mapping[int, T]) -> None:
+        """Change items with no step of the history, on disk and told like any other change."""
+        fresh = {k: self.fit(v) for k, v in values.items() if self._items.get(k) != v}
+        if not fresh:
+            return
+        before = {key: self._items[key] for key in fresh if key in self._items}
+        session, self._session = self._session, None  # an edit that is open must not undo it
+        try:
+            self._put(fresh, "note")
+        finally:
+            self._session = session
+        self.edited.emit("note", Edit("note", before, fresh))
+
     # -- undo ------------------------------------------------------------------------------------
 
     def undo(self) -> Edit[T] | None:
@@ -175,6 +189,10 @@ class ItemStore(Generic[T]):
 
     def replay(self, kind: str, edit: Edit[T]) -> None:
         """Repeat what `edited` reported, with no event: for a journal that is read again."""
+        if kind == "note":
+            self._items.update({key: self.fit(item) for key, item in edit.after.items()})
+            self._next_id = max(self._next_id, 1, *(key + 1 for key in edit.after))
+            return
         top = self.history.redo_name if kind == "redo" else self.history.undo_name
         if kind == "do":
             self.history.push(edit)

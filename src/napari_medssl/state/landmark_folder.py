@@ -8,17 +8,15 @@ The images themselves are never written to, moved or deleted.
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-from napari_medssl._errors import UserError
 from napari_medssl.state.history import Edit, History
 from napari_medssl.state.item_folder import ItemFolder
 from napari_medssl.state.landmark_items import LandmarkItem, item_from_row, item_to_row
 from napari_medssl.state.landmarks import UNDO_DEPTH, LandmarkStore
 from napari_medssl.state.lock import FolderLock
+from napari_medssl.state.set_copy import copy_folder, moved_pictures
 
 SUFFIX = ".landmarks"
 _FILE = "landmarks.jsonl"
@@ -69,28 +67,12 @@ class LandmarkFolder(ItemFolder[LandmarkItem]):
         UserError
             If there is something at `target` already, or it cannot be written.
         """
-        if target.exists():
-            raise UserError(f"There is something at {str(target)!r} already. Choose a new name.")
         self.save()
-        try:
-            shutil.copytree(self.folder, target, ignore=shutil.ignore_patterns("lock", "damaged"))
-        except (OSError, shutil.Error) as error:
-            shutil.rmtree(target, ignore_errors=True)
-            raise UserError(f"Cannot write {str(target)!r}: {error}.") from error
+        copy_folder(self.folder, target)
         with LandmarkFolder.open(target) as copy:
-            copy._point_at_own_pictures(self.folder)
-
-    def _point_at_own_pictures(self, former: Path) -> None:
-        """Let images that lay in another folder's `images` be those of this one."""
-        from dataclasses import replace
-
-        store, start = self.store, f"{former}{os.sep}"
-        moved = {
-            key: replace(store.image(key), source=str(self.folder / source[len(start) :]))
-            for key in store.images()
-            if (source := store.image(key).source).startswith(start)
-        }
-        store.note(moved)
+            store = copy.store
+            images = {key: store.image(key) for key in store.images()}
+            store.note(moved_pictures(images, self.folder, copy.folder))
 
     # -- besides the points ----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.geojson.feature import Color
+from napari_medssl.io.images import ImageRef
 from napari_medssl.io.landmarks import State, clean_image_name, clean_name
 from napari_medssl.state.history import Edit, History
 from napari_medssl.state.items import ItemStore
@@ -162,7 +163,7 @@ class LandmarkStore(ItemStore[LandmarkItem]):
             if image.source in known:
                 continue
             known.add(image.source)
-            name = _free_name(clean_image_name(image.name) or "image", image, taken)
+            name = free_name(clean_image_name(image.name) or "image", image.ref, taken)
             taken.add(name)
             fresh.append(replace(image, name=name))
         return self.add(*fresh, name="add images") if fresh else ()
@@ -174,7 +175,7 @@ class LandmarkStore(ItemStore[LandmarkItem]):
     def note_size(self, key: int, width: int, height: int) -> None:
         """Take in how large an image is, in pixels."""
         if key in self._items:
-            self._note({key: replace(self.image(key), width=width, height=height)})
+            self.note({key: replace(self.image(key), width=width, height=height)})
 
     def set_spacing(self, keys: Iterable[int], spacing_mm: tuple[float, float] | None) -> None:
         """Say how far apart the pixels of images are, `(x, y)` in mm; None if not known."""
@@ -428,38 +429,18 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         stale = [p for p in points if p.state != "undefined" and not p.is_by_person]
         return self._note_points([Point(point.image, name) for point in stale])
 
-    def note(self, values: Mapping[int, LandmarkItem]) -> None:
-        """Change items with no step of the history, on disk and told like any other change."""
-        self._note(values)
-
     def replay(self, kind: str, edit: Edit[LandmarkItem]) -> None:
-        """See `ItemStore.replay`; notes are no steps of the history."""
+        """See `ItemStore.replay`."""
         self._known = None
-        if kind == "note":
-            self._items.update({key: self.fit(item) for key, item in edit.after.items()})
-            self._next_id = max(self._next_id, 1, *(key + 1 for key in edit.after))
-        else:
-            super().replay(kind, edit)
+        super().replay(kind, edit)
 
     # -- inside ----------------------------------------------------------------------------------
-
-    def _note(self, values: Mapping[int, LandmarkItem]) -> None:
-        fresh = {k: self.fit(v) for k, v in values.items() if self._items.get(k) != v}
-        if not fresh:
-            return
-        before = {key: self._items[key] for key in fresh if key in self._items}
-        session, self._session = self._session, None  # an edit that is open must not undo it
-        try:
-            self._put(fresh, "note")
-        finally:
-            self._session = session
-        self.edited.emit("note", Edit("note", before, fresh))
 
     def _note_points(self, points: Sequence[Point]) -> int:
         keys = self._keys_of([(point.image, point.name) for point in points])
         values = dict(zip(keys, points, strict=True))
         changed = sum(self._items[key] != point for key, point in values.items())
-        self._note(values)
+        self.note(values)
         return changed
 
     def _change(self, points: Sequence[Point], name: str) -> None:
@@ -481,7 +462,7 @@ class LandmarkStore(ItemStore[LandmarkItem]):
                 self.image(image), self.name(name)
             first = self._next_id
             self._next_id += len(missing)
-            self._note({first + n: Point(*pair) for n, pair in enumerate(missing)})
+            self.note({first + n: Point(*pair) for n, pair in enumerate(missing)})
             known = self._kinds().points
         return [known[pair] for pair in pairs]
 
@@ -512,9 +493,10 @@ def _says(point: Point) -> tuple[object, ...]:
     return point.place, point.state, point.is_visible
 
 
-def _free_name(name: str, image: LandmarkImage, taken: set[str]) -> str:
+def free_name(name: str, ref: ImageRef, taken: set[str]) -> str:
+    """Return a name that is not taken: with that of its folder before it, or else a number."""
     if name in taken:
-        name = f"{image.ref.path.parent.name}/{name}"
+        name = f"{ref.path.parent.name}/{name}"
     numbered, number = name, 1
     while numbered in taken:
         number += 1

@@ -100,7 +100,11 @@ class ConfigForm(QWidget, Generic[C]):
         UserError
             If a text or a path that must be given is missing or does not fit.
         """
-        return from_json(self._config_class, {n: f.read() for n, f in self._fields.items()})
+        return from_json(self._config_class, self.values())
+
+    def values(self) -> dict[str, Any]:
+        """Return what the form shows by name, unchecked; fields that were skipped are not there."""
+        return {name: field.read() for name, field in self._fields.items()}
 
     def set_config(self, config: C) -> None:
         """Show `config`."""

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.landmarks import PointId
-from napari_medssl.widgets.landmarks import questions
+from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.landmarks.exchange_menu import ExchangeMenu
 from napari_medssl.widgets.landmarks.session import LandmarkSession
 

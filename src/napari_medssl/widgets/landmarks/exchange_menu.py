@@ -25,10 +25,10 @@ from napari_medssl.state.landmark_templates import (
     save_template,
 )
 from napari_medssl.state.landmarks import LandmarkStore
+from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets.landmarks import questions
 from napari_medssl.widgets.landmarks.session import LandmarkSession
 
 _PATTERNS = "Landmarks (*.csv *.tsv *.json *.fcsv *.xml);;All files (*)"

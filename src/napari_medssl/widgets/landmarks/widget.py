@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMenu,
     QProgressBar,
-    QPushButton,
     QSpinBox,
     QSplitter,
     QTabWidget,
@@ -29,8 +28,9 @@ from qtpy.QtWidgets import (
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.state.landmark_folder import LandmarkFolder
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import NarrowButton, ToolButton, row_of
+from napari_medssl.widgets._buttons import NarrowButton, row_of
 from napari_medssl.widgets._gl_context import keep_context
+from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
@@ -137,32 +137,26 @@ class LandmarksWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        layout.addLayout(self._build_header())
+        layout.addWidget(self._build_header())
         layout.addWidget(parts, 1)
         layout.addLayout(self._build_view())
         for widget in (self.bar, self.second.line, self.messages):
             layout.addWidget(widget)
         self.setMinimumWidth(360)
 
-    def _build_header(self) -> Any:
+    def _build_header(self) -> QWidget:
         self.open_menu, self.set_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
         self.exchange.fill_menu(self.set_menu)
-        buttons: list[QWidget] = []
-        for text, tip, menu in (
-            ("Open", "Open images, a folder, layers or a set of landmarks", self.open_menu),
-            ("Landmarks", "Templates, import, export, pixel size", self.set_menu),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.setMenu(menu)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            buttons.append(button)
-        self.title = QLabel()
-        row = row_of([*buttons, self.title])
-        row.setStretch(2, 1)
-        row.addWidget(ToolButton("?", "Show all keys (F1)", self.show_keys))
-        return row
+        header = Header(
+            (
+                ("Open", "Open images, a folder, layers or a set of landmarks", self.open_menu),
+                ("Landmarks", "Templates, import, export, pixel size", self.set_menu),
+            ),
+            self.show_keys,
+        )
+        self.title = header.title
+        return header
 
     def _build_points(self) -> QWidget:
         act = self.actions_on_points

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QMenu, QSplitter, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
@@ -23,8 +23,9 @@ from napari_medssl.backend.find_panels import FigureSeparator
 from napari_medssl.state.drafts import clear_empty_drafts, clear_if_empty
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import PushButton, ToolButton, add_entry, row_of
+from napari_medssl.widgets._buttons import PushButton, add_entry, row_of
 from napari_medssl.widgets._gl_context import keep_context
+from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
@@ -145,7 +146,7 @@ class SeparationWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        layout.addLayout(self._build_header())
+        layout.addWidget(self._build_header())
         layout.addWidget(lists, 1)
         layout.addLayout(row_of([self.separate_button, self.separate_all_button]))
         for widget in (
@@ -161,26 +162,20 @@ class SeparationWidget(QWidget):
             layout.addWidget(widget)
         self.setMinimumWidth(330)
 
-    def _build_header(self) -> Any:
+    def _build_header(self) -> QWidget:
         self.open_menu, self.project_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
         self.files.fill_project_menu(self.project_menu)
-        buttons: list[QWidget] = []
-        for text, tip, menu in (
-            ("Open", "Open images, PDFs, a folder, a layer or a project", self.open_menu),
-            ("Project", "Save, import and export", self.project_menu),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.setMenu(menu)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            buttons.append(button)
-        self.title = QLabel()
+        header = Header(
+            (
+                ("Open", "Open images, PDFs, a folder, a layer or a project", self.open_menu),
+                ("Project", "Save, import and export", self.project_menu),
+            ),
+            self.show_keys,
+        )
+        self.title = header.title
         self.title.setToolTip("The project that is open")
-        row = row_of([*buttons, self.title])
-        row.setStretch(2, 1)
-        row.addWidget(ToolButton("?", "Show all keys (F1)", self.show_keys))
-        return row
+        return header
 
     def _connect(self) -> None:
         self.figures.chosen.connect(self.open_figure)

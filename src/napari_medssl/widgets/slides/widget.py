@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMenu, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.widgets._async_slicing import AsyncOffer
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._buttons import MenuEntry, ToolButton, row_of
+from napari_medssl.widgets._buttons import MenuEntry
 from napari_medssl.widgets._gl_context import keep_context
+from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
@@ -104,13 +105,13 @@ class SlidesWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
-        layout.addLayout(self._build_header())
+        layout.addWidget(self._build_header())
         layout.addWidget(parts, 1)
         for widget in (self.offer, self.files.jobs, self.messages):
             layout.addWidget(widget)
         self.setMinimumWidth(340)
 
-    def _build_header(self) -> Any:
+    def _build_header(self) -> QWidget:
         self.open_menu, self.library_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
         self.files.fill_library_menu(self.library_menu)
@@ -123,22 +124,16 @@ class SlidesWidget(QWidget):
         self.mask_entry.setCheckable(True)
         self.library_menu.addSeparator()
         self.library_menu.addAction(self.mask_entry)
-        buttons: list[QWidget] = []
-        for text, tip, menu in (
-            ("Open", "Link slides, a folder, a URL, or open a library", self.open_menu),
-            ("Library", "Libraries, refreshing, verifying, names", self.library_menu),
-        ):
-            button = QPushButton(text)
-            button.setToolTip(tip)
-            button.setMenu(menu)
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            buttons.append(button)
-        self.title = QLabel()
+        header = Header(
+            (
+                ("Open", "Link slides, a folder, a URL, or open a library", self.open_menu),
+                ("Library", "Libraries, refreshing, verifying, names", self.library_menu),
+            ),
+            self.show_keys,
+        )
+        self.title = header.title
         self.title.setToolTip("The library that is open")
-        row = row_of([*buttons, self.title])
-        row.setStretch(2, 1)
-        row.addWidget(ToolButton("?", "Show all keys (F1)", self.show_keys))
-        return row
+        return header
 
     def _connect(self) -> None:
         self.list.opened.connect(self.open_slide)

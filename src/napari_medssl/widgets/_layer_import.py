@@ -1,4 +1,4 @@
-"""Image layers that napari already shows, taken into a set of landmarks."""
+"""Image layers that napari already shows, kept as pictures in a set of images."""
 
 from __future__ import annotations
 
@@ -10,18 +10,45 @@ from typing import Any
 import numpy as np
 
 from napari_medssl._errors import UserError
-from napari_medssl.state.landmark_items import LandmarkImage
 from napari_medssl.widgets.separation.layer_import import save_layer
 
 
 @dataclass(frozen=True)
 class TakenLayer:
-    """A layer that was selected: its pixels, and size of a pixel in mm, if its units say that."""
+    """A layer that was selected.
+
+    Attributes
+    ----------
+    data, is_rgb
+        Its pixels, and whether they are colours.
+    name
+        As in napari's list.
+    spacing_mm
+        Distance of pixels `(x, y)`, if the units of the layer say that.
+    scale, translate
+        Where it lies in napari's world, `(y, x)`.
+    """
 
     data: Any
     is_rgb: bool
     name: str
     spacing_mm: tuple[float, float] | None
+    scale: tuple[float, float]
+    translate: tuple[float, float]
+
+
+def chosen_image_layers(viewer: Any) -> list[Any]:
+    """Return the image layers that are selected and not of ours; UserError if there are none."""
+    chosen = [
+        layer
+        for layer in viewer.layers
+        if layer in viewer.layers.selection
+        and hasattr(layer, "rgb")
+        and "medssl" not in layer.metadata
+    ]
+    if not chosen:
+        raise UserError("No image layers are selected. Click them in napari's layer list.")
+    return chosen
 
 
 def take_layer(layer: Any) -> TakenLayer:
@@ -31,12 +58,23 @@ def take_layer(layer: Any) -> TakenLayer:
             f"Layer {layer.name!r} is no plain 2-D image: its shape is {layer.data.shape}. Of a "
             "volume, open one slice."
         )
-    return TakenLayer(layer.data, bool(layer.rgb), str(layer.name), _spacing_of(layer))
+    return TakenLayer(
+        layer.data,
+        bool(layer.rgb),
+        str(layer.name),
+        _spacing_of(layer),
+        _pair(layer.scale),
+        _pair(layer.translate),
+    )
 
 
-def save_layers(layers: Iterable[TakenLayer], folder: Path) -> list[LandmarkImage]:
+def _pair(values: Any) -> tuple[float, float]:
+    return float(values[-2]), float(values[-1])
+
+
+def save_layers(layers: Iterable[TakenLayer], folder: Path) -> list[tuple[TakenLayer, Path]]:
     """Write layers as pictures into a folder; UserError if one holds what is no number. Blocks."""
-    images = []
+    saved = []
     for layer in layers:
         pixels = np.asarray(layer.data)
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
@@ -44,9 +82,8 @@ def save_layers(layers: Iterable[TakenLayer], folder: Path) -> list[LandmarkImag
                 f"Layer {layer.name!r} has pixels that are not a number (NaN) or infinite. Replace "
                 "them by the value of the background."
             )
-        path = save_layer(pixels, layer.is_rgb, layer.name, folder)
-        images.append(LandmarkImage(layer.name, str(path), spacing_mm=layer.spacing_mm))
-    return images
+        saved.append((layer, save_layer(pixels, layer.is_rgb, layer.name, folder)))
+    return saved
 
 
 def _spacing_of(layer: Any) -> tuple[float, float] | None:

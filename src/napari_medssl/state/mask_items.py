@@ -1,0 +1,154 @@
+"""An image of a set of masks, as a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.images import ImageRef
+from napari_medssl.io.landmarks import clean_image_name
+from napari_medssl.state.history import History
+from napari_medssl.state.items import ItemStore
+from napari_medssl.state.landmarks import free_name
+
+_MASK = re.compile(r"(\d+-\d+\.png)?")
+_FEW = 20  # steps of history: masks have that of napari's Labels layer
+
+
+@dataclass(frozen=True, slots=True)
+class MaskImage:
+    """An image, and what is known of its mask.
+
+    Attributes
+    ----------
+    name
+        What it is called; no two images of a set share one.
+    source
+        Path of its file, with "#page=N" for a page of several.
+    width, height
+        Size in pixels; 0 until it was read.
+    spacing_mm
+        Distance of pixels `(x, y)` in mm, None where it is not known.
+    scale, translate
+        Where the layer that it came from lies in napari's world, `(y, x)`.
+    mask
+        File name of its mask in the set; "" if there is none on disk yet.
+    model, classes
+        What made the mask, "" for a person alone, and the names of its classes 1, 2 and so on.
+    is_edited
+        Whether a person has changed the mask since the program made it.
+    """
+
+    name: str
+    source: str
+    width: int = 0
+    height: int = 0
+    spacing_mm: tuple[float, float] | None = None
+    scale: tuple[float, float] = (1.0, 1.0)
+    translate: tuple[float, float] = (0.0, 0.0)
+    mask: str = ""
+    model: str = ""
+    classes: tuple[str, ...] = ()
+    is_edited: bool = False
+
+    @property
+    def ref(self) -> ImageRef:
+        """Where its pixels are."""
+        return ImageRef.parse(self.source)
+
+    @property
+    def has_mask(self) -> bool:
+        """True if the program or a person has made a mask."""
+        return bool(self.mask) or self.is_edited
+
+    def class_name(self, number: int) -> str:
+        """Return the name of a class, "class 3" for one that the model does not know."""
+        known = 0 < number <= len(self.classes)
+        return self.classes[number - 1] if known else f"class {number}"
+
+
+def item_to_row(item: MaskImage) -> list[Any]:
+    """Return an image as a JSON list."""
+    spacing = None if item.spacing_mm is None else list(item.spacing_mm)
+    places = [list(item.scale), list(item.translate)]
+    facts = [item.name, item.source, item.width, item.height, spacing, *places]
+    return [*facts, item.mask, item.model, list(item.classes), item.is_edited]
+
+
+def item_from_row(row: list[Any]) -> MaskImage:
+    """Return the image of a list made by `item_to_row`.
+
+    Raises
+    ------
+    ValueError
+        If the list is something else.
+    """
+    name, source, width, height, spacing, scale, translate, mask, model, classes, is_edited = row
+    if not _MASK.fullmatch(mask):
+        raise ValueError(f"{mask!r} is no name of a mask")
+    return MaskImage(
+        str(name),
+        str(source),
+        int(width),
+        int(height),
+        None if spacing is None else _pair(spacing),
+        _pair(scale),
+        _pair(translate),
+        mask,
+        str(model),
+        tuple(str(one) for one in classes),
+        bool(is_edited),
+    )
+
+
+def _pair(values: Any) -> tuple[float, float]:
+    one, other = (float(value) for value in values)
+    return one, other
+
+
+class MaskStore(ItemStore[MaskImage]):
+    """The images of a set; their masks are kept by `state.mask_folder`."""
+
+    item_name = "image"
+
+    def __init__(
+        self,
+        items: Iterable[MaskImage] | Mapping[int, MaskImage] = (),
+        history: History[MaskImage] | None = None,
+        next_id: int = 1,
+    ) -> None:
+        super().__init__(items, history or History(_FEW), next_id)
+
+    def add_images(self, images: Sequence[MaskImage]) -> tuple[int, ...]:
+        """Add images and return their ids; those whose file is there already are not added.
+
+        A name that is in use gets the name of its folder before it, or else a number.
+        """
+        known = {item.source for item in self.as_dict().values()}
+        taken = {item.name for item in self.as_dict().values()}
+        fresh = []
+        for image in images:
+            if image.source in known:
+                continue
+            known.add(image.source)
+            name = free_name(clean_image_name(image.name) or "image", image.ref, taken)
+            taken.add(name)
+            fresh.append(replace(image, name=name))
+        return self.add(*fresh, name="add images") if fresh else ()
+
+    def note_size(self, key: int, width: int, height: int) -> None:
+        """Take in how large an image is, in pixels."""
+        if key in self:
+            self.note({key: replace(self[key], width=width, height=height)})
+
+    def set_spacing(self, keys: Iterable[int], spacing_mm: tuple[float, float] | None) -> None:
+        """Say how far apart the pixels of images are, `(x, y)` in mm; None if not known."""
+        if spacing_mm is not None and not all(1e-6 <= side <= 1e6 for side in spacing_mm):
+            raise UserError(
+                f"A pixel of {spacing_mm!r} mm came; due is a size above 0. Look it up in the "
+                "header of the image."
+            )
+        self.note({key: replace(self[key], spacing_mm=spacing_mm) for key in keys})

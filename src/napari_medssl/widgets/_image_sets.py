@@ -1,0 +1,337 @@
+"""Open images, folders, layers and sets of what was made on them, off the GUI thread.
+
+A set begins with the first image, before a place for it was chosen: in a folder of the user, under
+the name of the images' folder, so that opening the same images again finds what was made on them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.io.images import ImageListing, ImageRef, scan_images
+from napari_medssl.state.project_files import ProjectDamagedError
+from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._layer_import import (
+    TakenLayer,
+    chosen_image_layers,
+    save_layers,
+    take_layer,
+)
+from napari_medssl.widgets._set_places import own_name
+from napari_medssl.widgets._waiting import wait_for
+from napari_medssl.widgets.similar.library_choice import read_recent, remember
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SetWords:
+    """What a kind of set is called.
+
+    Attributes
+    ----------
+    suffix
+        How the names of its folders end: ".masks".
+    kind
+        What is made on the images: "masks".
+    purpose
+        What the images are for, in titles of questions: "Images to segment".
+    """
+
+    suffix: str
+    kind: str
+    purpose: str
+
+    @property
+    def noun(self) -> str:
+        """What a set is called: "set of masks"."""
+        return f"set of {self.kind}"
+
+
+class ImageSets(QObject):
+    """Opens and closes sets, and adds images to the one that is open, one request after the other.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers may be taken.
+    session
+        Has `folder`, `store`, `use` and `checked_folder`.
+    parent
+        Of questions.
+    folder
+        Where sets without a place of their own are kept.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    added
+        Ids of images that came in.
+    """
+
+    told = Signal(str, bool)
+    added = Signal(tuple)
+    words: SetWords
+
+    def __init__(self, viewer: Any, session: Any, parent: QWidget, folder: Path) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self._parent = parent
+        self._sets = folder
+        self._recent = self._sets / "recent.json"
+        self.background = Background(f"medssl-{self.words.kind}-files", self)
+        self.is_busy = False
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @staticmethod
+    @abstractmethod
+    def open_folder(folder: Path, *, repair: bool) -> Any:
+        """Return a set, opened; called in a thread. Raises as the `open` of `state` does."""
+
+    @abstractmethod
+    def image(self, name: str, source: str, layer: TakenLayer | None = None) -> Any:
+        """Return the item of an image, which came from a layer or not."""
+
+    def _in_turn(self, begin: Callable[[], None]) -> None:
+        """Begin a request once those before it are done: each needs the set they leave open."""
+        self._waiting.append(begin)
+        if not self.is_busy:
+            self._end()
+
+    def _end(self) -> None:
+        """Take note that a request is done, and begin the next."""
+        self.is_busy = bool(self._waiting)
+        if self._waiting:
+            self._waiting.popleft()()
+
+    def fill_open_menu(self, menu: QMenu) -> None:
+        """Add what brings images and sets in."""
+        words = self.words
+        add_entry(menu, "Images ...", "Add image files", self.ask_images)
+        add_entry(menu, "Folder ...", "Add all images of a folder", self.ask_folder)
+        add_entry(menu, "Selected layers", "Add the image layers selected", self.add_layers)
+        menu.addSeparator()
+        title = f"{words.kind.capitalize()} ..."
+        add_entry(menu, title, f"Open a {words.noun} (*{words.suffix})", self.ask_open)
+        add_entry(menu, "New ...", "Begin a set in a place of its own", self.ask_new)
+        self._recent_menu = menu.addMenu("Recent")
+        self._recent_menu.aboutToShow.connect(self._fill_recent)
+        add_entry(menu, "Save a copy ...", "Write the set to another place", self.ask_copy)
+        add_entry(menu, "Close", "Let go of the set; it is saved", self.close_set)
+
+    def _fill_recent(self) -> None:
+        self._recent_menu.clear()
+        for place in read_recent(self._recent):
+            if place.is_dir():
+                add_entry(self._recent_menu, place.stem, str(place), partial(self.open, place))
+
+    # -- images ----------------------------------------------------------------------------------
+
+    def ask_images(self) -> None:
+        """Ask for image files."""
+        names, _ = QFileDialog.getOpenFileNames(self._parent, self.words.purpose)
+        self.add_paths([Path(name) for name in names])
+
+    def ask_folder(self) -> None:
+        """Ask for a folder of images."""
+        title = f"{self.words.purpose}: a folder"
+        name = QFileDialog.getExistingDirectory(self._parent, title)
+        if name:
+            self.add_paths([Path(name)])
+
+    def add_paths(self, paths: Sequence[Path]) -> None:
+        """Find the images in files and folders in a thread, and add them."""
+        if not paths:
+            return
+        if len(paths) == 1 and paths[0].suffix == self.words.suffix:
+            self.open(paths[0])
+            return
+        places = [path.expanduser().absolute() for path in paths]
+        self._in_turn(partial(self._scan, places))
+
+    def _scan(self, places: Sequence[Path]) -> None:
+        self.background.submit(
+            "scan", partial(scan_images, places), partial(self._take, places), self._refuse
+        )
+
+    def _take(self, paths: Sequence[Path], listing: ImageListing) -> None:
+        failed = "" if not listing.failures else listing.failures[0][1]
+        if not listing.refs:
+            self.told.emit(failed or f"There are no images in {str(paths[0])!r}.", True)
+            self._end()
+            return
+        images = [self.image(ref.name, _source(ref)) for ref in listing.refs]
+        folder = paths[0] if paths[0].is_dir() else paths[0].parent
+        self._add(images, own_name(folder, self.words.suffix), failed)
+
+    def add_layers(self) -> None:
+        """Add the image layers that are selected in napari; their pixels are kept in the set."""
+        try:
+            chosen = chosen_image_layers(self._viewer)
+            layers = [take_layer(layer) for layer in chosen]
+        except UserError as error:
+            self.told.emit(str(error), True)
+            return
+        self._in_turn(partial(self._begin_layers, chosen, layers))
+
+    def _begin_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
+        after = partial(self._save_layers, chosen, layers)
+        if self._session.folder is None:
+            name = time.strftime(f"layers %Y-%m-%d %H.%M.%S{self.words.suffix}")
+            self._open(self._sets / name, after)
+        else:
+            after()
+
+    def _save_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
+        folder = self._session.checked_folder()
+        work = partial(save_layers, layers, folder.folder / "images")
+        done = partial(self._take_layers, folder, chosen)
+        self.background.submit("layers", work, done, self._refuse)
+
+    def _take_layers(
+        self, folder: Any, chosen: Sequence[Any], saved: Sequence[tuple[TakenLayer, Path]]
+    ) -> None:
+        if folder is not self._session.folder:
+            self._end()  # it was closed meanwhile
+            return
+        for layer in chosen:
+            layer.visible = False  # only now: what is refused stays in sight
+        self._take_images([self.image(layer.name, str(path), layer) for layer, path in saved])
+
+    def _add(self, images: Sequence[Any], name: str, failed: str = "") -> None:
+        if self._session.folder is None:
+            self._open(self._sets / name, partial(self._take_images, images, failed))
+        else:
+            self._take_images(images, failed)
+
+    def _take_images(self, images: Sequence[Any], failed: str = "") -> None:
+        keys = self._session.checked_folder().store.add_images(images)
+        if failed:
+            self.told.emit(failed, True)
+        elif keys:
+            self.told.emit(f"{len(keys)} image{'s' * (len(keys) != 1)} added.", False)
+        if keys:
+            self.added.emit(keys)
+        self._end()
+
+    # -- sets ------------------------------------------------------------------------------------
+
+    def ask_open(self) -> None:
+        """Ask for a set."""
+        title = f"{self.words.noun.capitalize()} (*{self.words.suffix})"
+        name = QFileDialog.getExistingDirectory(self._parent, title)
+        if name:
+            self.open(Path(name))
+
+    def ask_new(self) -> None:
+        """Ask for the place of a new set."""
+        self._ask_place(f"New {self.words.noun}", "set", self.open)
+
+    def open(self, folder: Path) -> None:
+        """Open a set in a thread, made if it is missing; the one that is open is closed."""
+        self._in_turn(partial(self._begin_open, folder.expanduser().absolute()))
+
+    def _begin_open(self, place: Path) -> None:
+        if self._session.folder is not None and self._session.folder.folder == place:
+            self._end()
+        else:
+            self._open(place, self._on_opened)
+
+    def _on_opened(self) -> None:
+        self.told.emit("", False)
+        self._end()
+
+    def _open(self, folder: Path, after: Callable[[], None], *, repair: bool = False) -> None:
+        work = partial(_open_noted, self.open_folder, folder, self._recent, repair)
+        done = partial(self._use, after)
+        self.background.submit("open", work, done, partial(self._on_damaged, folder, after))
+
+    def _use(self, after: Callable[[], None], opened: Any) -> None:
+        if not self.close_set():
+            opened.close()
+            self._end()
+            return
+        self._session.use(opened)
+        after()
+
+    def _on_damaged(self, folder: Path, after: Callable[[], None], error: BaseException) -> None:
+        is_damaged = isinstance(error, ProjectDamagedError)
+        if is_damaged and questions.may(
+            self._parent, "Damaged set", f"{error}\n\nGo on with what can be read?"
+        ):
+            self._open(folder, after, repair=True)
+            return
+        self._refuse(error)
+
+    def ask_copy(self) -> None:
+        """Ask for a place and write a copy of the set there."""
+        self._ask_place("Save a copy of the set", "copy", self.save_copy)
+
+    def _ask_place(self, title: str, stem: str, then: Callable[[Path], None]) -> None:
+        suffix = self.words.suffix
+        name, _ = QFileDialog.getSaveFileName(
+            self._parent, title, f"{stem}{suffix}", f"Folder (*{suffix})"
+        )
+        if name:
+            then(Path(name if name.endswith(suffix) else f"{name}{suffix}"))
+
+    def save_copy(self, target: Path) -> None:
+        """Write a copy of the set and say so."""
+        try:
+            folder = self._session.checked_folder()
+            wait_for(partial(folder.save_copy, target))
+        except UserError as error:
+            self.told.emit(str(error), True)
+            return
+        self.told.emit(f"Copied to {target}.", False)
+
+    def close_set(self) -> bool:
+        """Let go of the set that is open; False if the last changes cannot be written."""
+        folder = self._session.folder
+        if folder is None:
+            return True
+        try:
+            self.before_close()
+            wait_for(folder.close)
+        except UserError as error:
+            self.told.emit(str(error), True)
+            return False
+        self._session.use(None)
+        return True
+
+    def before_close(self) -> None:
+        """Bring in what is not in the set yet; called before it is closed."""
+
+    def _refuse(self, error: BaseException) -> None:
+        self.told.emit(error_text(error), True)
+        self._end()
+
+
+def _source(ref: ImageRef) -> str:
+    return str(ref.path) if ref.page is None else f"{ref.path}#page={ref.page}"
+
+
+def _open_noted(open_folder: Callable[..., Any], folder: Path, recent: Path, repair: bool) -> Any:
+    opened = open_folder(folder, repair=repair)
+    try:
+        remember(recent, opened.folder)
+    except UserError as error:  # the set is open all the same
+        _log.warning("%s", error)
+    return opened

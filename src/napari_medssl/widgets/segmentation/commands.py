@@ -1,0 +1,84 @@
+"""All a person can do in the widget, in one table: keys and palette are made from it.
+
+The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
+writes from this table. Keys are those that napari's Labels layer leaves free: brush, eraser, fill
+and undo are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+
+if TYPE_CHECKING:
+    from napari_medssl.widgets.segmentation.widget import SegmentationWidget
+
+Run = Callable[["SegmentationWidget"], object]
+Row = tuple[str, str, Run, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something a person can do.
+
+    `name` is its identifier in the manifest; `keys` are as napari writes them and act while one of
+    our layers is selected; `group` is the heading in the cheat sheet.
+    """
+
+    name: str
+    title: str
+    group: str
+    run: Run
+    keys: tuple[str, ...] = ()
+
+
+def register_keys(keys: ShortcutRegistry, widget: SegmentationWidget) -> None:
+    """Add the keys of all commands; they act on a widget."""
+    for command in COMMANDS.values():
+        for key in command.keys:
+            keys.add(Shortcut(key, command.title, command.group, partial(command.run, widget)))
+
+
+def _table() -> Iterator[Command]:
+    for group, rows in (("Segment", _segment()), ("Images", _images()), ("Files", _files())):
+        for name, title, run, keys in rows:
+            yield Command(f"segmentation_{name}", title, group, run, keys)
+
+
+def _segment() -> Iterator[Row]:
+    yield "segment", "Segment this image", lambda w: w.segmenting.segment(), ("S",)
+    yield (
+        "segment_all",
+        "Segment all images that you have not edited",
+        lambda w: w.segmenting.segment_all(),
+        ("Shift-S",),
+    )
+    yield "regions", "Show or hide the regions", lambda w: w.regions_box.toggle(), ("R",)
+    yield "hide", "Show or hide the mask", lambda w: w.toggle_mask(), ("H",)
+    yield "model", "Use a model from a file ...", lambda w: w.model.ask_file(), ()
+
+
+def _images() -> Iterator[Row]:
+    yield "next", "Next image", lambda w: w.session.step_image(1), ("N", "PageDown")
+    yield "previous", "Image before", lambda w: w.session.step_image(-1), ("PageUp",)
+    yield "remove", "Take this image off the set", lambda w: w.exchange.remove_current(), ()
+
+
+def _files() -> Iterator[Row]:
+    yield "open_images", "Open images ...", lambda w: w.files.ask_images(), ()
+    yield "open_folder", "Open a folder ...", lambda w: w.files.ask_folder(), ()
+    yield "open_layers", "Take the selected layers", lambda w: w.files.add_layers(), ()
+    yield "open_set", "Open a set of masks ...", lambda w: w.files.ask_open(), ()
+    yield "new_set", "Begin a set of masks ...", lambda w: w.files.ask_new(), ()
+    yield "save", "Save the masks ...", lambda w: w.exchange.ask_save(), ("Control-S",)
+    yield "areas", "Export the areas ...", lambda w: w.exchange.ask_export(), ()
+    yield "pixel_size", "Size of a pixel ...", lambda w: w.exchange.ask_spacing(), ()
+    yield "keys", "Show these keys", lambda w: w.show_keys(), ("F1",)
+
+
+COMMANDS = {command.name: command for command in _table()}
+"""Every command by its name, in the order of the cheat sheet."""

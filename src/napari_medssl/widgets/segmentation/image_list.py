@@ -1,0 +1,144 @@
+"""The list of images: which have a mask, and whose it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QModelIndex, Qt
+from qtpy.QtWidgets import QLabel
+
+from napari_medssl.widgets._item_list import ROW_HEIGHT, ItemList, RowDelegate
+from napari_medssl.widgets._item_model import (
+    DETAIL_ROLE,
+    KEY_ROLE,
+    STATE_ROLE,
+    ItemFilter,
+    ItemModel,
+)
+from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+NONE, MADE, EDITED, FAILED = "no mask", "segmented", "edited by you", "failed"
+STATE_COLORS = {NONE: "#8a8f98", MADE: "#3b7dd8", EDITED: "#2f9e5b", FAILED: "#c0485a"}
+_HINT = (
+    "1.  Drop images or a folder here, or use Open\n"
+    "2.  Choose a model and press Segment\n"
+    "3.  Correct the mask with napari's brush\n"
+    "4.  Save the masks, export the areas"
+)
+
+
+class ImageModel(ItemModel):
+    """A row for each image of the set."""
+
+    def __init__(self, session: MaskSession, thumbnails: Thumbnails, parent: Any = None) -> None:
+        super().__init__(thumbnails, parent)
+        self._session = session
+        session.set_changed.connect(self.start_anew)
+        session.list_changed.connect(self.refresh)
+        session.item_changed.connect(self.touch)
+        thumbnails.ready.connect(self._on_thumbnail)
+        self.reload()
+
+    def read_keys(self) -> list[int]:
+        """See `ItemModel.read_keys`."""
+        return list(self._session.store)
+
+    def name(self, key: int) -> str:
+        """See `ItemModel.name`."""
+        store = self._session.store
+        return store[key].name if key in store else ""
+
+    def value(self, key: int, role: int) -> Any:
+        """See `ItemModel.value`."""
+        store = self._session.store
+        if key not in store:
+            return None
+        if role == Qt.ItemDataRole.DecorationRole:
+            return self._thumbnails.get(str(key))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._session.problems.get(key) or store[key].source
+        if role == STATE_ROLE:
+            return self.state(key)
+        return self._detail(key) if role == DETAIL_ROLE else None
+
+    def state(self, key: int) -> str:
+        """Return in a word or two how far an image is."""
+        if key in self._session.problems:
+            return FAILED
+        item = self._session.store[key]
+        if item.is_edited:
+            return EDITED
+        return MADE if item.has_mask else NONE
+
+    def _detail(self, key: int) -> str:
+        problem = self._session.problems.get(key)
+        if problem is not None:
+            return problem
+        item = self._session.store[key]
+        if not item.has_mask:
+            return "not segmented yet"
+        names = ", ".join(item.classes)
+        return f"{names} by {item.model}" if item.model else "painted by hand"
+
+    def _on_thumbnail(self, key: str) -> None:
+        self.touch(int(key))
+
+
+class ImageFilter(ItemFilter):
+    """The rows whose image has a name and a state."""
+
+    def __init__(self, model: ImageModel, session: MaskSession, parent: Any = None) -> None:
+        super().__init__(model, parent)
+        self._images = model
+        session.item_changed.connect(self.look_later)
+
+    def is_in_state(self, key: int) -> bool:
+        """See `ItemFilter.is_in_state`."""
+        return bool(self._images.state(key) == self.state)
+
+
+class ImageList(ItemList):
+    """Search field, states and list; a click puts an image in front."""
+
+    model: ImageModel
+
+    def __init__(self, session: MaskSession, thumbnails: Thumbnails, parent: Any = None) -> None:
+        model = ImageModel(session, thumbnails)
+        states = [("All", None), *((s.capitalize(), s) for s in STATE_COLORS)]
+        shown = ImageFilter(model, session)
+        super().__init__(model, shown, RowDelegate(STATE_COLORS), states, _HINT, parent)
+        self._session = session
+        self.view.setMinimumHeight(ROW_HEIGHT + 4)
+        self.view.setToolTip("Images of the set; click one to put it in front")
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.view.selectionModel().currentChanged.connect(self._on_current)
+        self.states.setToolTip("Show only images in this state")
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
+        self.hint.setContentsMargins(12, 0, 12, 0)
+        self.progress = QLabel()
+        self.progress.setToolTip("How many images have a mask, and how many of them you edited")
+        self.column.addWidget(self.progress)
+        for signal in (session.item_changed, session.list_changed, session.set_changed):
+            signal.connect(self.count_later)
+        session.current_changed.connect(self._show_current)
+        self.count_anew()
+
+    def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        key = current.data(KEY_ROLE) if current.isValid() else None
+        if key is not None and key != self._session.image:
+            self._session.choose(key)
+
+    def _show_current(self) -> None:
+        if self._session.image is not None:
+            self.mark(self._session.image)
+
+    def count_anew(self) -> None:
+        """Show how many images have a mask."""
+        items = self._session.store.as_dict().values()
+        done, edited = sum(i.has_mask for i in items), sum(i.is_edited for i in items)
+        words = f"{done} of {len(items)} images have a mask, {edited} edited by you"
+        self.progress.setText(words if items else "")
+        self.progress.setVisible(bool(items))
+        self.hint.setVisible(not items)
+        self._show_current()

@@ -1,0 +1,198 @@
+"""What leaves the widget: masks as `medssl segment` writes them, and a table of areas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.backend.mask_areas import MaskToMeasure, write_areas
+from napari_medssl.backend.segment_files import places_of
+from napari_medssl.io.class_files import class_png, read_class_file
+from napari_medssl.io.files import make_folder, write_whole
+from napari_medssl.state.mask_items import MaskImage
+from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+_MM = (1e-6, 1000.0)
+_SOME = 3
+
+
+class MaskExchange(QObject):
+    """Saves masks and areas, and says how large a pixel is.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    """
+
+    told = Signal(str, bool)
+
+    def __init__(self, session: MaskSession, layers: MaskLayers, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._layers, self._parent = session, layers, parent
+        self.background = Background("medssl-mask-write", self)
+        self.is_busy = False
+
+    def fill_menu(self, menu: QMenu) -> None:
+        """Add what saves and exports."""
+        add_entry(
+            menu,
+            "Save masks ...",
+            "Write STEM.png of class numbers for each image, as medssl segment does",
+            self.ask_save,
+        )
+        add_entry(
+            menu,
+            "Export areas ...",
+            "Write the area of each class of all images as CSV",
+            self.ask_export,
+        )
+        menu.addSeparator()
+        add_entry(menu, "Pixel size ...", "Say how many mm a pixel measures", self.ask_spacing)
+        add_entry(menu, "Remove image", "Take the image in front off the set", self.remove_current)
+
+    # -- masks -----------------------------------------------------------------------------------
+
+    def ask_save(self) -> None:
+        """Ask for a folder and write the masks there."""
+        name = QFileDialog.getExistingDirectory(self._parent, "Folder for the masks")
+        if name:
+            self.save(Path(name))
+
+    def save(self, out: Path) -> None:
+        """Write STEM.png for each image that has a mask; ask first if one is there already."""
+        try:
+            keys = self._keys_with_mask()
+            places = places_of([self._session.store[key].ref for key in keys], out)
+            there = [place.name for place in places if place.exists()]
+            some = ", ".join(there[:_SOME]) + (" ..." if len(there) > _SOME else "")
+            text = (
+                f"{len(there)} of {len(places)} files are in {str(out)!r} already: {some}\n\n"
+                "Replace them? If not, nothing is written."
+            )
+            if there and not questions.may(self._parent, "Replace files?", text):
+                return
+            make_folder(out)
+        except UserError as error:
+            self._refuse(error)
+            return
+        work = partial(_write, [self._mask(key) for key in keys], places)
+        self._submit(work, f"{len(keys)} mask{'s' * (len(keys) != 1)} written to {out}.")
+
+    # -- areas -----------------------------------------------------------------------------------
+
+    def ask_export(self) -> None:
+        """Ask for a place and write the areas there."""
+        name, _ = QFileDialog.getSaveFileName(
+            self._parent, "Export areas", "areas.csv", "Table (*.csv)"
+        )
+        if name:
+            self.export(Path(name))
+
+    def export(self, path: Path) -> None:
+        """Write the area of each class of all images that have a mask."""
+        try:
+            keys = self._keys_with_mask()
+        except UserError as error:
+            self._refuse(error)
+            return
+        masks = []
+        for key in keys:
+            item = self._session.store[key]
+            masks.append(
+                MaskToMeasure(item.name, self._mask(key), item.classes, item.spacing_mm, _by(item))
+            )
+        self._submit(partial(write_areas, path, masks), f"Areas written to {path}.")
+
+    # -- size of pixels, images ------------------------------------------------------------------
+
+    def ask_spacing(self) -> None:
+        """Ask how many mm a pixel measures, for all images of the set."""
+        try:
+            self._session.checked_folder()
+        except UserError as error:
+            self._refuse(error)
+            return
+        items = self._session.store.as_dict().values()
+        known = next((item.spacing_mm for item in items if item.spacing_mm), (0.01, 0.01))
+        side, is_given = QInputDialog.getDouble(
+            self._parent, "Pixel size", "mm a pixel, in all images:", known[0], *_MM, decimals=6
+        )
+        if is_given:
+            self.set_spacing(side)
+
+    def set_spacing(self, side_mm: float) -> None:
+        """Say how many mm a pixel measures in all images."""
+        store = self._session.store
+        try:
+            store.set_spacing(store, (side_mm, side_mm))
+        except UserError as error:
+            self._refuse(error)
+            return
+        self.told.emit(f"A pixel measures {side_mm:g} mm in all images.", False)
+
+    def remove_current(self) -> None:
+        """Take the image in front off the set, after a question if it has a mask."""
+        try:
+            key = self._session.checked_image()
+        except UserError as error:
+            self._refuse(error)
+            return
+        item = self._session.store[key]
+        text = f"The mask of {item.name!r} goes with it, for good. The image file stays."
+        if not item.has_mask or questions.may(self._parent, "Remove the image?", text):
+            self._session.checked_folder().remove_images([key])
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _keys_with_mask(self) -> list[int]:
+        """Return the images that have a mask; UserError if none has."""
+        self._session.checked_folder()
+        self._layers.take_in()
+        keys = [key for key, item in self._session.store.as_dict().items() if item.has_mask]
+        if not keys:
+            raise UserError("No image has a mask yet. Press Segment, or paint one.")
+        return keys
+
+    def _mask(self, key: int) -> Mask | Path:
+        """Return the mask of an image, or the file that holds it."""
+        folder = self._session.checked_folder()
+        held, file = folder.held(key), folder.mask_file(key)
+        if held is not None:
+            return held.copy()
+        assert file is not None  # an image with a mask has one or the other
+        return file
+
+    def _submit(self, work: Callable[[], object], told: str) -> None:
+        self.is_busy = True
+        self.background.submit("write", work, partial(self._on_done, told), self._refuse)
+
+    def _on_done(self, told: str, _result: object) -> None:
+        self.is_busy = False
+        self.told.emit(told, False)
+
+    def _refuse(self, error: BaseException) -> None:
+        self.is_busy = False
+        self.told.emit(error_text(error), True)
+
+
+def _by(item: MaskImage) -> str:
+    """Return what made a mask, in words."""
+    parts = [item.model] * bool(item.model) + ["edited by hand"] * item.is_edited
+    return ", ".join(parts)
+
+
+def _write(masks: Sequence[Mask | Path], places: Sequence[Path]) -> None:
+    for mask, place in zip(masks, places, strict=True):
+        pixels = read_class_file(mask) if isinstance(mask, Path) else mask
+        write_whole(place, class_png(pixels))

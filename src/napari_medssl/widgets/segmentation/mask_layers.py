@@ -1,0 +1,320 @@
+"""The image in front and its mask as layers of napari, and what a person paints brought home.
+
+A few images keep their layers, so that the undo of napari's Labels layer is still there when one
+comes back; beyond that the layers that were not looked at for longest are used again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled, error_text
+from napari_medssl.io.class_files import read_class_file
+from napari_medssl.io.images import ImageRef, read_image
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.segmentation.colors import label_colors
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+IMAGE_KIND, MASK_KIND = "image to segment", "mask"
+_MOST_KEPT = 4
+_TAKE_IN_MS = 150
+Mask = NDArray[np.uint8]
+
+
+@dataclass
+class _Pair:
+    """The layers of one image; `key` is None while they show none."""
+
+    key: int | None
+    image: Any
+    mask: Any
+
+    def show(self, is_shown: bool) -> None:
+        for layer in (self.image, self.mask):
+            if layer.visible != is_shown:
+                layer.visible = is_shown
+
+
+class MaskLayers(QObject):
+    """Shows the image in front with its mask, and takes in what is painted.
+
+    Signals
+    -------
+    failed
+        Why an image or a mask cannot be shown or saved.
+    made
+        A layer was made.
+    shown
+        Another image is on the canvas.
+    """
+
+    failed = Signal(str)
+    made = Signal(object)
+    shown = Signal()
+
+    def __init__(self, viewer: Any, session: MaskSession, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session
+        self.background = Background("medssl-mask-read", self)
+        self._pairs: list[_Pair] = []
+        self._reading: int | None = None
+        self._touched: set[int] = set()
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_TAKE_IN_MS)
+        self._later.timeout.connect(self.take_in)
+        session.set_changed.connect(self._on_set)
+        session.current_changed.connect(self.refresh)
+        session.list_changed.connect(self._on_list)
+
+    @property
+    def front(self) -> int | None:
+        """Id of the image on the canvas, None while there is none."""
+        pair = self._pair_of(self._session.image)
+        return None if pair is None else pair.key
+
+    @property
+    def is_reading(self) -> bool:
+        """True while an image is read."""
+        return self._reading is not None
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while something painted is not taken in yet."""
+        return bool(self._later.isActive())
+
+    def layer(self, key: int | None) -> Any:
+        """Return the Labels layer of an image, None if it has none now."""
+        pair = self._pair_of(key)
+        return None if pair is None else pair.mask
+
+    def image_layer(self, key: int | None) -> Any:
+        """Return the Image layer of an image, None if it has none now."""
+        pair = self._pair_of(key)
+        return None if pair is None else pair.image
+
+    def refresh(self) -> None:
+        """Show the image in front."""
+        key = self._session.image
+        pair = self._pair_of(key)
+        if pair is not None:
+            self._put_in_front(pair)
+        elif key is None:
+            for one in self._pairs:
+                one.show(False)
+        else:
+            self._read(key)
+
+    def replace(self, key: int, mask: Mask) -> None:
+        """Show what the program made of an image, if it is shown; napari's undo takes it back."""
+        layer = self.layer(key)
+        if layer is None:
+            return
+        where = np.nonzero(layer.data != mask)
+        layer.data_setitem(where, mask[where])
+        layer.refresh()  # its thumbnail, too
+        self._name_classes(layer, key)
+        self._session.mask_changed.emit(key)
+
+    def take_in(self) -> None:
+        """Save what was painted since it was last looked at."""
+        self._later.stop()
+        touched, self._touched = self._touched, set()
+        folder = self._session.folder
+        if folder is None or folder.is_closed:
+            return
+        for key in touched:
+            layer = self.layer(key)
+            if layer is None or key not in folder.store:
+                continue
+            try:
+                if folder.take_in(key, np.asarray(layer.data)):
+                    self._session.mask_changed.emit(key)
+            except UserError as error:
+                self.failed.emit(str(error))
+
+    def close(self) -> None:
+        """Stop the thread and take the layers away."""
+        self.background.close()
+        self._later.stop()
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            for layer in (pair.mask, pair.image):
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _on_set(self) -> None:
+        self.background.drop("read")
+        self._reading = None
+        self._touched.clear()
+        for pair in self._pairs:
+            pair.key = None
+            pair.show(False)
+
+    def _on_list(self) -> None:
+        for pair in self._pairs:
+            if pair.key is not None and pair.key not in self._session.store:
+                pair.key = None
+                pair.show(False)
+
+    def _read(self, key: int) -> None:
+        folder = self._session.folder
+        if folder is None or self._reading == key:
+            return
+        self._reading = key
+        held, file = folder.held(key), folder.mask_file(key)
+        mask = None if held is None else held.copy()
+        work = partial(_read_both, self._session.store[key].ref, mask, file)
+        self.background.submit(
+            "read",
+            work,
+            partial(self._on_read, folder, key, file),
+            partial(self._on_bad, folder, key),
+        )
+
+    def _on_read(
+        self, folder: MaskFolder, key: int, file: Path | None, both: tuple[Mask, Mask]
+    ) -> None:
+        self._reading = None
+        if folder is not self._session.folder or key not in folder.store:
+            return
+        if folder.mask_file(key) != file:  # the program has made another one meanwhile
+            self._read(key)
+            return
+        pixels, mask = both
+        item = folder.store[key]
+        if (item.height, item.width) != pixels.shape[:2]:
+            folder.store.note_size(key, pixels.shape[1], pixels.shape[0])
+        self._session.note_problem(key, "")
+        held = folder.held(key)
+        if held is None:
+            folder.hold(key, mask)
+        self._fill(key, pixels, mask if held is None else held.copy())
+        if key == self._session.image:
+            self.refresh()
+
+    def _on_bad(self, folder: MaskFolder, key: int, error: BaseException) -> None:
+        self._reading = None
+        if folder is self._session.folder and not isinstance(error, Cancelled):
+            self._session.note_problem(key, error_text(error))
+            if key == self._session.image:
+                for pair in self._pairs:
+                    pair.show(False)
+            self.failed.emit(error_text(error))
+
+    # -- layers ----------------------------------------------------------------------------------
+
+    def _pair_of(self, key: int | None) -> _Pair | None:
+        layers = self._viewer.layers
+        # A person may have deleted one of the two in napari's list.
+        gone = [p for p in self._pairs if p.image not in layers or p.mask not in layers]
+        for pair in gone:
+            self._pairs.remove(pair)
+            for layer in (pair.image, pair.mask):
+                if layer in layers:
+                    layers.remove(layer)
+        if key is None:
+            return None
+        return next((pair for pair in self._pairs if pair.key == key), None)
+
+    def _fill(self, key: int, pixels: NDArray[np.uint8], mask: Mask) -> None:
+        """Give an image the layers that were not looked at for longest, or new ones."""
+        item = self._session.store[key]
+        placed = {"scale": item.scale, "translate": item.translate}
+        free = next((pair for pair in self._pairs if pair.key is None), None)
+        if free is None and len(self._pairs) >= _MOST_KEPT:
+            free = self._pairs[0]
+            self.take_in()
+            folder = self._session.checked_folder()
+            if free.key is not None and free.key in folder.store:
+                folder.release(free.key)
+        if free is None:
+            free = self._make(item.name, pixels, mask, placed)
+        else:
+            self._pairs.remove(free)
+            free.key = None
+            free.image.data = pixels
+            free.mask.editable = False  # this forgets the undo of the former image
+            free.mask.data = mask
+            free.mask.editable = True
+            for layer in (free.image, free.mask):
+                layer.scale, layer.translate = placed["scale"], placed["translate"]
+            free.image.name, free.mask.name = item.name, _mask_name(item.name)
+        free.key = key
+        self._pairs.append(free)
+        self._name_classes(free.mask, key)
+
+    def _make(self, name: str, pixels: Any, mask: Mask, placed: dict[str, Any]) -> _Pair:
+        image = self._viewer.add_image(
+            pixels, rgb=True, name=name, metadata={"medssl": {"kind": IMAGE_KIND}}, **placed
+        )
+        labels = self._viewer.add_labels(
+            mask,
+            name=_mask_name(name),
+            metadata={"medssl": {"kind": MASK_KIND}},
+            opacity=0.6,
+            colormap=label_colors(),
+            **placed,
+        )
+        labels.brush_size = 8
+        for emitter in ("labels_update", "paint", "set_data", "data"):
+            getattr(labels.events, emitter).connect(self._on_touched)
+        for layer in (image, labels):
+            self.made.emit(layer)
+        return _Pair(None, image, labels)
+
+    def _on_touched(self, event: Any) -> None:
+        source = getattr(event, "source", None)
+        for pair in self._pairs:
+            if pair.key is not None and pair.mask is source:
+                self._touched.add(pair.key)
+                if not self._later.isActive():
+                    self._later.start()
+
+    def _name_classes(self, layer: Any, key: int) -> None:
+        """Let napari tell the name of the class under the mouse."""
+        classes = self._session.store[key].classes
+        layer.features = {"index": list(range(len(classes) + 1)), "class": ["", *classes]}
+
+    def _put_in_front(self, pair: _Pair) -> None:
+        layers = self._viewer.layers
+        was_shown = pair.image.visible
+        self._pairs.remove(pair)
+        self._pairs.append(pair)  # looked at last
+        for other in self._pairs[:-1]:
+            other.show(False)
+        pair.show(True)
+        layers.selection.active = pair.mask
+        if not was_shown or len(self._pairs) == 1:
+            self._viewer.reset_view()
+        self.shown.emit()
+
+
+def _mask_name(name: str) -> str:
+    return f"{name} mask"
+
+
+def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mask, Mask]:
+    """Return the pixels of an image and its mask, both from the disk unless one is given."""
+    pixels = read_image(ref, robust=True)
+    size = pixels.shape[:2]
+    if mask is None:
+        mask = np.zeros(size, np.uint8) if file is None else read_class_file(file)
+    if mask.shape != size:
+        raise UserError(
+            f"The mask of {ref.name!r} has {mask.shape[1]} x {mask.shape[0]} pixels, the image "
+            f"{size[1]} x {size[0]}: the image was changed. Segment it again."
+        )
+    return pixels, mask

@@ -1,0 +1,180 @@
+"""The action "Regions": which of the K regions of a model each part of the image belongs to."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import ShouldStop
+from napari_medssl.backend.region_maps import RegionMap
+from napari_medssl.widgets._live import LiveRequests
+from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.segmentation.colors import label_colors
+from napari_medssl.widgets.segmentation.engine import Engine
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+KIND = "regions"
+_MOST_KEPT = 12
+
+
+class RegionView(QObject):
+    """Shows the regions of the image in front, while it is switched on.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    switched
+        Whether regions are shown from now on.
+    """
+
+    told = Signal(str, bool)
+    switched = Signal(bool)
+
+    def __init__(
+        self,
+        viewer: Any,
+        session: MaskSession,
+        layers: MaskLayers,
+        model: ModelChoice,
+        engine: Engine,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._session, self._layers = viewer, session, layers
+        self._model, self._engine = model, engine
+        self._layer: Any = None
+        self._known: OrderedDict[tuple[str, str], RegionMap] = OrderedDict()
+        self._wanted: tuple[str, str] | None = None
+        self.is_on = False
+        self._requests = LiveRequests(self)
+        self._requests.ready.connect(self._on_ready)
+        self._requests.failed.connect(self._on_failed)
+        layers.shown.connect(self._show)
+        model.changed.connect(self._show)
+        session.set_changed.connect(self._hide)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while regions are looked for."""
+        return self._wanted is not None
+
+    @property
+    def layer(self) -> Any:
+        """The Labels layer of the regions, None while there is none."""
+        return self._layer if self._layer in self._viewer.layers else None
+
+    def switch(self, is_on: bool) -> None:
+        """Show the regions of the image in front, and of others that come there; or hide them."""
+        try:
+            if is_on:
+                self._session.checked_image()
+                self._model.checked_name()
+        except UserError as error:
+            self.told.emit(str(error), True)
+            is_on = False
+        self.is_on = is_on
+        self.switched.emit(is_on)
+        if is_on:
+            self.told.emit("", False)
+            self._show()
+        else:
+            self._hide()
+
+    def close(self) -> None:
+        """Stop what runs and take the layer away."""
+        self._requests.close()
+        layer, self._layer = self.layer, None
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _hide(self) -> None:
+        self._requests.drop()
+        self._wanted = None
+        if self.layer is not None:
+            self.layer.visible = False
+
+    def _show(self) -> None:
+        image = self._session.item
+        if not self.is_on or image is None or self._layers.front is None:
+            return
+        key = (self._model.name, image.source)
+        if key in self._known:
+            self._known.move_to_end(key)
+            self._put(self._known[key])
+            return
+        self._hide()
+        self._wanted = key
+        self.told.emit(f"Looking for the regions of {image.name} ...", False)
+        work = partial(_find, self._engine, key, read_settings().device)
+        self._requests.submit(work)
+
+    def _on_ready(self, found: tuple[tuple[str, str], RegionMap]) -> None:
+        key, regions = found
+        self._wanted = None
+        self._known[key] = regions
+        while len(self._known) > _MOST_KEPT:
+            self._known.popitem(last=False)
+        image = self._session.item
+        if self.is_on and image is not None and key == (self._model.name, image.source):
+            self._put(regions)
+
+    def _on_failed(self, text: str) -> None:
+        self._wanted = None
+        self.switch(is_on=False)
+        self.told.emit(text, True)
+
+    def _put(self, regions: RegionMap) -> None:
+        image = self._session.item
+        assert image is not None  # asked before
+        layers = self._viewer.layers
+        active = layers.selection.active
+        layer = self.layer
+        name = f"{image.name} regions"
+        if layer is None or layer.data.dtype != regions.regions.dtype:
+            if layer is not None:
+                layers.remove(layer)
+            layer = self._viewer.add_labels(
+                regions.regions,
+                name=name,
+                opacity=0.45,
+                colormap=label_colors(max(255, len(regions.names))),
+                metadata={"medssl": {"kind": KIND}},
+            )
+            self._layer = layer
+        else:
+            layer.data = regions.regions
+        layer.scale, layer.translate = image.scale, image.translate
+        layer.name = name
+        layer.features = {
+            "index": list(range(len(regions.names) + 1)),
+            "region": ["", *regions.names],
+        }
+        layer.editable = False
+        layer.visible = True
+        # Above the image and below the mask, which a person may be painting.
+        mask = self._layers.layer(self._session.image)
+        if mask is not None:
+            layers.move(layers.index(layer), layers.index(mask))
+        if active is not None and active in layers:
+            layers.selection.active = active
+        self.told.emit(
+            f"{len(regions.names)} regions of {regions.model}; a colour means the same region in "
+            "every image. Rest the mouse on one to read its name.",
+            False,
+        )
+
+
+def _find(
+    engine: Engine, key: tuple[str, str], device: str, *, should_stop: ShouldStop
+) -> tuple[tuple[str, str], RegionMap]:
+    model, source = key
+    return key, engine.regions(model, device, source, should_stop)

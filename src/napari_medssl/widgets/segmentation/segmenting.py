@@ -1,0 +1,213 @@
+"""Segment images off the GUI thread; what a person has edited is never replaced unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled, Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.segment_live import Segmented
+from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.io.class_files import class_png
+from napari_medssl.io.files import write_whole
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets.segmentation.engine import Engine
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+
+@dataclass(frozen=True)
+class _ToDo:
+    """An image to segment: its id, its name, its file, and where its mask goes."""
+
+    key: int
+    name: str
+    source: str
+    place: Path
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The mask of an image, written, or why there is none."""
+
+    key: int
+    mask_name: str
+    found: Segmented | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentMany:
+    """A job for a `JobPanel`: images in the order of work."""
+
+    images: tuple[_ToDo, ...]
+    config: SegmentConfig
+    engine: Engine
+
+    @staticmethod
+    def run(config: SegmentMany, *, on_progress: OnProgress, should_stop: ShouldStop) -> int:
+        """Segment all, write each mask, report it, and return how many there are."""
+        total, done = len(config.images), 0
+        on_progress(Progress(0, total, "loading the model"))
+        config.engine.prepare(config.config, should_stop)
+        for number, image in enumerate(config.images):
+            if should_stop():
+                raise Cancelled
+            on_progress(Progress(number, total, image.name))
+            try:
+                found = config.engine.segment(config.config, image.source, should_stop)
+                write_whole(image.place, class_png(found.mask))
+                made = _Made(image.key, image.place.name, found)
+                done += 1
+            except UserError as error:
+                made = _Made(image.key, image.place.name, None, str(error))
+            on_progress(Progress(number + 1, total, image.name, {"made": made}))
+        return done
+
+
+class Segmenting(QObject):
+    """Runs a model over images and puts the masks into the set.
+
+    Parameters
+    ----------
+    session, layers
+        What it works on, and what shows it.
+    engine
+        What segments.
+    config
+        Returns what is asked for now; UserError if something is missing.
+    parent
+        Of questions and of the panel.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    """
+
+    told = Signal(str, bool)
+
+    def __init__(
+        self,
+        session: MaskSession,
+        layers: MaskLayers,
+        engine: Engine,
+        config: Callable[[], SegmentConfig],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._layers, self._engine = session, layers, engine
+        self._config, self._parent = config, parent
+        self._folder: MaskFolder | None = None
+        self._allowed: set[int] = set()
+        self._made = 0
+        self._kept: list[str] = []
+        self._failed: list[str] = []
+        self.jobs = JobPanel(parent)
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.ended.connect(self._on_ended)
+        session.set_changed.connect(self._on_set)
+
+    def segment(self) -> None:
+        """Segment the image in front; ask first if a person has edited its mask."""
+        try:
+            key = self._session.checked_image()
+            self._layers.take_in()
+            item = self._session.store[key]
+            text = (
+                f"You have edited the mask of {item.name!r}. Replace it by what the model finds? "
+                "Ctrl+Z in the mask takes that back as long as the image stays open."
+            )
+            if item.is_edited and not questions.may(self._parent, "Replace your mask?", text):
+                return
+            self._start([key], {key})
+        except UserError as error:
+            self.told.emit(str(error), True)
+
+    def segment_all(self) -> None:
+        """Segment all images but those whose masks a person has edited."""
+        try:
+            self._session.checked_image()
+            self._layers.take_in()
+            items = self._session.store.as_dict()
+            keys = [key for key, item in items.items() if not item.is_edited]
+            if not keys:
+                raise UserError(
+                    "You have edited the masks of all images, and none is replaced. To segment one "
+                    "anew, put it in front and press Segment."
+                )
+            kept = [item.name for item in items.values() if item.is_edited]
+            self._start(keys, set(), kept)
+        except UserError as error:
+            self.told.emit(str(error), True)
+
+    def close(self) -> None:
+        """Stop the job."""
+        self.jobs.cancel()
+
+    def _start(self, keys: Sequence[int], allowed: set[int], kept: Sequence[str] = ()) -> None:
+        if self.jobs.is_busy:
+            raise UserError("Images are being segmented. Wait, or press Cancel.")
+        config = self._config()
+        folder = self._session.checked_folder()
+        images = []
+        for key in keys:
+            item, name = folder.store[key], folder.new_mask_name(key)
+            images.append(_ToDo(key, item.name, item.source, folder.mask_place(name)))
+        self._folder, self._allowed = folder, allowed
+        self._made, self._kept, self._failed = 0, list(kept), []
+        self.told.emit("", False)
+        job = SegmentMany(tuple(images), config, self._engine)
+        self.jobs.start(SegmentMany.run, job, title="Segmenting")
+
+    def _on_set(self) -> None:
+        if self._folder is not None and self._session.folder is not self._folder:
+            self._folder = None
+            self.jobs.cancel()
+
+    def _on_progress(self, progress: Progress) -> None:
+        made: _Made | None = progress.values.get("made")
+        folder = self._folder
+        if made is None or folder is None or folder.is_closed or made.key not in folder.store:
+            return
+        if made.found is None:
+            self._failed.append(made.error)
+            self._session.note_problem(made.key, made.error)
+            return
+        self._layers.take_in()
+        item = folder.store[made.key]
+        if item.is_edited and made.key not in self._allowed:
+            self._kept.append(item.name)  # edited while the others were segmented
+            return
+        found = made.found
+        folder.use_mask(
+            made.key, made.mask_name, found.mask, model=found.model, classes=found.classes
+        )
+        self._made += 1
+        self._session.note_problem(made.key, "")
+        if self._layers.layer(made.key) is None:
+            self._session.mask_changed.emit(made.key)
+            if made.key == self._session.image:
+                self._layers.refresh()
+        else:
+            self._layers.replace(made.key, found.mask)
+
+    def _on_ended(self, job: Job) -> None:
+        parts = [f"{self._made} image{'s' * (self._made != 1)} segmented."]
+        if job.state == "cancelled":
+            parts.insert(0, "Stopped.")
+        if self._kept:
+            some = ", ".join(self._kept[:3]) + (" ..." if len(self._kept) > 3 else "")
+            parts.append(f"Left as you edited {'it' if len(self._kept) == 1 else 'them'}: {some}.")
+        if self._failed:
+            self.told.emit(f"{self._failed[0]} ({len(self._failed)} failed)", True)
+        elif job.state != "failed":
+            self.told.emit(" ".join(parts), False)
+        self._folder = None

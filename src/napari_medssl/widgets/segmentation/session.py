@@ -1,0 +1,118 @@
+"""What the widget works on: a set of masks, and the image in front. No Qt here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from psygnal import Signal
+
+from napari_medssl._errors import UserError
+from napari_medssl.state.history import Edit
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.state.mask_items import MaskImage, MaskStore
+
+NO_SET = "No images are open. Open some first."
+
+
+class MaskSession:
+    """The state that the parts of the widget share.
+
+    Attributes
+    ----------
+    set_changed
+        Another set is open, or none.
+    list_changed
+        Images were added or taken away.
+    item_changed
+        What is known of the image with this id changed.
+    mask_changed
+        Pixels of the mask of the image with this id changed.
+    current_changed
+        Another image is in front.
+    """
+
+    set_changed = Signal()
+    list_changed = Signal()
+    item_changed = Signal(int)
+    mask_changed = Signal(int)
+    current_changed = Signal()
+
+    def __init__(self) -> None:
+        self.folder: MaskFolder | None = None
+        self.image: int | None = None
+        self.problems: dict[int, str] = {}
+        self._empty = MaskStore()
+
+    @property
+    def store(self) -> MaskStore:
+        """The images; an empty store while no set is open."""
+        return self._empty if self.folder is None else self.folder.store
+
+    def use(self, folder: MaskFolder | None) -> None:
+        """Work on another set; the former one is left open, for the caller to close."""
+        if self.folder is not None:
+            self.store.changed.disconnect(self._on_changed)
+        self.folder = folder
+        self.problems = {}
+        self.image = next(iter(self.store), None)
+        if folder is not None:
+            self.store.changed.connect(self._on_changed)
+        self.set_changed.emit()
+        self.current_changed.emit()
+
+    def checked_folder(self) -> MaskFolder:
+        """Return the set; UserError if none is open."""
+        if self.folder is None:
+            raise UserError(NO_SET)
+        return self.folder
+
+    def checked_image(self) -> int:
+        """Return the id of the image in front; UserError if there is none."""
+        if self.image is None:
+            raise UserError(NO_SET)
+        return self.image
+
+    @property
+    def item(self) -> MaskImage | None:
+        """The image in front."""
+        return None if self.image is None else self.store[self.image]
+
+    def choose(self, image: int) -> None:
+        """Put an image in front."""
+        if image != self.image:
+            self.image = image
+            self.current_changed.emit()
+
+    def step_image(self, by: int) -> None:
+        """Put the next image of the list in front, or the one before."""
+        images = list(self.store)
+        if images:
+            at = images.index(self.image) if self.image in images else -1
+            self.choose(images[(at + by) % len(images)])
+
+    def note_problem(self, image: int, text: str) -> None:
+        """Remember why an image cannot be shown or segmented; an empty text forgets it."""
+        before = self.problems.pop(image, "")
+        if text:
+            self.problems[image] = text
+        if text != before:
+            self.item_changed.emit(image)
+
+    def name_class(self, number: int, name: str) -> None:
+        """Call a class of the mask in front by another name."""
+        image = self.checked_image()
+        item = self.store[image]
+        names = [item.class_name(n) for n in range(1, max(len(item.classes), number) + 1)]
+        names[number - 1] = name.strip() or f"class {number}"
+        self.store.note({image: replace(item, classes=tuple(names))})
+
+    def _on_changed(self, edit: Edit[MaskImage]) -> None:
+        for key in edit.removed:
+            self.problems.pop(key, None)
+        if edit.added or edit.removed:
+            self.list_changed.emit()
+        if self.image is None or self.image in edit.removed:
+            self.image = next(iter(self.store), None)
+            self.current_changed.emit()
+        for key in edit.updated:
+            self.item_changed.emit(key)

@@ -1,0 +1,308 @@
+"""The dock widget "Segmentation": segment images, correct the masks, measure, save.
+
+More than 300 lines: the one place where all parts are put together; each part has its own file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QCheckBox, QLabel, QMenu, QSplitter, QVBoxLayout, QWidget
+
+from napari_medssl.backend.disk_cache import DiskCache
+from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets._form import ConfigForm
+from napari_medssl.widgets._gl_context import keep_context
+from napari_medssl.widgets._header import Header
+from napari_medssl.widgets._lifetime import when_gone
+from napari_medssl.widgets._messages import Messages
+from napari_medssl.widgets._section import Section
+from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
+from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._window_events import CloseGuard
+from napari_medssl.widgets.segmentation.area_panel import AreaPanel
+from napari_medssl.widgets.segmentation.commands import register_keys
+from napari_medssl.widgets.segmentation.engine import ComputeEngine, Engine
+from napari_medssl.widgets.segmentation.image_list import ImageList
+from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.region_view import RegionView
+from napari_medssl.widgets.segmentation.segmenting import Segmenting
+from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
+
+_SAVED_MS = 500
+_MARK = re.compile(r" [0-9a-f]{8}$")  # tells folders of one name apart, see `ImageSets`
+_HELP = "Correct the mask: 2 brush, 1 eraser, 4 fill, [ and ] size of the brush, Ctrl+Z undo."
+
+
+class SegmentationWidget(QWidget):
+    """Segment images with a model, correct the masks with napari's tools, measure and save.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer that shows the images.
+    engine
+        What segments; by default the backend in the compute process.
+    folder
+        Where sets without a place of their own are kept; by default the user's data folder.
+    """
+
+    def __init__(
+        self, napari_viewer: Any, engine: Engine | None = None, folder: Path | None = None
+    ) -> None:
+        super().__init__()
+        keep_context(napari_viewer)
+        self._viewer = napari_viewer
+        self.is_closed = False
+        self._words = ""
+        engine = engine or ComputeEngine()
+        self.session = MaskSession()
+        self.layers = MaskLayers(napari_viewer, self.session, self)
+        self.files = SetFiles(napari_viewer, self.session, self, self.layers.take_in, folder)
+        self.model = ModelChoice(self.session, self)
+        self.segmenting = Segmenting(self.session, self.layers, engine, self.config, self)
+        self.regions = RegionView(
+            napari_viewer, self.session, self.layers, self.model, engine, self
+        )
+        self.exchange = MaskExchange(self.session, self.layers, self)
+        self.thumbnails = Thumbnails(self._make_thumbnail, self)
+        self.keys = ShortcutRegistry()
+        register_keys(self.keys, self)
+        self._build()
+        self._connect()
+        self._guard = CloseGuard(self, lambda: True, self.shut_down)
+        self.setAcceptDrops(True)
+
+    # -- building --------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.list = ImageList(self.session, self.thumbnails, self)
+        self.areas = AreaPanel(self.session)
+        self.messages = Messages()
+        self.status, self.error = self.messages.status, self.messages.error
+        self.help = QLabel(_HELP)
+        self.help.setWordWrap(True)
+        self.help.setEnabled(False)
+        self.help.setToolTip("napari's own tools for Labels; each stroke is saved as it is made")
+        below = QWidget()
+        column = QVBoxLayout(below)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.setSpacing(5)
+        for part in (self.model, self._build_readout()):
+            column.addWidget(part)
+        column.addLayout(self._build_buttons())
+        for part in (self.segmenting.jobs, self.help, self.areas):
+            column.addWidget(part)
+        column.addLayout(self._build_saving())
+        column.addStretch(1)
+        parts = QSplitter(Qt.Orientation.Vertical)
+        parts.addWidget(self.list)
+        parts.addWidget(below)
+        parts.setStretchFactor(0, 1)
+        parts.setStretchFactor(1, 0)
+        parts.setChildrenCollapsible(False)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(5)
+        layout.addWidget(self._build_header())
+        layout.addWidget(parts, 1)
+        layout.addWidget(self.messages)
+        self.setMinimumWidth(340)
+
+    def _build_header(self) -> QWidget:
+        self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
+        self.files.fill_open_menu(self.open_menu)
+        self.exchange.fill_menu(self.mask_menu)
+        header = Header(
+            (
+                ("Open", "Open images, a folder, layers or a set of masks", self.open_menu),
+                ("Masks", "Save masks, export areas, pixel size", self.mask_menu),
+            ),
+            self.show_keys,
+        )
+        self.title = header.title
+        return header
+
+    def _build_readout(self) -> QWidget:
+        self.form: ConfigForm[SegmentConfig] = ConfigForm(SegmentConfig, skip=("model", "device"))
+        return Section("How the model is read", "Settings that seldom need a change", self.form)
+
+    def _build_buttons(self) -> Any:
+        segment = self.segmenting
+        self.segment_button = PushButton("Segment", "Segment this image (S)", segment.segment)
+        self.segment_all_button = PushButton(
+            "Segment all",
+            "Segment all images but those whose masks you edited (Shift+S)",
+            segment.segment_all,
+        )
+        self.regions_box = QCheckBox("Regions")
+        self.regions_box.setToolTip(
+            "Show into which regions the model divides the image; colours mean the same in all (R)"
+        )
+        self.regions_box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        return row_of([self.segment_button, self.segment_all_button, self.regions_box])
+
+    def _build_saving(self) -> Any:
+        self.save_button = PushButton(
+            "Save masks ...",
+            "Write STEM.png of class numbers for each image (Ctrl+S)",
+            self.exchange.ask_save,
+        )
+        self.export_button = PushButton(
+            "Export areas ...",
+            "Write the area of each class of all images as CSV",
+            self.exchange.ask_export,
+        )
+        return row_of([self.save_button, self.export_button])
+
+    def _connect(self) -> None:
+        told = (self.files, self.model, self.segmenting, self.regions, self.exchange)
+        for part in told:
+            part.told.connect(self._tell)
+        self.files.added.connect(self._on_added)
+        self.layers.failed.connect(self.messages.refuse)
+        self.layers.made.connect(self.keys.bind)
+        self.layers.shown.connect(self._on_shown)
+        self.regions_box.toggled.connect(self.regions.switch)
+        self.regions.switched.connect(self.regions_box.setChecked)
+        self.segmenting.jobs.ended.connect(self._show_buttons)
+        for signal in (self.session.set_changed, self.session.list_changed):
+            signal.connect(self._show_buttons)
+        self.session.item_changed.connect(self._show_buttons)
+        self.session.set_changed.connect(self._on_set)
+        settings = read_settings()
+        self.thumbnails.use(settings.has_thumbnails, settings.open_cache("thumbnails"))
+        self._saver = QTimer(self)
+        self._saver.setInterval(_SAVED_MS)
+        self._saver.timeout.connect(self._show_saved)
+        self._saver.start()
+        self._threads = (
+            self.thumbnails.background,
+            self.layers.background,
+            self.files.background,
+            self.exchange.background,
+            self.areas.background,
+        )
+        when_gone(self, _let_go, self.session, self._threads)
+        self._on_set()
+        self._show_buttons()
+
+    # -- parts that meet -------------------------------------------------------------------------
+
+    def config(self) -> SegmentConfig:
+        """Return how images are segmented now; UserError if no model is chosen."""
+        values = self.form.values() | {"model": self.model.checked_name()}
+        return SegmentConfig(**values, device=read_settings().device)
+
+    def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], Any]:
+        ref = self.session.store[int(key)].ref
+        return partial(cached_thumbnail, ref.path, ref.page, cache)
+
+    def _on_set(self) -> None:
+        folder = self.session.folder
+        name = "" if folder is None else _MARK.sub("", folder.folder.stem)
+        self.title.setText(f"<b>{name}</b>" if name else "No images")
+        self.title.setToolTip("" if folder is None else str(folder.folder))
+        self._words = ""
+
+    def _on_added(self, keys: tuple[int, ...]) -> None:
+        if self.session.image is None and keys:
+            self.session.choose(keys[0])
+
+    def _on_shown(self) -> None:
+        self.messages.refuse("")
+        self.areas.count_later()
+        self._show_buttons()
+
+    def _show_buttons(self, *_: object) -> None:
+        items = self.session.store.as_dict().values()
+        is_free = bool(items) and not self.segmenting.jobs.is_busy
+        self.segment_button.setEnabled(is_free and self.session.image is not None)
+        self.segment_all_button.setEnabled(is_free)
+        self.regions_box.setEnabled(bool(items))
+        has_masks = any(item.has_mask for item in items)
+        for button in (self.save_button, self.export_button):
+            button.setEnabled(has_masks)
+        self.help.setVisible(has_masks)
+
+    # -- what a person does ----------------------------------------------------------------------
+
+    def toggle_mask(self) -> None:
+        """Show or hide the mask in front."""
+        layer = self.layers.layer(self.session.image)
+        if layer is not None:
+            layer.visible = not layer.visible
+
+    def show_keys(self) -> None:
+        """Show the cheat sheet."""
+        CheatSheet(self.keys, self).show()
+
+    # -- words -----------------------------------------------------------------------------------
+
+    def _tell(self, text: str, is_error: bool) -> None:
+        self.messages.refuse(text if is_error else "")
+        self._words = "" if is_error else text
+        self._show_saved()
+
+    def _show_saved(self) -> None:
+        folder = self.session.folder
+        if folder is None or folder.is_closed:
+            if not self.error.text():
+                self.messages.say(self._words)
+            return
+        if folder.save_error is not None:
+            self.messages.refuse(
+                f"Changes cannot be saved: {folder.save_error}. They are kept in memory."
+            )
+            return
+        is_saved = folder.is_saved and not self.layers.is_waiting
+        if not self.error.text():
+            words = (self._words, "autosaved" if is_saved else "saving ...")
+            self.messages.say(" · ".join(part for part in words if part))
+
+    # -- window ----------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take images, folders and sets that are dragged in."""
+        if event is not None and event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open what is dropped."""
+        if event is not None:
+            self.files.add_paths([Path(url.toLocalFile()) for url in event.mimeData().urls()])
+
+    def shut_down(self) -> None:
+        """Stop all threads, save, and let go of the viewer: the window is about to go."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self._saver.stop()
+        self.segmenting.close()
+        self.regions.close()
+        self.files.close_set()
+        self.areas.close_down()
+        self.layers.close()
+        _let_go(self.session, self._threads)
+
+
+def _let_go(session: MaskSession, threads: tuple[Background, ...]) -> None:
+    for thread in threads:
+        thread.close()
+    folder: MaskFolder | None = session.folder
+    if folder is not None and not folder.is_closed:
+        folder.close()

@@ -1,0 +1,118 @@
+"""Segmenting and regions for a window equal what the command line writes; areas of masks."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from shape_world import eye, small_config, write_world
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend import segment_live
+from napari_medssl.backend.mask_areas import HEADER, MaskToMeasure, class_areas, write_areas
+from napari_medssl.backend.region_maps import load_region_finder
+from napari_medssl.backend.segment_files import segment_files
+from napari_medssl.backend.segment_live import (
+    offered_model,
+    offered_models,
+    prepare,
+    regions_of_source,
+    segment_source,
+)
+from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.backend.train_shape_guided import train_shape_guided
+from napari_medssl.io.class_files import class_png, parse_class_png, read_class_file
+from napari_medssl.io.images import ImageRef
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder of eyes, and a model of one step."""
+    folder = tmp_path_factory.mktemp("world")
+    eyes, shapes, _ = write_world(folder)
+    out = folder / "vessels.safetensors"
+    train_shape_guided(small_config(eyes, shapes, out, steps=1))
+    return eyes, str(out)
+
+
+def test_segmenting_live_equals_the_files_of_the_command_line(world, tmp_path):
+    eyes, model = world
+    config = SegmentConfig(model=model, threshold=0.3, device="cpu")
+    segment_files([ImageRef(eyes / "1.png")], tmp_path, config)
+    prepare(config)
+    found = segment_source(config, str(eyes / "1.png"))
+    assert (found.mask == read_class_file(tmp_path / "1.png")).all()
+    assert (found.model, found.classes) == ("vessels", ("vessel",))
+
+
+def test_regions_are_the_largest_shares_and_keep_their_numbers(world):
+    eyes, model = world
+    found = regions_of_source(model, "cpu", str(eyes / "2.png"))
+    assert found.names == ("vessel", "region 2", "region 3")
+    assert found.regions.shape == (72, 72)
+    assert found.regions.dtype == np.uint8
+    assert found.regions[0, 0] == 0  # outside the field of view
+    assert set(np.unique(found.regions)) <= {0, 1, 2, 3}
+    again = load_region_finder(model, "cpu").find(eye(2))
+    assert (again.regions == found.regions).all()
+
+
+def test_a_model_trained_anew_is_loaded_anew(world, tmp_path):
+    eyes, model = world
+    loads = []
+    config = SegmentConfig(model=model, device="cpu")
+    segment_source(config, str(eyes / "1.png"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_live, "load_segmenter", lambda _: loads.append(1) or 1 / 0)
+        segment_source(config, str(eyes / "1.png"))
+        assert not loads
+        patch.setattr(segment_live, "_stamp", lambda _: "another")
+        with pytest.raises(ZeroDivisionError):
+            segment_source(config, str(eyes / "1.png"))
+
+
+def test_models_without_regions_or_classes_are_refused_in_words():
+    with pytest.raises(UserError, match="is for the task 'figures' and has no regions"):
+        load_region_finder("simcfs-figures")
+    with pytest.raises(UserError, match="segments nothing"):
+        prepare(SegmentConfig(model="simcfs-figures"))
+
+
+def test_the_models_that_are_offered_segment_or_have_regions(world):
+    names = [one.name for one in offered_models()]
+    assert names[0] == "retina-vessels"
+    assert "simcfs-figures" not in names
+    assert offered_model(world[1]).classes == ("vessel",)
+    assert offered_model("simcfs-figures").classes == ()
+
+
+def test_class_pictures_come_back_and_others_are_refused(tmp_path):
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    assert (parse_class_png(class_png(mask)) == mask).all()
+    Image.new("RGB", (4, 3)).save(tmp_path / "rgb.png")
+    (tmp_path / "broken.png").write_bytes(class_png(mask)[:50])
+    for name in ("rgb.png", "broken.png", "missing.png"):
+        with pytest.raises(UserError, match="Cannot read the mask"):
+            read_class_file(tmp_path / name)
+
+
+def test_areas_count_pixels_and_mm2(tmp_path):
+    mask = np.zeros((10, 20), np.uint8)
+    mask[:2] = 1
+    mask[9, 0] = 3
+    areas = class_areas(mask, (0.5, 0.1), least=2)
+    assert [(a.number, a.pixels) for a in areas] == [(1, 40), (2, 0), (3, 1)]
+    assert [a.mm2 for a in areas] == pytest.approx([2.0, 0.0, 0.05])
+    write_to = tmp_path / "mask.png"
+    write_to.write_bytes(class_png(mask))
+    masks = [
+        MaskToMeasure("=a.png", mask, ("vessel", "disc"), (0.5, 0.1), "vessels"),
+        MaskToMeasure("b.png", write_to, (), None, ""),
+    ]
+    assert write_areas(tmp_path / "areas.csv", masks) == 5
+    with (tmp_path / "areas.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert tuple(rows[0]) == HEADER
+    assert rows[1] == ["'=a.png", "1", "vessel", "40", "2.0", "0.2", "vessels"]
+    assert rows[3][2] == "class 3"
+    assert rows[4] == ["b.png", "1", "class 1", "40", "", "0.2", ""]

@@ -1,0 +1,179 @@
+"""Masks on disk: what was painted survives a kill, files are written anew only by `save`."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.class_files import class_png, read_class_file
+from napari_medssl.io.files import write_whole
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.state.mask_items import MaskImage
+from napari_medssl.state.project_files import ProjectDamagedError
+
+SIZE = (20, 30)
+
+
+def begin(place):
+    folder = MaskFolder.open(place)
+    (key,) = folder.store.add_images([MaskImage("a.png", "/eyes/a.png", 30, 20)])
+    return folder, key
+
+
+def made(folder, key, value=1):
+    """Let the program make a mask, as the widget does."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[5:9, 5:20] = value
+    name = folder.new_mask_name(key)
+    write_whole(folder.mask_place(name), class_png(mask))
+    folder.use_mask(key, name, mask, model="vessels", classes=("vessel",))
+    return mask
+
+
+def killed(folder, place):
+    """Return what another process finds after this one was killed."""
+    assert folder.flush()
+    shutil.copytree(folder.folder, place, ignore=shutil.ignore_patterns("lock"))
+    return MaskFolder.open(place)
+
+
+def test_strokes_survive_a_kill_without_a_save(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    folder.hold(key, np.zeros(SIZE, np.uint8))
+    painted = np.zeros(SIZE, np.uint8)
+    painted[3:6, 4:9] = 1
+    assert folder.take_in(key, painted)
+    painted[10, 20] = 7
+    painted[3, 4] = 0
+    assert folder.take_in(key, painted)
+    assert not folder.take_in(key, painted)
+    with killed(folder, tmp_path / "other.masks") as found:
+        item = found.store[key]
+        assert (item.is_edited, item.has_mask) == (True, True)
+        assert (read_class_file(found.mask_file(key)) == painted).all()
+    folder.close()
+
+
+def test_a_mask_of_the_program_and_strokes_on_it_survive_a_kill(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    assert not folder.store[key].is_edited
+    folder.hold(key, mask)
+    mask[0, :] = 2
+    folder.take_in(key, mask)
+    with killed(folder, tmp_path / "one.masks") as found:
+        assert (read_class_file(found.mask_file(key)) == mask).all()
+        assert found.store[key].is_edited
+        assert found.store[key].classes == ("vessel",)
+    fresh = made(folder, key, 3)  # replaced after a question: the strokes are gone
+    with killed(folder, tmp_path / "two.masks") as found:
+        assert (read_class_file(found.mask_file(key)) == fresh).all()
+        assert not found.store[key].is_edited
+        assert found.held(key) is None
+    folder.close()
+
+
+def test_save_writes_edited_masks_anew_and_drops_what_nothing_needs(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    former = folder.mask_file(key)
+    folder.hold(key, mask)
+    mask[19, 29] = 1
+    folder.take_in(key, mask)
+    assert (read_class_file(former) != mask).any()
+    reserved = folder.new_mask_name(key)
+    write_whole(folder.mask_place(reserved), class_png(mask))
+    folder.save()
+    assert not former.exists()
+    assert folder.mask_place(reserved).exists()  # a job is about to hand it over
+    assert (read_class_file(folder.mask_file(key)) == mask).all()
+    assert not (folder.folder / "journal.jsonl").read_bytes()
+    folder.close()
+    with MaskFolder.open(folder.folder) as again:
+        assert (read_class_file(again.mask_file(key)) == mask).all()
+        assert again.store[key].model == "vessels"
+
+
+def test_what_is_shown_no_more_is_let_go_but_not_edits(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.hold(key, mask)
+    folder.release(key)
+    assert folder.held(key) is None
+    folder.hold(key, mask)
+    folder.take_in(key, mask + 1)
+    folder.release(key)
+    assert (folder.held(key) == mask + 1).all()
+    folder.close()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.zeros((5, 5), np.uint8), r"has the shape \(5, 5\) now; due is \(20, 30\)"),
+        (np.full(SIZE, 300), "has class numbers of 300 to 300; due are 0 to 255"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(tmp_path, pixels, words):
+    folder, key = begin(tmp_path / "set.masks")
+    folder.hold(key, np.zeros(SIZE, np.uint8))
+    with pytest.raises(UserError, match=words):
+        folder.take_in(key, pixels)
+    assert not folder.store[key].is_edited
+    folder.close()
+
+
+def test_a_patch_without_its_mask_is_told_as_damage(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.hold(key, mask)
+    folder.take_in(key, mask + 1)
+    folder.flush()
+    other = tmp_path / "other.masks"
+    shutil.copytree(folder.folder, other, ignore=shutil.ignore_patterns("lock"))
+    next((other / "masks").iterdir()).write_bytes(b"no picture")
+    with pytest.raises(ProjectDamagedError):
+        MaskFolder.open(other)
+    with MaskFolder.open(other, repair=True) as repaired:
+        assert repaired.store[key].name == "a.png"
+    folder.close()
+
+
+def test_a_copy_has_masks_and_pictures_of_its_own(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    picture = folder.folder / "images" / "layer.png"
+    picture.parent.mkdir()
+    Image.fromarray(mask).save(picture)
+    (other,) = folder.store.add_images([MaskImage("layer", str(picture))])
+    folder.remember(model="vessels")
+    folder.save_copy(tmp_path / "copy.masks")
+    with MaskFolder.open(tmp_path / "copy.masks") as copy:
+        assert copy.store[other].source == str(copy.folder / "images" / "layer.png")
+        assert (read_class_file(copy.mask_file(key)) == mask).all()
+        assert copy.model == "vessels"
+    with pytest.raises(UserError, match="something at"):
+        folder.save_copy(tmp_path / "copy.masks")
+    folder.close()
+
+
+def test_an_image_taken_off_takes_its_mask_along(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    made(folder, key)
+    file = folder.mask_file(key)
+    folder.remove_images([key])
+    folder.close()
+    assert not file.exists()
+    with MaskFolder.open(folder.folder) as again:
+        assert len(again.store) == 0
+
+
+def test_images_of_one_name_are_told_apart_and_listed_once(tmp_path):
+    with MaskFolder.open(tmp_path / "set.masks") as folder:
+        images = [MaskImage("a.png", "/one/a.png"), MaskImage("a.png", "/two/a.png")]
+        keys = folder.store.add_images([*images, images[0]])
+        assert [folder.store[key].name for key in keys] == ["a.png", "two/a.png"]
+        with pytest.raises(UserError, match="due is a size above 0"):
+            folder.store.set_spacing(keys, (0.0, 1.0))

@@ -1,0 +1,319 @@
+"""The widget "Segmentation" in a real window: segment, paint, never lost, regions, areas, files."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+from segmentation_world import HEIGHT, WIDTH, picture, truth, wait_until, write_pictures
+
+from napari_medssl.io.class_files import read_class_file
+from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.widgets import _questions as questions
+
+pytestmark = pytest.mark.gui
+CONTROL = Qt.KeyboardModifier.ControlModifier
+
+
+def answering(monkeypatch, answer):
+    """Answer questions; return their texts."""
+    asked = []
+    monkeypatch.setattr(questions, "may", lambda _p, _t, text: asked.append(text) or answer)
+    return asked
+
+
+def test_segment_puts_the_mask_beside_the_image(segmentation):
+    first, *others = segmentation.store
+    assert not segmentation.mask_layer.data.any()
+    segmentation.segment()
+    assert (segmentation.mask_layer.data == truth(0)).all()
+    item = segmentation.store[first]
+    assert (item.model, item.classes, item.is_edited) == ("retina-vessels", ("vessel",), False)
+    assert not any(segmentation.store[key].has_mask for key in others)
+    assert "1 image segmented." in segmentation.widget.status.text()
+    table = segmentation.widget.areas
+    wait_until(lambda: not table.is_waiting and table.rowCount() == 1)
+    cells = [table.item(0, column).text() for column in (0, 1, 3)]
+    assert cells == ["vessel", "1,000", f"{1000 / WIDTH / HEIGHT:.2%}"]
+    assert segmentation.viewer.layers.selection.active is segmentation.mask_layer
+
+
+def test_segment_all_shows_each_image_with_its_own_mask(segmentation):
+    segmentation.segment(every=True)
+    for number, key in enumerate(segmentation.store):
+        segmentation.choose(key)
+        assert (segmentation.mask_layer.data == truth(number)).all()
+        image = segmentation.widget.layers.image_layer(key)
+        assert (image.data == picture(number)).all()
+        shown = {layer.name for layer in segmentation.viewer.layers if layer.visible}
+        assert shown == {image.name, segmentation.mask_layer.name}
+    words = "3 of 3 images have a mask, 0 edited by you"
+    wait_until(lambda: segmentation.widget.list.progress.text() == words)
+
+
+def test_strokes_of_the_brush_are_on_disk_a_moment_later_and_undo_is_too(segmentation, tmp_path):
+    key = segmentation.session.image
+    segmentation.segment()
+    layer = segmentation.mask_layer
+    layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    painted = np.array(layer.data)
+    assert painted[80, 70] == 1
+    assert segmentation.store[key].is_edited
+    assert (segmentation.session.folder.held(key) == painted).all()
+    segmentation.press(Qt.Key.Key_Z, CONTROL)
+    segmentation.wait_saved()
+    assert (segmentation.session.folder.held(key) == truth(0)).all()
+    layer.mode = "pan_zoom"
+
+
+def test_a_new_run_never_replaces_what_a_person_painted_unasked(segmentation, monkeypatch):
+    key = segmentation.session.image
+    layer = segmentation.mask_layer
+    layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    layer.mode = "pan_zoom"
+    painted = np.array(layer.data)
+    segmentation.segment(every=True)
+    assert (layer.data == painted).all()
+    assert "Left as you edited it: eye0.png" in segmentation.widget.status.text()
+    asked = answering(monkeypatch, False)
+    segmentation.press_button(segmentation.widget.segment_button)
+    assert "You have edited the mask of 'eye0.png'" in asked[0]
+    assert (layer.data == painted).all()
+    answering(monkeypatch, True)
+    segmentation.segment()
+    assert (layer.data == truth(0)).all()
+    assert not segmentation.store[key].is_edited
+    segmentation.press(Qt.Key.Key_Z, CONTROL)  # even that is taken back
+    segmentation.wait_saved()
+    assert (segmentation.session.folder.held(key) == painted).all()
+
+
+def test_what_is_painted_while_a_run_goes_on_is_kept(segmentation):
+    key = segmentation.session.image
+    segmentation.engine.go.clear()
+    segmentation.press_button(segmentation.widget.segment_all_button)
+    wait_until(lambda: segmentation.engine.asked)
+    layer = segmentation.mask_layer
+    layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    layer.mode = "pan_zoom"
+    painted = np.array(layer.data)
+    segmentation.engine.go.set()
+    wait_until(lambda: not segmentation.widget.segmenting.jobs.is_busy)
+    assert (segmentation.session.folder.held(key) == painted).all()
+    assert sum(item.has_mask for item in segmentation.store.as_dict().values()) == 3
+
+
+def test_cancel_keeps_what_is_finished(segmentation):
+    segmentation.segment()
+    segmentation.engine.go.clear()
+    segmentation.press_button(segmentation.widget.segment_all_button)
+    wait_until(lambda: len(segmentation.engine.asked) == 2)
+    segmentation.press_button(segmentation.widget.segmenting.jobs._cancel)
+    wait_until(lambda: not segmentation.widget.segmenting.jobs.is_busy)
+    assert [item.has_mask for item in segmentation.store.as_dict().values()] == [True, False, False]
+    assert "Stopped." in segmentation.widget.status.text()
+
+
+def test_the_same_folder_brings_the_masks_back(segmentation, tmp_path):
+    segmentation.segment(every=True)
+    segmentation.mask_layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    segmentation.mask_layer.mode = "pan_zoom"
+    painted = np.array(segmentation.mask_layer.data)
+    segmentation.widget.files.close_set()
+    assert not any(layer.visible for layer in segmentation.viewer.layers)
+    segmentation.open(tmp_path / "eyes")
+    assert (segmentation.mask_layer.data == painted).all()
+    assert [item.is_edited for item in segmentation.store.as_dict().values()] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_more_images_than_layers_keep_their_masks_and_never_share_undo(
+    segmentation_window, tmp_path
+):
+    world = segmentation_window
+    world.begin(tmp_path, count=6)
+    world.segment(every=True)
+    keys = list(world.store)
+    for key in keys:
+        world.choose(key)
+    labels = [layer for layer in world.viewer.layers if layer.name.endswith(" mask")]
+    assert len(labels) == 4
+    for number, key in enumerate(keys):
+        world.choose(key)
+        world.press(Qt.Key.Key_Z, CONTROL)
+        world.wait_saved()
+        assert (world.mask_layer.data == truth(number)).all()
+
+
+def test_a_layer_that_was_deleted_comes_back_with_its_mask(segmentation):
+    segmentation.segment()
+    first, second, _ = segmentation.store
+    segmentation.viewer.layers.remove(segmentation.mask_layer)
+    segmentation.choose(second)
+    segmentation.choose(first)
+    assert (segmentation.mask_layer.data == truth(0)).all()
+
+
+def test_what_cannot_be_segmented_is_told_and_the_others_go_on(segmentation):
+    segmentation.engine.bad = {"eye1.png"}
+    segmentation.segment(every=True)
+    assert "eye1.png is too small. (1 failed)" in segmentation.widget.error.text()
+    assert [item.has_mask for item in segmentation.store.as_dict().values()] == [True, False, True]
+    segmentation.engine.bad, segmentation.engine.refusal = set(), "Model 'x' segments nothing."
+    segmentation.press_button(segmentation.widget.segment_button)
+    jobs = segmentation.widget.segmenting.jobs
+    wait_until(lambda: not jobs.is_busy)
+    assert jobs._error.text() == "Model 'x' segments nothing."
+    jobs.show_error("")
+
+
+def test_regions_have_the_same_colours_in_all_images(segmentation):
+    first, second, _ = segmentation.store
+    segmentation.widget.regions_box.setChecked(True)
+    view = segmentation.widget.regions
+    wait_until(lambda: not view.is_busy and view.layer is not None)
+    colors = [view.layer.get_color(number) for number in (1, 2)]
+    assert (view.layer.data == truth(0) + 1).all()
+    layers = segmentation.viewer.layers
+    order = [layers.index(layer) for layer in (view.layer, segmentation.mask_layer)]
+    image = layers.index(segmentation.widget.layers.image_layer(first))
+    assert image < order[0] < order[1]
+    segmentation.choose(second)
+    wait_until(lambda: (view.layer.data == truth(1) + 1).all())
+    assert all((view.layer.get_color(n) == c).all() for n, c in zip((1, 2), colors, strict=True))
+    assert not view.layer.editable
+    segmentation.choose(first)
+    assert segmentation.engine.asked.count("regions of eye0.png") == 1
+    segmentation.widget.regions_box.setChecked(False)
+    assert not view.layer.visible
+
+
+def test_a_model_without_regions_is_refused_in_words(segmentation):
+    segmentation.engine.refusal = "Model 'x' has no regions."
+    segmentation.widget.regions_box.setChecked(True)
+    wait_until(lambda: not segmentation.widget.regions_box.isChecked())
+    assert segmentation.widget.error.text() == "Model 'x' has no regions."
+
+
+def test_masks_are_saved_as_class_numbers_and_nothing_is_overwritten_unasked(
+    segmentation, tmp_path, monkeypatch
+):
+    segmentation.segment(every=True)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "eye1.png").write_bytes(b"mine")
+    asked = answering(monkeypatch, False)
+    segmentation.widget.exchange.save(out)
+    assert "1 of 3 files are in" in asked[0]
+    assert [path.name for path in out.iterdir()] == ["eye1.png"]
+    answering(monkeypatch, True)
+    segmentation.widget.exchange.save(out)
+    wait_until(lambda: not segmentation.widget.exchange.is_busy)
+    for number in range(3):
+        assert (read_class_file(out / f"eye{number}.png") == truth(number)).all()
+    segmentation.widget.exchange.save(tmp_path / "eyes")
+    assert "would overwrite the picture" in segmentation.widget.error.text()
+    assert (np.asarray(Image.open(tmp_path / "eyes" / "eye0.png")) == picture(0)).all()
+
+
+def test_areas_are_exported_in_pixels_and_mm2(segmentation, tmp_path):
+    exchange = segmentation.widget.exchange
+    exchange.export(tmp_path / "areas.csv")
+    assert "No image has a mask yet" in segmentation.widget.error.text()
+    segmentation.segment()
+    exchange.set_spacing(0.1)
+    exchange.export(tmp_path / "areas.csv")
+    wait_until(lambda: not exchange.is_busy)
+    with (tmp_path / "areas.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(r["image"], r["name"], r["area_px"], r["area_mm2"]) for r in rows] == [
+        ("eye0.png", "vessel", "1000", "10.0")
+    ]
+    table = segmentation.widget.areas
+    wait_until(
+        lambda: not table.is_waiting and table.rowCount() and table.item(0, 2).text() == "10"
+    )
+    table.item(0, 0).setText("artery")
+    wait_until(lambda: segmentation.store[segmentation.session.image].classes == ("artery",))
+
+
+def test_layers_of_the_viewer_are_segmented_where_they_lie(segmentation_window, tmp_path):
+    world = segmentation_window
+    world.begin(tmp_path, count=0)
+    layer = world.viewer.add_image(
+        picture(1), rgb=True, name="scan", scale=(0.5, 0.5), translate=(7, 9)
+    )
+    layer.units = ("mm", "mm")
+    world.viewer.layers.selection = {layer}
+    world.widget.files.add_layers()
+    wait_until(lambda: not world.widget.files.is_busy and len(world.store) == 1)
+    world.wait_shown()
+    assert not layer.visible
+    world.segment()
+    assert (world.mask_layer.data == truth(1)).all()
+    assert tuple(world.mask_layer.scale) == (0.5, 0.5)
+    assert tuple(world.mask_layer.translate) == (7, 9)
+    assert world.store[world.session.image].spacing_mm == (0.5, 0.5)
+    world.viewer.layers.remove(layer)
+    folder = world.session.folder.folder
+    world.widget.files.close_set()
+    with MaskFolder.open(folder) as again:  # its pixels are kept, too
+        (item,) = again.store.as_dict().values()
+        assert (np.asarray(Image.open(item.source)) == picture(1)).all()
+
+
+def test_an_image_that_is_gone_is_told_and_the_mask_stays(segmentation, tmp_path):
+    segmentation.segment(every=True)
+    segmentation.widget.files.close_set()
+    segmentation.paths[0].unlink()
+    folder = next((tmp_path / "sets").glob("*.masks"))
+    segmentation.widget.files.open(folder)
+    wait_until(lambda: segmentation.widget.error.text())
+    assert "eye0.png" in segmentation.widget.error.text()
+    first = next(iter(segmentation.store))
+    assert segmentation.store[first].has_mask
+    write_pictures(tmp_path / "eyes")
+
+
+def test_removing_an_image_asks_if_it_has_a_mask(segmentation, monkeypatch):
+    segmentation.segment()
+    asked = answering(monkeypatch, False)
+    segmentation.widget.exchange.remove_current()
+    assert "goes with it" in asked[0]
+    assert len(segmentation.store) == 3
+    answering(monkeypatch, True)
+    segmentation.widget.exchange.remove_current()
+    segmentation.wait_shown()
+    assert len(segmentation.store) == 2
+
+
+def test_no_command_raises(segmentation, monkeypatch):
+    """What cannot be done is told."""
+    from napari_medssl.widgets.segmentation import mask_exchange
+    from napari_medssl.widgets.segmentation.commands import COMMANDS
+
+    for ask in ("getOpenFileName", "getSaveFileName", "getOpenFileNames"):
+        empty = [] if ask.endswith("s") else ""
+        monkeypatch.setattr(QFileDialog, ask, lambda *_, empty=empty: (empty, ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    monkeypatch.setattr(mask_exchange.QInputDialog, "getDouble", lambda *_, **__: (0.0, False))
+    answering(monkeypatch, False)
+    for command in COMMANDS.values():
+        command.run(segmentation.widget)
+        segmentation.settle(0.02)
+    wait_until(lambda: not segmentation.widget.segmenting.jobs.is_busy)
+    segmentation.widget.regions_box.setChecked(False)
+    for dialog in segmentation.widget.findChildren(questions.QWidget):
+        if dialog.isWindow():
+            dialog.close()
