@@ -2,6 +2,8 @@
 
 A set begins with the first image, before a place for it was chosen: in a folder of the user, under
 the name of the images' folder, so that opening the same images again finds what was made on them.
+
+More than 300 lines: one queue of requests, each of which needs the set that the others leave open.
 """
 
 from __future__ import annotations

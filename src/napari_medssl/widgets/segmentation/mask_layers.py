@@ -2,6 +2,8 @@
 
 A few images keep their layers, so that the undo of napari's Labels layer is still there when one
 comes back; beyond that the layers that were not looked at for longest are used again.
+
+More than 300 lines: a mask is lost where reading, filling and taking in do not know of each other.
 """
 
 from __future__ import annotations
