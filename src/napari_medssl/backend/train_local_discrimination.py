@@ -1,9 +1,8 @@
 """Train local discrimination: an embedding of every pixel, and regions, without labels.
 
 Source: Chen et al., arXiv 2108.09440. First patches alone, then patches and regions; Adam at 1e-3.
-We differ: in each stage the rate follows a cosine after a warm-up unless `schedule` is "halved";
-with `frozen` the second stage trains the regions alone;
-see also `methods.local_discrimination`.
+We differ: in each stage the rate follows a cosine after a warm-up unless `schedule` is "halved",
+with `frozen` the second trains regions alone; see also `methods.local_discrimination`.
 """
 
 from __future__ import annotations
@@ -270,24 +269,22 @@ class _Run:
         """Return what the regions of some whole images are like, spread over all of them."""
         import torch
 
+        from napari_medssl.methods.local_discrimination.collapse import cluster_report
+
         self.network.eval()
         found = []
         for image in self.images[:: max(1, len(self.images) // _JUDGED)][:_JUDGED]:
             with torch.inference_mode():
                 shares = self.network(image[None].to(self.device).float() / 255).assignments
             found.append(_thinned(shares).cpu().flatten(2))
-        return _report(torch.cat(found, dim=2)[..., None])
+        return cluster_report(torch.cat(found, dim=2)[..., None])
 
 
 def look_at_regions(assignments: Tensor) -> ClusterReport:
     """Return what the regions of some views are like, from every eighth pixel."""
-    return _report(_thinned(assignments))
-
-
-def _report(assignments: Tensor) -> ClusterReport:
     from napari_medssl.methods.local_discrimination.collapse import cluster_report
 
-    return cluster_report(assignments)
+    return cluster_report(_thinned(assignments))
 
 
 def _thinned(assignments: Tensor) -> Tensor:

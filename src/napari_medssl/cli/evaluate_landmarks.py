@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from napari_medssl.backend import evaluate_landmarks as work
 from napari_medssl.backend.landmark_scores import LandmarksReport, report_heads, report_rows
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
-from napari_medssl.cli._places import check_data_stays, check_output
+from napari_medssl.cli._scoring import score
 
 
 @with_config(work.EvaluateLandmarksConfig)
@@ -27,20 +28,15 @@ def evaluate_landmarks(
     Each template is asked for its landmarks in all other images; medians over templates are told,
     for each landmark and overall. One that was said not to be in an image that shows it is a miss.
     """
-    from napari_medssl.io.files import check_writable, write_whole
-
-    if out is not None:
-        check_output(out, "--out", [config.data / work.TABLE])
-        check_data_stays(out, "--out", config.data)
-        check_writable(out)
-    with (
-        _console.stop_on_interrupt() as should_stop,
-        _console.progress_bar("Locating") as on_progress,
-    ):
-        report = work.evaluate_landmarks(config, on_progress=on_progress, should_stop=should_stop)
-        if out is not None:  # in here, where Ctrl+C does not cut it off
-            is_table = out.suffix.lower() == ".md"
-            write_whole(out, report.to_markdown() if is_table else report.to_json())
+    is_table = out is not None and out.suffix.lower() == ".md"
+    report = score(
+        partial(work.evaluate_landmarks, config),
+        "Locating",
+        out,
+        data=config.data,
+        inputs=[config.data / work.TABLE],
+        to_text=LandmarksReport.to_markdown if is_table else LandmarksReport.to_json,
+    )
     _print(report)
     _console.finish(report.images, report.failures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from napari_medssl.backend import evaluate_segmentation as work
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
-from napari_medssl.cli._places import check_data_stays, check_output
+from napari_medssl.cli._scoring import score
 
 
 @with_config(work.EvaluateSegmentationConfig)
@@ -26,21 +27,14 @@ def evaluate_segmentation(
     Where truth and segmentation are both empty it is 1, where only one of them is, 0.
     """
     from napari_medssl.backend.segmentation_data import TABLE
-    from napari_medssl.io.files import check_writable, write_whole
 
-    if out is not None:
-        check_output(out, "--out", [config.data / TABLE])
-        check_data_stays(out, "--out", config.data)
-        check_writable(out)
-    with (
-        _console.stop_on_interrupt() as should_stop,
-        _console.progress_bar("Segmenting") as on_progress,
-    ):
-        report = work.evaluate_segmentation(
-            config, on_progress=on_progress, should_stop=should_stop
-        )
-        if out is not None:  # in here, where Ctrl+C does not cut it off
-            write_whole(out, report.to_json())
+    report = score(
+        partial(work.evaluate_segmentation, config),
+        "Segmenting",
+        out,
+        data=config.data,
+        inputs=[config.data / TABLE],
+    )
     _print(report)
     if images:
         _print_images(report)
