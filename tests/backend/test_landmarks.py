@@ -340,7 +340,9 @@ def test_a_trained_model_is_used_alone_and_beside_another(tmp_path, monkeypatch)
 def test_settings_come_from_the_card():
     wanted = {"window": 7, "pull": 1, "beside": "imagenet-landmarks", "look": {}}
     settings = landmark_models._settings_of(wanted, "m")
-    assert (settings.window, settings.pull, settings.sigma) == (7, 1.0, 0.25)
+    assert (settings.window, settings.pull, settings.sigma) == (7, 1.0, 0.3)
+    alone = landmark_models._settings_of({"window": 7}, "m")
+    assert (alone.window, alone.sigma) == (7, 0.25)
     with pytest.raises(UserError, match="card of model 'm'"):
         landmark_models._settings_of({"window": "wide"}, "m")
 

@@ -12,6 +12,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import training
 from napari_medssl.backend.histogram import even_out
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.landmark_card import least_likeness
 from napari_medssl.backend.landmark_models import IMAGENET, load_landmark_model
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
@@ -167,7 +168,10 @@ def test_a_model_for_landmarks_knows_its_like_and_what_stands_beside(images, tmp
     with pytest.raises(UserError, match="--beside 'none' is no model of landmarks; choose of "):
         train_local_discrimination(config_of(images, out, beside="none"))
     card = train_local_discrimination(config_of(images, out, beside=IMAGENET)).card
+    assert card == load_card(out)
     assert card.config["landmarks"]["beside"] == IMAGENET
+    assert -1 < card.config["landmarks"]["least_likeness"] < 1
+    assert least_likeness(out, [picture(1), np.zeros((8, 8), np.uint8)]) is None
     assert -1 < card.config["landmarks"]["look"]["least_cosine"] < 1
     found = load_landmark_model(out, "cpu")
     assert found.info.name == "m"

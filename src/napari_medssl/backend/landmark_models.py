@@ -41,7 +41,7 @@ IMAGENET = "imagenet-landmarks"
 UNTRAINED = "untrained-landmarks"
 
 _PIPELINE = "1"  # of identities: raise it when maps of the same weights come out otherwise
-_SHARE = 0.3  # of a model with another beside it
+_SHARE = 0.2  # of a model with another beside it
 
 
 def list_landmark_models() -> tuple[str, ...]:
@@ -158,6 +158,8 @@ def _trained(name_or_file: str | Path, device: str) -> LandmarkModel:
 # pairs of them with eyes and hearts (at most 0.17), on which nothing is scored.
 _TRUNK_SETTINGS = MatchSettings(smoothness=3.3, least_score=0.2, least_likeness=0.19)
 _PIXEL_SETTINGS = MatchSettings(window=9, sigma=0.25, smoothness=3.3)
+# What a likeness of both together is, is measured when the model is trained.
+_JOINT_SETTINGS = replace(_TRUNK_SETTINGS, least_likeness=-1.0)
 
 
 def _beside_settings(wanted: dict[str, Any], name: str) -> tuple[TrunkStatistics | None, float]:
@@ -178,12 +180,11 @@ def _beside_settings(wanted: dict[str, Any], name: str) -> tuple[TrunkStatistics
 
 def _settings_of(wanted: dict[str, Any], name: str) -> MatchSettings:
     """Return the settings that a card asks for, the usual ones for what it does not say."""
-    kinds = {
-        field.name: type(getattr(_PIXEL_SETTINGS, field.name)) for field in fields(MatchSettings)
-    }
+    usual = _JOINT_SETTINGS if wanted.get("beside") == IMAGENET else _PIXEL_SETTINGS
+    kinds = {field.name: type(getattr(usual, field.name)) for field in fields(MatchSettings)}
     try:
         given: dict[str, Any] = {key: kinds[key](wanted[key]) for key in kinds if key in wanted}
-        return replace(_PIXEL_SETTINGS, **given)
+        return replace(usual, **given)
     except (TypeError, ValueError):
         raise UserError(
             f"The card of model {name!r} has settings of landmarks that are no numbers: {wanted!r}."

@@ -12,12 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
-from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
-from napari_medssl.backend.landmark_choice import look_of
-from napari_medssl.backend.landmark_models import IMAGENET, statistics_of
+from napari_medssl.backend.jobs import Cancelled, OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.landmark_card import landmarks_entry, pictures_of, with_likeness
 from napari_medssl.backend.local_discrimination_config import (
     TrainLocalDiscriminationConfig,
     check_trainable,
@@ -36,8 +34,7 @@ from napari_medssl.backend.train_steps import (
     load_to_resume,
     take_steps,
 )
-from napari_medssl.backend.training_images import find_images, load_training_images
-from napari_medssl.io.images import read_image
+from napari_medssl.backend.training_images import load_training_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY = 10  # steps from one look at the regions to the next
 _LOOK_STRIDE = 8  # pixels of the maps between those that are looked at
-_LOOKS = 64  # images that tell what the others look like
 _JUDGED = 32  # images whose regions are judged at the end
 
 
@@ -105,7 +101,7 @@ class _Run:
         from napari_medssl.methods.local_discrimination.network import LocalDiscriminationNetwork
 
         check_trainable(config)
-        self.config, self.done = config, 0
+        self.config, self.done, self.should_stop = config, 0, should_stop
         self.device = choose_device(config.device)
         self.checkpoint = checkpoint_of(config.out)
         found = load_training_images(
@@ -220,6 +216,8 @@ class _Run:
             remarks += regions.lines()
             metrics["regions_used"] = regions.used
             metrics["region_areas"] = [round(area, 4) for area in regions.areas]
+        pictures = pictures_of(config.data) if config.beside else []
+        told = {"landmarks": landmarks_entry(config.beside, pictures)} if config.beside else {}
         card = ModelCard(
             name=config.out.stem,
             task=TASK,
@@ -231,7 +229,7 @@ class _Run:
                 "sigma": config.sigma,
                 "equalised": config.equalise,
             }
-            | self._landmarks(),
+            | told,
             recipe=Recipe(
                 command="medssl train local-discrimination",
                 config=self.settings,
@@ -248,22 +246,11 @@ class _Run:
             f"{config.clusters} regions; trained without labels.",
         )
         card = write_model(config.out, halved(self.network), card)
+        if config.beside:
+            with suppress(Cancelled):  # all but one figure is there, and the training is done
+                card = with_likeness(config.out, card, pictures, self.should_stop)
         self.checkpoint.unlink(missing_ok=True)
         return TrainReport(card, remarks)
-
-    def _landmarks(self) -> dict[str, object]:
-        """Return what the card says to the search for landmarks, if it is for that."""
-        if not self.config.beside:
-            return {}
-        chosen = find_images(self.config.data).refs
-        pictures = []
-        for ref in chosen[:: max(1, len(chosen) // _LOOKS)]:
-            with suppress(UserError):  # told already
-                pictures.append(read_image(ref, robust=True))
-        told: dict[str, object] = {"beside": self.config.beside, "look": look_of(pictures)}
-        if self.config.beside == IMAGENET:
-            told["statistics"] = statistics_of(pictures)
-        return {"landmarks": told}
 
     def _judge_regions(self) -> ClusterReport:
         """Return what the regions of some whole images are like, spread over all of them."""
