@@ -250,6 +250,39 @@ def test_the_least_certain_point_comes_first(store):
 # -- disk ----------------------------------------------------------------------------------------
 
 
+def test_what_is_added_up_follows_every_change(store):
+    """Against a count of all points, after changes of every kind, undo and redo."""
+    one, other = store.images()[:2]
+    a, b = store.names()[:2]
+
+    def check():
+        for image in store.images():
+            points = [store.point(image, name) for name in store.names()]
+            assert store.points_of(image) == tuple(points)
+            assert image_uncertainty(store, image) == sum(map(uncertainty, points))
+        told = progress(store)
+        points = [store.point(i, n) for i in store.images() for n in store.names()]
+        assert told.total == len(points)
+        assert told.decided == sum(point.is_decided for point in points)
+
+    check()
+    for change in (
+        lambda: store.place(one, a, 1, 1, is_template=True),
+        lambda: store.propose({(other, a): Proposal(3, 3, 0.4), (other, b): Proposal(1, 1, 0.9)}),
+        lambda: store.confirm([(other, a)]),
+        lambda: store.add_name("late"),
+        lambda: store.move_name(a, 1),
+        lambda: store.remove_name(b),
+        lambda: store.remove_images([one]),
+        store.undo,
+        store.undo,
+        store.redo,
+        lambda: store.forget_found(a),
+    ):
+        change()
+        check()
+
+
 def test_a_set_is_the_same_after_it_was_closed(tmp_path):
     with LandmarkFolder.open(tmp_path / "set.landmarks") as opened:
         store = opened.store

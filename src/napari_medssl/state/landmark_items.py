@@ -113,6 +113,23 @@ class Point:
         return self.is_decided or self.is_picked
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the points of an image add up to.
+
+    Attributes
+    ----------
+    decided, found
+        How many a person has decided about; how many the program has found, or says are absent.
+    doubt
+        Sum of what a look at each is worth, see `state.landmark_queue.uncertainty`.
+    """
+
+    decided: int
+    found: int
+    doubt: float
+
+
 LandmarkItem = LandmarkImage | LandmarkName | Point
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_medssl.state.landmark_items import Point
+from napari_medssl.state.landmark_items import Point, Tally
 from napari_medssl.state.landmarks import LandmarkStore, PointId
 
 UNCERTAINTY_OF_ABSENT = 0.5
@@ -58,7 +58,20 @@ def next_point(store: LandmarkStore, after: PointId | None, by: int = 1) -> Poin
 
 def image_uncertainty(store: LandmarkStore, image: int) -> float:
     """Return what a look at an image is worth: the sum over its points."""
-    return sum(uncertainty(point) for point in store.points_of(image))
+    return tally(store, image).doubt
+
+
+def tally(store: LandmarkStore, image: int) -> Tally:
+    """Return what the points of an image add up to."""
+    known = store.tallies.get(image)
+    if known is None:
+        points = store.points_of(image)
+        known = store.tallies[image] = Tally(
+            sum(point.is_decided for point in points),
+            sum(not p.is_decided and p.state != "undefined" for p in points),
+            sum(uncertainty(point) for point in points),
+        )
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +93,6 @@ class LandmarkProgress:
 
 def progress(store: LandmarkStore, image: int | None = None) -> LandmarkProgress:
     """Return how far the points of an image are, or those of all images."""
-    images = store.images() if image is None else (image,)
-    points = [point for key in images for point in store.points_of(key)]
-    decided = sum(point.is_decided for point in points)
-    found = sum(not p.is_decided and p.state != "undefined" for p in points)
-    return LandmarkProgress(len(points), decided, found)
+    told = [tally(store, key) for key in (store.images() if image is None else (image,))]
+    total = len(told) * len(store.names())
+    return LandmarkProgress(total, sum(t.decided for t in told), sum(t.found for t in told))

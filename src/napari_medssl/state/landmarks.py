@@ -25,6 +25,7 @@ from napari_medssl.state.landmark_items import (
     LandmarkItem,
     LandmarkName,
     Point,
+    Tally,
     fit_item,
 )
 from napari_medssl.state.region_classes import next_color
@@ -60,6 +61,12 @@ class LandmarkStore(ItemStore[LandmarkItem]):
     ----------
     items, history, next_id
         As of `ItemStore`.
+
+    Attributes
+    ----------
+    tallies
+        What `state.landmark_queue` has added up, by image: kept until a point of it changes. Views
+        ask for them all at every change, of thousands of points.
     """
 
     item_name = "landmark"
@@ -71,6 +78,8 @@ class LandmarkStore(ItemStore[LandmarkItem]):
         next_id: int = 1,
     ) -> None:
         self._known: _Kinds | None = None
+        self._rows: dict[int, tuple[Point, ...]] = {}
+        self.tallies: dict[int, Tally] = {}
         super().__init__(items, history or History(UNDO_DEPTH), next_id)
 
     def fit(self, item: LandmarkItem) -> LandmarkItem:
@@ -109,7 +118,10 @@ class LandmarkStore(ItemStore[LandmarkItem]):
 
     def points_of(self, image: int) -> tuple[Point, ...]:
         """Return the points of an image in the order of the list."""
-        return tuple(self.point(image, name) for name in self.names())
+        row = self._rows.get(image)
+        if row is None:
+            row = self._rows[image] = tuple(self.point(image, name) for name in self.names())
+        return row
 
     def templates(self, name: int) -> tuple[Point, ...]:
         """Return the points that other images are compared with, in the order of the images."""
@@ -147,6 +159,14 @@ class LandmarkStore(ItemStore[LandmarkItem]):
             for key, item in values.items()
         ):
             self._known = None
+        for key, item in values.items():
+            for side in (item, self._items.get(key)):
+                if isinstance(side, Point):
+                    self._rows.pop(side.image, None)
+                    self.tallies.pop(side.image, None)
+                elif isinstance(side, LandmarkName):
+                    self._rows.clear()
+                    self.tallies.clear()
         super()._put(values, name)
 
     # -- images ----------------------------------------------------------------------------------
@@ -432,6 +452,8 @@ class LandmarkStore(ItemStore[LandmarkItem]):
     def replay(self, kind: str, edit: Edit[LandmarkItem]) -> None:
         """See `ItemStore.replay`."""
         self._known = None
+        self._rows.clear()
+        self.tallies.clear()
         super().replay(kind, edit)
 
     # -- inside ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Two threads: one looks at images, one after the other; one compares, an image at a time, those on
 the canvas first. So a click is answered in every open image at once, also while others are still
-being looked at.
+being looked at. A few images are asked for ahead, so that nobody waits for the window to draw.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from napari_medssl.state.landmarks import LandmarkStore
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets.landmarks.engine import Engine
 from napari_medssl.widgets.landmarks.session import LandmarkSession, Offer
+
+_AHEAD = 3  # more would keep the next click waiting
 
 
 class Matching(QObject):
@@ -64,7 +66,7 @@ class Matching(QObject):
         self._lookers = Background("medssl-landmark-look", self)
         self._matchers = Background("medssl-landmark-match", self)
         self._looking: int | None = None
-        self._matching: int | None = None
+        self._matching: set[int] = set()
         self._pending: dict[int, dict[int, None]] = {}  # image: landmarks
         self._prepared: set[tuple[str, str]] = set()
         session.set_changed.connect(self.start_anew)
@@ -86,14 +88,16 @@ class Matching(QObject):
     @property
     def is_busy(self) -> bool:
         """True while images are looked at or compared."""
-        return self._looking is not None or self._matching is not None
+        return self._looking is not None or bool(self._matching)
 
     def start_anew(self) -> None:
         """Forget all and begin with the set that is open, or with another model."""
         self._lookers.drop("look")
-        self._matchers.drop("match")
+        for image in self._matching:
+            self._matchers.drop(_slot(image))
         self._engine = None
-        self._looking = self._matching = None
+        self._looking = None
+        self._matching.clear()
         self._pending.clear()
         self._prepared.clear()
         self._session.problems.clear()
@@ -188,23 +192,27 @@ class Matching(QObject):
             self._on_templates(name)
 
     def _match_next(self) -> None:
-        session = self._session
-        if self._matching is not None or session.folder is None:
+        if self._session.folder is None:
             return
-        store = session.store
         for image in self._in_turn(list(self._pending)):
-            names = [name for name in self._pending.pop(image) if name in store]
-            asked = {n: store.templates(n) for n in names}
-            # A template is not searched in the image that it is from.
-            asked = {n: t for n, t in asked.items() if t and all(p.image != image for p in t)}
-            templates = self.templates(asked)
-            known = {label for template in templates for label in template.points}
-            labels = {store.name(name).name: name for name in asked}
-            labels = {label: name for label, name in labels.items() if label in known}
-            if image in session.seen and labels:
-                self._begin(image, templates, labels, asked)
+            if len(self._matching) >= _AHEAD:
                 return
+            if image not in self._matching:
+                self._match(image, list(self._pending.pop(image)))
         self._tell_if_settled()
+
+    def _match(self, image: int, names: list[int]) -> None:
+        """Find landmarks in an image, those whose templates are known and lie in others."""
+        store = self._session.store
+        asked = {n: store.templates(n) for n in names if n in store}
+        # A template is not searched in the image that it is from.
+        asked = {n: t for n, t in asked.items() if t and all(p.image != image for p in t)}
+        templates = self.templates(asked)
+        known = {label for template in templates for label in template.points}
+        labels = {store.name(name).name: name for name in asked}
+        labels = {label: name for label, name in labels.items() if label in known}
+        if image in self._session.seen and labels:
+            self._begin(image, templates, labels, asked)
 
     def _begin(
         self,
@@ -214,14 +222,14 @@ class Matching(QObject):
         asked: dict[int, tuple[Point, ...]],
     ) -> None:
         session = self._session
-        self._matching = image
+        self._matching.add(image)
         seen = session.seen[image].key
         fresh = {(template.key, seen) for template in templates} - self._prepared
         self._prepared |= fresh
         keys = sorted({template for template, _ in fresh})
         work = partial(_matched, self.engine, templates, seen, list(labels), keys)
         done = partial(self._on_matched, session.store, image, labels, asked)
-        self._matchers.submit("match", work, done, partial(self._on_unmatched, image))
+        self._matchers.submit(_slot(image), work, done, partial(self._on_unmatched, image))
 
     def _on_matched(
         self,
@@ -231,7 +239,7 @@ class Matching(QObject):
         asked: dict[int, tuple[Point, ...]],
         found: ImageMatches,
     ) -> None:
-        self._matching = None
+        self._matching.discard(image)
         session = self._session
         if store is session.store and image in store:
             if found.gone:
@@ -245,7 +253,7 @@ class Matching(QObject):
         self._match_next()
 
     def _on_unmatched(self, image: int, error: BaseException) -> None:
-        self._matching = None
+        self._matching.discard(image)
         if not isinstance(error, Cancelled):
             self.failed.emit(error_text(error))
         self._match_next()
@@ -261,6 +269,10 @@ class Matching(QObject):
     def _tell_if_settled(self) -> None:
         if not self.is_busy and not self._pending:
             self.settled.emit()
+
+
+def _slot(image: int) -> str:
+    return f"match {image}"
 
 
 def _matched(
