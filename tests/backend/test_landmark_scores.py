@@ -20,6 +20,8 @@ from napari_medssl.backend.landmark_scores import (
     MethodScores,
     Outcome,
     median_scores,
+    report_heads,
+    report_rows,
     score_outcomes,
 )
 
@@ -35,12 +37,14 @@ def test_scores_agree_with_a_count_by_hand():
     assert scores.mre_mm is None
 
 
-def test_millimetres_are_told_only_where_every_scale_is_known():
+def test_millimetres_are_told_over_images_of_known_scale():
     known = [Outcome("a", 10.0, 200, 0.1), Outcome("a", 24.0, 200, 0.1)]
     scores = score_outcomes(known)
     assert scores.mre_mm == pytest.approx(1.7)
     assert (scores.sdr["2 mm"], scores.sdr["2.5 mm"]) == (0.5, 1.0)
-    assert score_outcomes([*known, Outcome("a", 1.0, 200)]).mre_mm is None
+    some = score_outcomes([*known, Outcome("a", 1.0, 200)])  # over those of known scale
+    assert (some.mre_mm, some.sdr["2 mm"]) == (scores.mre_mm, scores.sdr["2 mm"])
+    assert score_outcomes([Outcome("a", 1.0, 200)]).mre_mm is None
 
 
 def test_a_radius_holds_its_border():
@@ -90,3 +94,15 @@ def test_a_shift_is_found(moved, find):
 def test_raw_pixels_are_searched_up_to_the_border(moved):
     (place,) = raw_pixels(moved[0], {"a": (1.0, 1.0)}, moved[0]).values()
     assert math.dist(place, (1.0, 1.0)) < 1.0
+
+
+def test_a_landmark_in_images_without_a_scale_keeps_its_columns():
+    """One of two landmarks is only in images of which no scale is known."""
+    known, other = Outcome("a", 10.0, 200, 0.1), Outcome("b", 4.0, 100)
+    each = {o.label: median_scores([score_outcomes([o])]) for o in (known, other)}
+    overall = median_scores([score_outcomes([known, other]), score_outcomes([other])])
+    assert (overall.mre_mm, overall.sdr["2 mm"]) == (1.0, 1.0)
+    report = LandmarksReport("data", 2, ("t",), (MethodScores("m", overall, each, {}),), (), 1)
+    heads, *rows = [report_heads(report), *report_rows(report)]
+    assert [len(row) for row in rows] == [len(heads)] * 3
+    assert rows[2][heads.index("SDR 2 mm")] == "-"

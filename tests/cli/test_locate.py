@@ -14,8 +14,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, shift
 
 from landmark_model import PixelModel
-from napari_medssl.backend import landmark_models, match_landmarks
+from napari_medssl.backend import evaluate_landmarks, landmark_models, match_landmarks
 from napari_medssl.backend import locate as work
+from napari_medssl.backend.landmark_baselines import same_place
 from napari_medssl.backend.landmark_features import FeatureStore
 from napari_medssl.backend.locate_journal import LocateJournal
 from napari_medssl.backend.model_cache import ModelCache
@@ -220,6 +221,26 @@ def test_landmarks_are_scored_with_baselines_beside(quick, planted, tmp_path, ca
     due = (by_a / 2 + by_c / 2) / 2
     assert methods["same place"]["mre_px"] == pytest.approx(due, abs=1e-3)
     assert "One-shot landmarks" in capsys.readouterr().out
+
+
+def test_each_image_is_scored_in_its_own_millimetres(quick, planted, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate_landmarks, "BASELINES", {"same place": same_place})
+    sides = {"b.png": 0.5, "c.png": 0.2}
+    (tmp_path / "images").symlink_to(planted / "images")
+    with (planted / "landmarks.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    with (tmp_path / "landmarks.csv").open("w", newline="") as file:
+        rows = [[*row, sides.get(row[0], "")] for row in rows]
+        csv.writer(file).writerows([[*header, "mm_per_px"], *rows])
+    report = tmp_path / "r.json"
+    args = ["--data", str(tmp_path), "--device", "cpu", "--templates", "1", "--out", str(report)]
+    assert main(["evaluate", "landmarks", *args]) == 0
+    told = json.loads(report.read_text())
+    place = {m["name"]: m["overall"] for m in told["methods"]}["same place"]
+    due = (math.hypot(7, 5) * 0.5 + math.hypot(6, 4) * 0.2) / 2
+    assert (told["scaled"], place["mre_mm"]) == (2, pytest.approx(due, abs=1e-3))
+    assert place["sdr"]["2 mm"] == 0.5  # 4.3 mm and 1.4 mm
+    assert "In mm: over 2 images of known scale." in capsys.readouterr().out
 
 
 def test_evaluation_says_what_is_missing(quick, planted, tmp_path, capsys):

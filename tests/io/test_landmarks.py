@@ -263,6 +263,21 @@ def test_csv_of_other_programs_is_understood(tmp_path, text):
         assert read_landmarks(path).by_image == {"": (Landmark("apex", 1.5, 2),)}
 
 
+def test_csv_says_how_large_pixels_are(tmp_path):
+    path = tmp_path / "points.csv"
+    head = "image;label;x;y;mm_per_px\n"
+    path.write_text(f"{head}a.png;S;1;2;0,1\na.png;N;3;4;\nb.png;S;1;2;\n")
+    first, second = read_landmarks(path).images
+    assert (first.spacing_mm, second.spacing_mm) == ((0.1, 0.1), None)
+    for rows, told in (
+        ("a.png;S;1;2;0", "line 2 has the mm_per_px '0'"),
+        ("a.png;S;1;2;1\na.png;N;1;2;2", "line 3 has the mm_per_px '2', an earlier one 1"),
+    ):
+        path.write_text(f"{head}{rows}\n")
+        with pytest.raises(UserError, match=told):
+            read_landmarks(path)
+
+
 def test_csv_has_the_columns_that_were_promised(tmp_path):
     path = tmp_path / "found.csv"
     listed = [

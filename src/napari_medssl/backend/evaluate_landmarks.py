@@ -55,7 +55,10 @@ class EvaluateLandmarksConfig:
     skip: int = option(0, help="Leave out the first images by name: a model has seen them.", min=0)
     baselines: bool = option(True, help="Also score what needs no learning.")
     mm_per_px: float = option(
-        0.0, help="Scale of all images; 0 where it is not known.", min=0, unit="mm/px"
+        0.0,
+        help="Scale of images of which the column mm_per_px says none; 0 if it is not known.",
+        min=0,
+        unit="mm/px",
     )
     device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
     cache: bool = option(True, help="Keep what is computed of each image for later runs.")
@@ -63,11 +66,12 @@ class EvaluateLandmarksConfig:
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """An image with its true landmarks: those that it shows."""
+    """An image with its true landmarks: those that it shows; `mm_per_px` None if not known."""
 
     name: str
     pixels: NDArray[np.uint8]
     points: Mapping[str, Place]
+    mm_per_px: float | None = None
 
     @property
     def width(self) -> int:
@@ -123,6 +127,7 @@ def evaluate_landmarks(
         tuple(template.name for template in templates),
         tuple(scored),
         tuple(failures),
+        sum(bool(image.mm_per_px or config.mm_per_px) for image in images),
     )
 
 
@@ -158,7 +163,8 @@ def read_known_images(
         except UserError as error:
             failures.append((marks.image, str(error)))
             continue
-        images.append(KnownImage(marks.image, pixels, points))
+        side = None if marks.spacing_mm is None else marks.spacing_mm[0]
+        images.append(KnownImage(marks.image, pixels, points, side))
     if len(images) < 2 or not any(image.points for image in images):
         told = f": {failures[0][1]}" if failures else "."
         raise UserError(
@@ -198,7 +204,8 @@ class _Run:
                 self._told_absent.append(place is None)
             else:
                 error = math.nan if place is None else math.dist(place, true)
-                outcomes.append(Outcome(label, error, image.width, self._mm_per_px))
+                side = image.mm_per_px or self._mm_per_px
+                outcomes.append(Outcome(label, error, image.width, side))
 
     def scores(self, name: str) -> MethodScores:
         """Return the medians over templates."""

@@ -51,10 +51,10 @@ class Scores:
     count, missed
         Landmarks that are in their images, and those of them that were given no place.
     mre_px, mre_percent, mre_mm
-        Mean radial error: in pixels, in percent of the width, in mm where the scale is known.
+        Mean radial error: in pixels, in percent of the width, in mm over images of known scale.
     sdr
-        Share within each of `RADII_PERCENT`, by names such as "5 %"; where the scale of all images
-        is known, also within each of `RADII_MM`, such as "2.5 mm".
+        Share within each of `RADII_PERCENT`, by names such as "5 %"; of the landmarks in images of
+        known scale, if there are any, also within each of `RADII_MM`, such as "2.5 mm".
     """
 
     count: int
@@ -95,13 +95,17 @@ class MethodScores:
 
 @dataclass(frozen=True, slots=True)
 class LandmarksReport:
-    """All that `medssl evaluate landmarks` prints and writes."""
+    """All that `medssl evaluate landmarks` prints and writes.
+
+    Of its `images`, `scaled` have a known scale.
+    """
 
     data: str
     images: int
     templates: tuple[str, ...]
     methods: tuple[MethodScores, ...]
     failures: tuple[tuple[str, str], ...] = ()
+    scaled: int = 0
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
@@ -125,16 +129,17 @@ def score_outcomes(outcomes: Iterable[Outcome]) -> Scores:
     sides = np.array([outcome.mm_per_px or math.nan for outcome in known])
     # A NaN is within no radius: what was given no place is a miss.
     sdr = {f"{radius:g} %": _number((percent <= radius).mean()) for radius in RADII_PERCENT}
-    has_scale = not bool(np.isnan(sides).any())
-    if has_scale:
-        sdr |= {f"{r:g} mm": _number((errors * sides <= r).mean()) for r in RADII_MM}
+    has_scale = ~np.isnan(sides)
+    in_mm = (errors * sides)[has_scale]
+    if has_scale.any():
+        sdr |= {f"{r:g} mm": _number((in_mm <= r).mean()) for r in RADII_MM}
     missed = int(np.isnan(errors).sum())
     return Scores(
         count=len(known),
         missed=missed,
         mre_px=_mean(errors),
         mre_percent=_mean(percent),
-        mre_mm=_mean(errors * sides) if has_scale else None,
+        mre_mm=_mean(in_mm),
         sdr=sdr,
     )
 
@@ -144,14 +149,14 @@ def median_scores(scores: Sequence[Scores]) -> Scores:
     told = [one for one in scores if one.count]
     if not told:
         return score_outcomes(())
-    radii = [radius for radius in told[0].sdr if all(radius in one.sdr for one in told)]
+    radii = dict.fromkeys(radius for one in told for radius in one.sdr)
     return Scores(
         count=int(np.median([one.count for one in told])),
         missed=int(np.median([one.missed for one in told])),
         mre_px=_median(one.mre_px for one in told),
         mre_percent=_median(one.mre_percent for one in told),
         mre_mm=_median(one.mre_mm for one in told),
-        sdr={radius: _median(one.sdr[radius] for one in told) for radius in radii},
+        sdr={radius: _median(one.sdr.get(radius) for one in told) for radius in radii},
     )
 
 
@@ -164,18 +169,19 @@ def report_heads(report: LandmarksReport) -> list[str]:
 
 def report_rows(report: LandmarksReport) -> list[list[str]]:
     """Return the rows of the table of a report: each method overall, then each landmark."""
-    with_mm = report.methods[0].overall.mre_mm is not None
+    of_all = report.methods[0].overall
     rows = []
     for method in report.methods:
-        rows.append(_row(method.name, "all", method.overall, with_mm))
+        rows.append(_row(method.name, "all", method.overall, of_all))
         if len(method.each_label) > 1:
-            rows += [_row("", label, own, with_mm) for label, own in method.each_label.items()]
+            rows += [_row("", label, own, of_all) for label, own in method.each_label.items()]
     return rows
 
 
-def _row(name: str, label: str, scores: Scores, with_mm: bool) -> list[str]:
-    mm = [_text(scores.mre_mm, 2)] if with_mm else []
-    sdr = [_text(share, 3) for share in scores.sdr.values()]
+def _row(name: str, label: str, scores: Scores, of_all: Scores) -> list[str]:
+    """Return a row with the columns that `of_all` has."""
+    mm = [_text(scores.mre_mm, 2)] if of_all.mre_mm is not None else []
+    sdr = [_text(scores.sdr.get(radius), 3) for radius in of_all.sdr]
     px, percent = _text(scores.mre_px, 1), _text(scores.mre_percent, 2)
     return [name, label, str(scores.count), str(scores.missed), px, percent, *mm, *sdr]
 

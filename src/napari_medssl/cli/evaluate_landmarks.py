@@ -58,6 +58,9 @@ def _print(report: LandmarksReport) -> None:
         f"{', '.join(report.templates)}. MRE is of landmarks that were given a place; SDR counts "
         "the others as missed."
     )
+    if report.scaled:
+        scaled = _console.counted(report.scaled, "image")
+        _console.say(f"In mm: over {scaled} of known scale.")
     for method in report.methods:
         absent = "" if method.absent_told is None else f", absent told {method.absent_told:.2f}"
         seconds = "" if method.seconds is None else f"{method.seconds * 1000:.0f} ms per image"

@@ -1,9 +1,10 @@
 """Landmarks in CSV: `label,x,y` of one image, or `image,label,x,y` with `score` of many.
 
-A row with empty x and y means "not in this image". Columns may come in any order, and others
-(`x_mm`, notes of a person) are passed over. Comma, semicolon and tab separate; beside a semicolon
-or tab the decimal sign may be a comma. A row that cannot be understood refuses the file: points
-that go missing without a word would look like landmarks that nobody marked.
+A row with empty x and y means "not in this image". A column `mm_per_px` says how large a pixel of
+the image is. Columns may come in any order, and others (`x_mm`, notes of a person) are passed over.
+Comma, semicolon and tab separate; beside a semicolon or tab the decimal sign may be a comma. A row
+that cannot be understood refuses the file: points that go missing without a word would look like
+landmarks that nobody marked.
 
 Written: numbers are the shortest decimals that give the same float back; a column `state` only if
 a state would not come back without it (`landmark.usual_state`). Texts that a spreadsheet would
@@ -16,6 +17,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -35,6 +37,8 @@ from napari_medssl.io.landmarks.landmark import (
 from napari_medssl.io.limits import one_line
 
 _FORMULA = re.compile(r"'+[=+\-@\t\r]")
+_COLUMNS = ("image", "label", "x", "y", "score", "state", "mm_per_px")
+_NUMBERS = ("x", "y", "score", "mm_per_px")
 _DUE = "Due are the columns label,x,y or image,label,x,y[,score], named in the first line."
 
 
@@ -67,12 +71,19 @@ def read_table(text: str, path: Path) -> LandmarkFile:
     _, header = next(rows, (0, []))
     columns = _columns(header, path)
     gathered = Collector(path, "csv")
+    sides: dict[str, float] = {}
     for line, row in rows:
         cells = {name: row[at].strip() if at < len(row) else "" for name, at in columns.items()}
         if delimiter != ",":
-            cells |= {k: cells[k].replace(",", ".") for k in ("x", "y", "score") if k in cells}
-        _add_row(cells, line, gathered)
-    return gathered.file()
+            cells |= {k: cells[k].replace(",", ".") for k in _NUMBERS if k in cells}
+        image = _add_row(cells, line, gathered)
+        _note_side(cells.get("mm_per_px", ""), image, line, path, sides)
+    file = gathered.file()
+    told = (
+        replace(each, spacing_mm=(sides[each.image],) * 2) if each.image in sides else each
+        for each in file.images
+    )
+    return replace(file, images=tuple(told))
 
 
 def write_table(images: Sequence[ImageLandmarks], path: Path, *, with_mm: bool) -> tuple[str, ...]:
@@ -98,18 +109,30 @@ def write_table(images: Sequence[ImageLandmarks], path: Path, *, with_mm: bool) 
 
 def _columns(header: list[str], path: Path) -> dict[str, int]:
     names = [name.strip().strip("\ufeff").lower() for name in header]
-    for name in ("image", "label", "x", "y", "score", "state"):
+    for name in _COLUMNS:
         if names.count(name) > 1:
             raise refusal(path, f"the column {name!r} stands twice", _DUE)
     missing = [name for name in ("label", "x", "y") if name not in names]
     if missing:
         raise refusal(path, f"no column {missing[0]!r} in its first line {show(header)}", _DUE)
-    known = ("image", "label", "x", "y", "score", "state")
-    return {name: names.index(name) for name in known if name in names}
+    return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
-def _add_row(cells: dict[str, str], line: int, gathered: Collector) -> None:
-    """Add the landmark of a row, given by column name."""
+def _note_side(text: str, image: str, line: int, path: Path, sides: dict[str, float]) -> None:
+    """Take in how many mm a row says that a pixel of its image measures."""
+    if not text:
+        return
+    side = parse_number(text)
+    if side is None or not 1e-6 <= side <= 1e6:
+        todo = "Due is the size of a pixel in mm, above 0, or an empty cell."
+        raise refusal(path, f"line {line} has the mm_per_px {show(text)}", todo)
+    if sides.setdefault(image, side) != side:
+        what = f"line {line} has the mm_per_px {show(text)}, an earlier one {sides[image]:g}"
+        raise refusal(path, what, "Give each image one size of its pixels.")
+
+
+def _add_row(cells: dict[str, str], line: int, gathered: Collector) -> str:
+    """Add the landmark of a row, given by column name; return the name of its image."""
     path = gathered.path
     label = clean_name(_without_apostrophe(cells["label"]))
     image = clean_image_name(_without_apostrophe(cells.get("image", NO_NAME)))
@@ -137,6 +160,7 @@ def _add_row(cells: dict[str, str], line: int, gathered: Collector) -> None:
         what = f"line {line} has the state {show(cells['state'])} and place {show(place)}"
         todo = "Due is undefined or absent without a place, found or confirmed with one, or locked."
         raise refusal(path, what, todo)
+    return image
 
 
 def _place(cells: dict[str, str], line: int, path: Path) -> tuple[float, float] | None:
