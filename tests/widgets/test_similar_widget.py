@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,9 @@ from qtpy.QtWidgets import QApplication
 from separation_world import NO_KEYS, wait_until
 from similar_world import COLORS, CONFIG, TILE, write_pyramid
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.index_slides import index_slides
+from napari_medssl.backend.jobs import Progress
 from napari_medssl.state.search_examples import Area
 from napari_medssl.state.slide_entry import SlideState
 from napari_medssl.widgets._item_model import STATE_ROLE
@@ -389,6 +392,28 @@ def test_this_slide_is_indexed_from_the_widget(similar_window, tmp_path):
     similar_window.widget.index_front()
     said = "The rule does not say whose 'slide2.svs' is"
     wait_until(lambda: said in similar_window.widget.status.text(), 60)
+
+
+def test_names_are_hidden_while_a_slide_is_indexed(similar, monkeypatch):
+    def report_and_fail(task, *, on_progress, should_stop):
+        on_progress(Progress(1, 2, "slide2.svs"))
+        seen.wait(15)
+        raise UserError(f"Cannot read {task.source!r}.")
+
+    seen, panel = threading.Event(), similar.widget.indexing
+    monkeypatch.setattr("napari_medssl.widgets.similar.index_panel.index_slide", report_and_fail)
+    similar.show(2)
+    similar.widget.header.mask_entry.trigger()
+    alias = similar.widget.places.title(similar.widget.places.front.fingerprint)
+    told = []
+    panel.jobs.progressed.connect(told.append)
+    panel.index_front()
+    wait_until(lambda: told)
+    assert panel.jobs._words.text().startswith(alias)
+    assert "slide2" not in panel.jobs._words.text()
+    seen.set()
+    wait_until(lambda: not panel.jobs.is_busy)
+    assert panel.jobs._error.text() == f"Cannot read {alias!r}."
 
 
 def test_a_slide_that_moved_is_told_and_found_where_it_is_open(similar_window, tmp_path):

@@ -87,7 +87,7 @@ class IndexPanel(QWidget):
             "Embed all tiles with tissue of the slide in front, those in view first",
             self.index_front,
         )
-        self.jobs = JobPanel(self)
+        self.jobs = JobPanel(self, shown=places.masked_text)
         self.jobs.done.connect(self._on_done)
         self.jobs.ended.connect(self._on_ended)
         self._looks = QTimer(self)
