@@ -3,7 +3,8 @@
     python scripts/demo.py --out demo-output
 
 Needs a display; `make demo` and `make docs-images` give it a virtual one where there is none. The
-exit code is 1 when no panel or no similar tile was found, or no slide could be opened.
+exit code is 1 when no panel or no similar tile was found, no slide could be opened, or
+no image was segmented.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def main() -> int:
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     from demo_landmarks import run as run_landmarks  # they use what is above
+    from demo_segmentation import run as run_segmentation
     from demo_similar import run as run_similar
     from demo_slides import run as run_slides
 
@@ -129,9 +131,11 @@ def main() -> int:
         slides = run_slides(out, Path(folder))
         hits = run_similar(out, Path(folder))
         found = run_landmarks(out, Path(folder))
+        masks = run_segmentation(out, Path(folder))
     figures = f"{panels} panels found in {len(SAMPLES)} figures"
-    print(f"{figures}, {slides} slides opened, {hits} similar tiles, {found} landmarks found")
-    return 0 if panels and slides and hits and found else 1
+    print(f"{figures}, {slides} slides opened, {hits} similar tiles, {found} landmarks found,")
+    print(f"{masks} images segmented")
+    return 0 if panels and slides and hits and found and masks else 1
 
 
 if __name__ == "__main__":

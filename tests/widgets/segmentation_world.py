@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import napari
 import numpy as np
+import pytest
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from separation_world import NO_KEYS, World
 from separation_world import wait_until as wait_at_most
+from shape_world import SMALL
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import training
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.region_maps import RegionMap
 from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.io.images import read_image
 from napari_medssl.widgets.segmentation import SegmentationWidget
+from napari_medssl.widgets.segmentation.trainer import run_training
 
 WIDTH, HEIGHT = 160, 120
 
@@ -82,6 +88,31 @@ class BrightEngine:
         return RegionMap(model, regions, ("region 1", "region 2"))
 
 
+class SmallTraining:
+    """Trains a tiny network for three steps, here or in a process of its own.
+
+    `is_held` lets it wait after its first step until it is cancelled.
+    """
+
+    def __init__(self) -> None:
+        self.is_held, self.is_in_child = False, False
+        self.done: list[int] = []
+
+    def __call__(self, job: Any, *, on_progress: Any, should_stop: Any) -> Any:
+        def tell(progress: Any) -> None:
+            on_progress(progress)
+            if progress.values:
+                self.done.append(progress.done)
+            while self.is_held and progress.values and not should_stop():
+                time.sleep(0.01)
+
+        small = replace(job, config=replace(job.config, **(SMALL | {"class_name": "bar"})))
+        with pytest.MonkeyPatch.context() as patch:
+            if not self.is_in_child:
+                patch.setattr(training, "run_in_child", lambda work, *a, **k: work(*a, **k))
+            return run_training(small, on_progress=tell, should_stop=should_stop)
+
+
 class SegmentationWorld(World):
     """A shown viewer with the widget docked; `begin` gives every test a fresh set."""
 
@@ -90,11 +121,14 @@ class SegmentationWorld(World):
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
         self.viewer.window.resize(1100, 700)
         self.engine = BrightEngine()
+        self.small = SmallTraining()
         self.widget: Any = None
 
     def begin(self, folder: Path, count: int = 3) -> None:
         if self.widget is None:
-            self.widget = SegmentationWidget(self.viewer, self.engine, folder / "sets")
+            self.widget = SegmentationWidget(
+                self.viewer, self.engine, folder / "sets", folder / "models", self.small
+            )
             self.viewer.window.add_dock_widget(self.widget, name="Segmentation", area="right")
             self.session = self.widget.session
         else:
@@ -103,7 +137,11 @@ class SegmentationWorld(World):
             self.widget.messages.refuse("")
             self.widget.files._sets = folder / "sets"
             self.widget.files._recent = folder / "sets" / "recent.json"
+            self.widget.training._models = folder / "models"
+            self.widget.training.look_for_stopped()
+            self.widget.pages.setCurrentIndex(0)
         self.engine.__init__()
+        self.small.__init__()
         self.settle()
         if count:
             self.paths = write_pictures(folder / "eyes", count)

@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_medssl import __version__
 from napari_medssl._errors import UserError
-from napari_medssl.backend.models import read_weights
+from napari_medssl.backend.models import read_metadata, read_weights
 from napari_medssl.io.files import replace_whole
 
 if TYPE_CHECKING:
@@ -277,6 +277,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"File {str(path)!r} is no checkpoint of a training run; weights for use are given "
             "with --model instead."
         ) from None
+
+
+def read_step(path: Path) -> int:
+    """Return how many steps a checkpoint has done, without torch; UserError if it is none."""
+    try:
+        return int(json.loads(read_metadata(path)[_KEY])["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"File {str(path)!r} is no checkpoint of a training run.") from error
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

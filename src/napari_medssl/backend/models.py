@@ -40,6 +40,7 @@ __all__ = [
     "find_weights",
     "list_models",
     "load_card",
+    "read_metadata",
     "read_weights",
     "write_model",
 ]
@@ -181,7 +182,7 @@ def load_card(name_or_file: str | Path) -> ModelCard:
     _check_is_safetensors(path)
     if path.with_suffix(".json").is_file():
         return _read_card_file(path)
-    text = _read_metadata(path).get(_CARD_KEY)
+    text = read_metadata(path).get(_CARD_KEY)
     if text is None:
         raise UserError(
             f"Model file {str(path)!r} has no card: neither {path.stem}.json beside it nor one "
@@ -190,7 +191,8 @@ def load_card(name_or_file: str | Path) -> ModelCard:
     return card_from_json(text, f"in {str(path)!r}")
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the texts in the header of a safetensors file; UserError if it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -217,7 +219,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     _check_is_safetensors(path)
     try:
-        return load_file(path), _read_metadata(path)
+        return load_file(path), read_metadata(path)
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from None
 

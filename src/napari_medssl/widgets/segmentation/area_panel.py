@@ -14,7 +14,7 @@ from napari_medssl.widgets._background import Background
 from napari_medssl.widgets.segmentation.colors import chip
 from napari_medssl.widgets.segmentation.session import MaskSession
 
-_HEADS = ("Class", "Pixels", "mm²", "Part")
+_HEADS = ("Class", "Pixels", "mm²", "Of image")
 _LATER_MS = 120
 _ROWS_SHOWN = 4
 _SIDE = 14

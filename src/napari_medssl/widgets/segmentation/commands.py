@@ -44,7 +44,12 @@ def register_keys(keys: ShortcutRegistry, widget: SegmentationWidget) -> None:
 
 
 def _table() -> Iterator[Command]:
-    for group, rows in (("Segment", _segment()), ("Images", _images()), ("Files", _files())):
+    for group, rows in (
+        ("Segment", _segment()),
+        ("Images", _images()),
+        ("Train", _train()),
+        ("Files", _files()),
+    ):
         for name, title, run, keys in rows:
             yield Command(f"segmentation_{name}", title, group, run, keys)
 
@@ -66,6 +71,11 @@ def _images() -> Iterator[Row]:
     yield "next", "Next image", lambda w: w.session.step_image(1), ("N", "PageDown")
     yield "previous", "Image before", lambda w: w.session.step_image(-1), ("PageUp",)
     yield "remove", "Take this image off the set", lambda w: w.exchange.remove_current(), ()
+
+
+def _train() -> Iterator[Row]:
+    yield "train", "Train a model of your own", lambda w: w.begin_training(), ()
+    yield "go_on", "Go on with a training that was stopped", lambda w: w.training.go_on(), ()
 
 
 def _files() -> Iterator[Row]:

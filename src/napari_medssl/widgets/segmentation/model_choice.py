@@ -67,6 +67,10 @@ class ModelChoice(QWidget):
             raise UserError("There is no model. Choose a .safetensors file under Model.")
         return self._name
 
+    def knows(self, name: str) -> bool:
+        """Say whether a model is on the list."""
+        return name in self._known
+
     def choose(self, name: str) -> None:
         """Use another model; UserError if it is none."""
         if name not in self._known:

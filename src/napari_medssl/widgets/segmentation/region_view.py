@@ -82,7 +82,6 @@ class RegionView(QObject):
         self.is_on = is_on
         self.switched.emit(is_on)
         if is_on:
-            self.told.emit("", False)
             self._show()
         else:
             self._hide()
@@ -99,8 +98,9 @@ class RegionView(QObject):
     def _hide(self) -> None:
         self._requests.drop()
         self._wanted = None
-        if self.layer is not None:
+        if self.layer is not None and self.layer.visible:
             self.layer.visible = False
+            self.told.emit("", False)  # what was said of them
 
     def _show(self) -> None:
         image = self._session.item

@@ -13,7 +13,16 @@ from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QCheckBox, QLabel, QMenu, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QLabel,
+    QMenu,
+    QScrollArea,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.segmenters import SegmentConfig
@@ -41,6 +50,9 @@ from napari_medssl.widgets.segmentation.region_view import RegionView
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.segmentation.train_panel import TrainPanel
+from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
+from napari_medssl.widgets.segmentation.trainer import run_training
 from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
 
 _SAVED_MS = 500
@@ -59,16 +71,26 @@ class SegmentationWidget(QWidget):
         What segments; by default the backend in the compute process.
     folder
         Where sets without a place of their own are kept; by default the user's data folder.
+    models
+        Folder of the models that are trained here; by default the user's.
+    train_work
+        Runs a training off the GUI thread; by default in a process of its own.
     """
 
     def __init__(
-        self, napari_viewer: Any, engine: Engine | None = None, folder: Path | None = None
+        self,
+        napari_viewer: Any,
+        engine: Engine | None = None,
+        folder: Path | None = None,
+        models: Path | None = None,
+        train_work: Callable[..., Any] = run_training,
     ) -> None:
         super().__init__()
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False
         self._words = ""
+        self._models, self._train_work = models, train_work
         engine = engine or ComputeEngine()
         self.session = MaskSession()
         self.layers = MaskLayers(napari_viewer, self.session, self)
@@ -98,20 +120,14 @@ class SegmentationWidget(QWidget):
         self.help.setWordWrap(True)
         self.help.setEnabled(False)
         self.help.setToolTip("napari's own tools for Labels; each stroke is saved as it is made")
-        below = QWidget()
-        column = QVBoxLayout(below)
-        column.setContentsMargins(0, 4, 0, 0)
-        column.setSpacing(5)
-        for part in (self.model, self._build_readout()):
-            column.addWidget(part)
-        column.addLayout(self._build_buttons())
-        for part in (self.segmenting.jobs, self.help, self.areas):
-            column.addWidget(part)
-        column.addLayout(self._build_saving())
-        column.addStretch(1)
+        pages = QTabWidget()
+        pages.setDocumentMode(True)
+        pages.addTab(self._build_segment(), "Segment")
+        pages.addTab(self._build_train(), "Train")
+        self.pages = pages
         parts = QSplitter(Qt.Orientation.Vertical)
         parts.addWidget(self.list)
-        parts.addWidget(below)
+        parts.addWidget(pages)
         parts.setStretchFactor(0, 1)
         parts.setStretchFactor(1, 0)
         parts.setChildrenCollapsible(False)
@@ -122,6 +138,30 @@ class SegmentationWidget(QWidget):
         layout.addWidget(parts, 1)
         layout.addWidget(self.messages)
         self.setMinimumWidth(340)
+
+    def _build_segment(self) -> QWidget:
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.setSpacing(5)
+        for part in (self.model, self._build_readout()):
+            column.addWidget(part)
+        column.addLayout(self._build_buttons())
+        for part in (self.segmenting.jobs, self.help, self.areas):
+            column.addWidget(part)
+        column.addLayout(self._build_saving())
+        column.addStretch(1)
+        return page
+
+    def _build_train(self) -> QWidget:
+        trainers = [ShapeTrainer(self._viewer, self)]
+        self.training = TrainPanel(self.session, trainers, None, self._models, self._train_work)
+        page = QScrollArea()  # a trainer may have more fields than the window has room
+        page.setWidget(self.training)
+        page.setWidgetResizable(True)
+        page.setFrameShape(QScrollArea.Shape.NoFrame)
+        page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        return page
 
     def _build_header(self) -> QWidget:
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
@@ -180,6 +220,7 @@ class SegmentationWidget(QWidget):
         self.regions_box.toggled.connect(self.regions.switch)
         self.regions.switched.connect(self.regions_box.setChecked)
         self.segmenting.jobs.ended.connect(self._show_buttons)
+        self.training.trained.connect(self._on_trained)
         for signal in (self.session.set_changed, self.session.list_changed):
             signal.connect(self._show_buttons)
         self.session.item_changed.connect(self._show_buttons)
@@ -223,6 +264,14 @@ class SegmentationWidget(QWidget):
         if self.session.image is None and keys:
             self.session.choose(keys[0])
 
+    def _on_trained(self, file: str) -> None:
+        """Segment with the model that is finished from now on."""
+        self.model.list_models()
+        name = Path(file).stem
+        self.model.choose(name if self.model.knows(name) else file)
+        self.pages.setCurrentIndex(0)
+        self._tell(f"{name} is trained and chosen. Press Segment all.", False)
+
     def _on_shown(self) -> None:
         self.messages.refuse("")
         self.areas.count_later()
@@ -246,6 +295,10 @@ class SegmentationWidget(QWidget):
         layer = self.layers.layer(self.session.image)
         if layer is not None:
             layer.visible = not layer.visible
+
+    def begin_training(self) -> None:
+        """Show the page of training; the button there begins it."""
+        self.pages.setCurrentIndex(1)
 
     def show_keys(self) -> None:
         """Show the cheat sheet."""
@@ -293,6 +346,7 @@ class SegmentationWidget(QWidget):
         self.is_closed = True
         self._saver.stop()
         self.segmenting.close()
+        self.training.close_jobs()
         self.regions.close()
         self.files.close_set()
         self.areas.close_down()

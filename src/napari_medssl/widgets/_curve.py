@@ -1,0 +1,104 @@
+"""A small curve of losses, drawn while a training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import QSizePolicy, QWidget
+
+_COLORS = ("#4c8dff", "#46d160", "#f7a63b", "#e93d82")
+_SMOOTH = 0.1  # part of a new value in the running mean that is drawn
+_MOST = 1200  # points of a curve; every other one is dropped beyond
+_PAD = 4.0
+
+
+class LossCurve(QWidget):
+    """Running means of some values over the steps, each from 0 to its own maximum.
+
+    The last of each stands below in words.
+
+    Parameters
+    ----------
+    parent
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names: dict[str, str] = {}
+        self._points: dict[str, list[tuple[int, float]]] = {}
+        self._means: dict[str, float] = {}
+        self._total = 1
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(
+            "How losses fall while it learns: running means, each from 0 to its own maximum"
+        )
+
+    def sizeHint(self) -> QSize:
+        """Return a size that leaves room for the rest."""
+        return QSize(200, 120)
+
+    def begin(self, names: Mapping[str, str]) -> None:
+        """Forget all, and draw these values from now on: name and words of each."""
+        self._names = dict(names)
+        self._points = {name: [] for name in names}
+        self._means = {}
+        self.update()
+
+    def add(self, step: int, total: int, values: Mapping[str, Any]) -> None:
+        """Take in the values of a step."""
+        self._total = max(1, total)
+        for name in self._names:
+            if name not in values:
+                continue
+            value = float(values[name])
+            mean = self._means.get(name, value)
+            self._means[name] = mean = mean + _SMOOTH * (value - mean)
+            points = self._points[name]
+            points.append((step, mean))
+            if len(points) > _MOST:
+                del points[1::2]
+        self.update()
+
+    def points(self, name: str) -> list[tuple[int, float]]:
+        """Return step and running mean of a value so far."""
+        return list(self._points.get(name, ()))
+
+    def paintEvent(self, _event: Any) -> None:
+        """Draw the curves, and what they are."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        line = painter.fontMetrics().height()
+        drawn = [name for name in self._names if self._points[name]]
+        room = QRectF(self.rect()).adjusted(
+            _PAD, _PAD, -_PAD, -_PAD - line * ((len(drawn) + 1) // 2)
+        )
+        painter.setPen(QPen(QColor(128, 128, 128, 120)))
+        painter.drawRect(room)
+        for number, name in enumerate(self._names):
+            if name not in drawn:
+                continue
+            top = max(value for _, value in self._points[name]) or 1.0
+            color = QColor(_COLORS[number % len(_COLORS)])
+            painter.setPen(QPen(color, 1.6))
+            painter.drawPolyline(
+                QPolygonF(
+                    [
+                        QPointF(
+                            room.left() + room.width() * step / self._total,
+                            room.bottom() - room.height() * min(1.0, value / top),
+                        )
+                        for step, value in self._points[name]
+                    ]
+                )
+            )
+            place = drawn.index(name)
+            words = f"{self._names[name]} {self._means[name]:.3g}"
+            half = room.width() / 2
+            left = room.left() + half * (place % 2)
+            foot = QRectF(left, room.bottom() + 2 + line * (place // 2), half, line)
+            painter.drawText(foot, Qt.AlignmentFlag.AlignVCenter, words)
+        painter.end()

@@ -1,0 +1,244 @@
+"""The page "Train": a model of one's own from the images of the set, in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Job, Progress
+from napari_medssl.backend.training_workspace import (
+    Unfinished,
+    discard,
+    unfinished,
+    workspace_of,
+)
+from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets._base import JobPanel
+from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets._curve import LossCurve
+from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.trainer import (
+    Trainer,
+    TrainingJob,
+    TrainReport,
+    run_training,
+)
+
+
+class TrainPanel(QWidget):
+    """Trains a model with one of some trainers; stopped ones go on, also after a restart.
+
+    Parameters
+    ----------
+    session
+        Whose images are learnt from.
+    trainers
+        What there is to choose from.
+    models
+        Folder of the models, by default the user's.
+    work
+        Runs a training, called off the GUI thread.
+
+    Signals
+    -------
+    trained
+        File of a model that is finished.
+    told
+        A line for the person; the second argument is True for an error.
+    """
+
+    trained = Signal(str)
+    told = Signal(str, bool)
+
+    def __init__(
+        self,
+        session: MaskSession,
+        trainers: Sequence[Trainer],
+        parent: QWidget | None = None,
+        models: Path | None = None,
+        work: Callable[..., TrainReport] = run_training,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._trainers = session, {one.key: one for one in trainers}
+        self._models, self._work = models, work
+        self._running: TrainingJob | None = None
+        self._stopped: Unfinished | None = None
+        self._build()
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.done.connect(self._on_done)
+        self.jobs.ended.connect(self._on_ended)
+        for signal in (session.set_changed, session.list_changed):
+            signal.connect(self._show)
+        self.look_for_stopped()
+
+    def _build(self) -> None:
+        self.kinds = QComboBox()
+        self.kinds.setToolTip("What the model learns from")
+        self.about = QLabel()
+        self.about.setWordWrap(True)
+        self.about.setEnabled(False)
+        self.about.setToolTip("What this way of training needs and does")
+        self.name = QLineEdit("my-model")
+        self.name.setToolTip("Name of the model; it is kept with your models, see medssl models")
+        self.train_button = PushButton(
+            "Train", "Learn from all images of the set, in the background", self.train
+        )
+        rows = QFormLayout()
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("Model", self.name)
+        self.fields = QWidget()
+        inner = QVBoxLayout(self.fields)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(5)
+        inner.addWidget(self.kinds)
+        inner.addWidget(self.about)
+        for key, one in self._trainers.items():
+            self.kinds.addItem(one.title, key)
+            inner.addWidget(one)
+        self.kinds.currentIndexChanged.connect(self._on_kind)
+        inner.addLayout(rows)
+        inner.addWidget(self.train_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 4, 0, 0)
+        column.setSpacing(5)
+        column.addWidget(self.fields)
+        self.stopped = QLabel()
+        self.stopped.setWordWrap(True)
+        self.stopped.setToolTip("A training that was stopped; its checkpoint is kept")
+        self.go_on_button = PushButton("Go on", "Train on from where it was stopped", self.go_on)
+        self.discard_button = PushButton("Discard", "Delete what it has learnt", self.discard)
+        column.addWidget(self.stopped)
+        column.addLayout(row_of([self.go_on_button, self.discard_button]))
+        self.jobs = JobPanel(self)
+        self.curve = LossCurve()
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setToolTip("How the training goes, and what became of it")
+        for part in (self.jobs, self.curve, self.words):
+            column.addWidget(part)
+        column.addStretch(1)
+        self.curve.hide()
+        self._on_kind()
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer that is chosen."""
+        return self._trainers[str(self.kinds.currentData())]
+
+    # -- what buttons do -------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Begin a training with the images of the set."""
+        try:
+            self._session.checked_image()
+            workspace = workspace_of(self.name.text().strip(), self._models)
+            sources = tuple(item.source for item in self._session.store.as_dict().values())
+            job = self.trainer.job(workspace, sources)
+            if not self._may_replace(job):
+                return
+        except UserError as error:
+            self.jobs.show_error(str(error))
+            return
+        self._start(job)
+
+    def go_on(self) -> None:
+        """Go on with the training that was stopped."""
+        stopped = self._stopped
+        if stopped is None:
+            return
+        try:
+            job = self._trainers[stopped.trainer].continued(stopped)
+        except UserError as error:
+            self.jobs.show_error(str(error))
+            return
+        self.kinds.setCurrentIndex(self.kinds.findData(stopped.trainer))
+        self._start(job)
+
+    def discard(self) -> None:
+        """Delete the training that was stopped, after a question."""
+        stopped = self._stopped
+        if stopped is None:
+            return
+        text = f"Delete what {stopped.name!r} has learnt in {stopped.done} steps?"
+        try:
+            if questions.may(self, "Delete the training?", text):
+                discard(stopped.workspace)
+        except UserError as error:
+            self.jobs.show_error(str(error))
+        self.look_for_stopped()
+
+    def look_for_stopped(self) -> None:
+        """Show the first training that was stopped, if there is one."""
+        found = [one for one in unfinished(self._models) if one.trainer in self._trainers]
+        self._stopped = found[0] if found else None
+        if self._stopped is not None:
+            total = self._stopped.config.get("steps")
+            of = f" of {total}" if isinstance(total, int) else ""
+            text = f"{self._stopped.name!r} was stopped after {self._stopped.done}{of} steps."
+            self.stopped.setText(text)
+        self._show()
+
+    def close_jobs(self) -> None:
+        """Stop the training: the window is about to go. A checkpoint stays."""
+        self.jobs.cancel()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _may_replace(self, job: TrainingJob) -> bool:
+        workspace = job.workspace
+        lost = []
+        if workspace.out.exists():
+            lost.append(f"the model {workspace.name!r}, when the new one is finished")
+        if workspace.checkpoint.exists():
+            lost.append(f"what {workspace.name!r} had learnt when it was stopped")
+        if not lost:
+            return True
+        text = f"This replaces {' and '.join(lost)}. Give another name to keep it. Replace?"
+        return questions.may(self, "Replace?", text)
+
+    def _start(self, job: TrainingJob) -> None:
+        self._running = job
+        self.curve.begin(self._trainers[job.trainer].curves)
+        self.curve.show()
+        self.words.setText("You can go on working; the training runs in a process of its own.")
+        self.jobs.start(self._work, job, title=f"Training {job.workspace.name}")
+        self._show()
+
+    def _on_kind(self, *_: object) -> None:
+        for one in self._trainers.values():
+            one.setVisible(one is self.trainer)
+        self.about.setText(self.trainer.about)
+
+    def _on_progress(self, progress: Progress) -> None:
+        if not progress.values or self._running is None:
+            return
+        self.curve.add(progress.done, progress.total or progress.done, progress.values)
+        words = self._trainers[self._running.trainer].words(progress.values)
+        if words:
+            self.words.setText(words)
+
+    def _on_done(self, report: TrainReport) -> None:
+        job = self._running
+        assert job is not None  # it has just ended
+        lines = [f"{job.workspace.name} is trained and chosen. Press Segment all.", *report.remarks]
+        self.words.setText("\n".join(lines))
+        self.trained.emit(str(job.workspace.out))
+
+    def _on_ended(self, job: Job) -> None:
+        if job.state == "cancelled":
+            self.words.setText("Stopped.")
+        self._running = None
+        self.look_for_stopped()
+
+    def _show(self, *_: Any) -> None:
+        is_busy = self.jobs.is_busy
+        self.train_button.setEnabled(bool(len(self._session.store)) and not is_busy)
+        self.fields.setVisible(not is_busy)  # the room is for the curve then
+        has_stopped = self._stopped is not None and not is_busy
+        for button in (self.stopped, self.go_on_button, self.discard_button):
+            button.setVisible(has_stopped)

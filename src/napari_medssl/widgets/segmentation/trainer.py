@@ -1,0 +1,114 @@
+"""What every trainer of this widget is: a small panel of its own, and a job that makes a model.
+
+A trainer is one file: a subclass of `Trainer` that shows its fields and says, in `job`, what is to
+be run. All else (images, name, progress, curve, stopping, going on later) is in `train_panel`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QWidget
+
+from napari_medssl.backend.config import to_json
+from napari_medssl.backend.jobs import OnProgress, ShouldStop
+from napari_medssl.backend.training_workspace import Unfinished, Workspace, discard, fill, note
+
+
+class TrainReport(Protocol):
+    """What a training gives: the card of its model, and lines for the person."""
+
+    card: Any
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training to run.
+
+    Attributes
+    ----------
+    trainer
+        Key of the trainer.
+    workspace
+        Where its files are.
+    work, config
+        A function of the backend and its config, which has `resume`.
+    sources
+        Images that are copied into the workspace first.
+    shapes
+        Of a layer, bool, shape (Y, X), written there too; None for none.
+    goes_on
+        The workspace is full already and there is a checkpoint.
+    """
+
+    trainer: str
+    workspace: Workspace
+    work: Callable[..., Any]
+    config: Any
+    sources: tuple[str, ...] = ()
+    shapes: NDArray[np.bool_] | None = None
+    goes_on: bool = False
+
+
+class Trainer(QWidget):
+    """The fields of one kind of training.
+
+    Attributes
+    ----------
+    key
+        Names it in files of trainings that were stopped.
+    title, about
+        What it is called, and what it does, in words for a person.
+    curves
+        Names of the values that are drawn while it learns, with words for each.
+    """
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    about: ClassVar[str]
+    curves: ClassVar[dict[str, str]]
+
+    @abstractmethod
+    def job(self, workspace: Workspace, sources: tuple[str, ...]) -> TrainingJob:
+        """Return what is to be run; UserError for what is missing."""
+
+    @abstractmethod
+    def continued(self, stopped: Unfinished) -> TrainingJob:
+        """Return what is to be run to go on; UserError if its config cannot be read."""
+
+    def words(self, values: dict[str, Any]) -> str:
+        """Return a line on how it goes, from the values of a step; "" for none."""
+        return ""
+
+
+def run_training(
+    job: TrainingJob, *, on_progress: OnProgress, should_stop: ShouldStop
+) -> TrainReport:
+    """Train in a process of its own; for a `JobPanel`.
+
+    Raises
+    ------
+    UserError
+        As the training does.
+    Cancelled
+        If it was stopped; if there is a checkpoint it can go on.
+    """
+    from napari_medssl.backend.training import run_in_child
+
+    config = replace(job.config, resume=job.goes_on)
+    if not job.goes_on:
+        fill(
+            job.workspace, job.sources, job.shapes, on_progress=on_progress, should_stop=should_stop
+        )
+        note(job.workspace, job.trainer, to_json(config))
+    report: TrainReport = run_in_child(
+        job.work, config, on_progress=on_progress, should_stop=should_stop
+    )
+    discard(job.workspace)
+    return report
