@@ -346,3 +346,13 @@ def test_a_library_beside_the_slides_is_no_slide(made, tmp_path):
     assert main([*words, "--encoder", "histogram"]) == 0
     assert main([*words, "--encoder", "histogram"]) == 0
     assert len(open_collection(tmp_path / "all" / "library").slides) == 3
+
+
+def test_a_folder_without_slides_makes_no_library(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    library = tmp_path / "library"
+    assert main(["index", str(tmp_path / "empty"), "--library", str(library)]) == 2
+    said = capsys.readouterr()
+    assert "holds no slide" in said.err
+    assert "indexed" not in said.out + said.err
+    assert not library.exists()

@@ -72,6 +72,8 @@ def index(
 
     place = _cluster(cluster, worker_resources)
     found, failures = _found(slides)
+    if not found:  # no library is made for nothing
+        _console.finish(0, failures)
     try:
         with (
             _console.stop_on_interrupt() as should_stop,

@@ -185,7 +185,7 @@ class Library:
             If another process, or another part of this one, holds it; or it cannot be written.
         """
         busy = f"The library {self.folder.name!r} is being written"
-        with hold_lock(self.folder / "lock", busy, "Choose a --library that you may write to."):
+        with hold_lock(self.folder / "lock", busy, "Choose a library that you may write to."):
             about = _read_about(self.folder)
             if not about.get("id"):  # made before libraries had one
                 _write_about(self.folder, about)
