@@ -33,9 +33,7 @@ class LossCurve(QWidget):
         self._means: dict[str, float] = {}
         self._total = 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "How losses fall while it learns: running means, each from 0 to its own maximum"
-        )
+        self.setToolTip("How losses fall: running means, each from 0 to its own maximum")
 
     def sizeHint(self) -> QSize:
         """Return a size that leaves room for the rest."""

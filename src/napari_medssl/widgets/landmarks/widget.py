@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.state.landmark_folder import LandmarkFolder
 from napari_medssl.widgets._background import Background
@@ -256,6 +257,8 @@ class LandmarksWidget(QWidget):
         return self.images.shown
 
     def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], Any]:
+        if int(key) not in self.session.store:
+            raise UserError("The image is not in the set any more.")
         ref = self.session.store.image(int(key)).ref
         return partial(cached_thumbnail, ref.path, ref.page, cache)
 

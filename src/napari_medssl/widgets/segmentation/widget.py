@@ -24,6 +24,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.state.mask_folder import MaskFolder
@@ -250,6 +251,8 @@ class SegmentationWidget(QWidget):
         return SegmentConfig(**values, device=read_settings().device)
 
     def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], Any]:
+        if int(key) not in self.session.store:
+            raise UserError("The image is not in the set any more.")
         ref = self.session.store[int(key)].ref
         return partial(cached_thumbnail, ref.path, ref.page, cache)
 
