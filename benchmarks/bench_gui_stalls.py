@@ -1,4 +1,4 @@
-"""Measure how long the window stands still while a person works in "Figure separation".
+"""Measure how long the window stands still in "Figure separation" and in "Landmarks".
 
 Run it under Xvfb: `xvfb-run -a python benchmarks/bench_gui_stalls.py`. Every action runs in a fresh
 process with a real viewer and real clicks and keys. A timer of 5 ms beats on the GUI thread; a
@@ -213,6 +213,20 @@ class Window:
         self.widget = SeparationWidget(self.viewer, None, self.folder / "drafts")
         self.viewer.window.add_dock_widget(self.widget, name="Figure separation", area="right")
 
+    def add_landmarks(self, figures: list[Path]) -> None:
+        """Dock the widget "Landmarks" with images, and wait until all are looked at."""
+        from napari_medssl.widgets.landmarks import LandmarksWidget
+
+        self.widget = LandmarksWidget(self.viewer, folder=self.folder / "landmarks")
+        self.viewer.window.add_dock_widget(self.widget, name="Landmarks", area="right")
+        self.widget.files.add_paths(figures)
+        self.until(lambda: self.widget.session.store.images() and self.is_matched())
+
+    def is_matched(self) -> bool:
+        """Say whether all images are looked at and compared."""
+        widget = self.widget
+        return not (widget.matching.is_busy or widget.images.is_reading or widget.maps.is_busy)
+
     def settle(self, seconds: float) -> None:
         """Let Qt work in its own loop for some time."""
         from qtpy.QtCore import QEventLoop, QTimer
@@ -369,6 +383,23 @@ def close_window(window: Window, figures: list[Path]) -> Callable[[], None]:
     return act
 
 
+def open_landmarks(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Landmarks: open 20 images and look at them."""
+    return lambda: window.add_landmarks(figures[:ALL])
+
+
+def place_landmark(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Landmarks: place one and find it in 19 others."""
+    window.add_landmarks(figures[:ALL])
+    session = window.widget.session
+
+    def act() -> None:
+        session.place(session.front, 60.0, 60.0)
+        window.until(window.is_matched)
+
+    return act
+
+
 ACTIONS = (
     open_widget,
     first_figure,
@@ -379,6 +410,8 @@ ACTIONS = (
     open_project,
     save_as,
     close_window,
+    open_landmarks,
+    place_landmark,
 )
 
 
