@@ -17,7 +17,8 @@ from PIL import Image
 from napari_medssl.widgets.segmentation import SegmentationWidget
 
 _MM = 0.012  # a pixel of the sample, made up
-_STEPS_SHOWN = 12
+_STEPS, _STEPS_SHOWN = 30, 18  # of a training that is stopped
+_MOST_WAITED_S = 25
 
 
 def take_all(viewer: Any, widget: SegmentationWidget, out: Path) -> None:
@@ -48,9 +49,14 @@ def take_training(viewer: Any, widget: SegmentationWidget, shapes: Path, out: Pa
     widget.begin_training()
     panel = widget.training
     panel.trainer.use_folder(shapes)
+    panel.trainer.form.set_value("steps", _STEPS)
     panel.name.setText("my-vessels")
     panel.train()
-    wait_until(lambda: len(panel.curve.points("loss")) >= _STEPS_SHOWN, "Training")
+    wait_until(lambda: len(panel.curve.points("loss")) >= 2, "Beginning a training")
+    for _ in range(_MOST_WAITED_S):  # a curve is worth a wait, but not on a slow machine
+        if len(panel.curve.points("loss")) >= _STEPS_SHOWN:
+            break
+        settle(1.0)
     take(viewer, out / "segmentation_train.png")
     panel.jobs.cancel()
     wait_until(lambda: not panel.jobs.is_busy, "Stopping")
