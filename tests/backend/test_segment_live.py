@@ -1,6 +1,7 @@
 """Segmenting and regions for a window equal what the command line writes; areas of masks."""
 
 import csv
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -116,3 +117,38 @@ def test_areas_count_pixels_and_mm2(tmp_path):
     assert rows[1] == ["'=a.png", "1", "vessel", "40", "2.0", "0.2", "vessels"]
     assert rows[3][2] == "class 3"
     assert rows[4] == ["b.png", "1", "class 1", "40", "", "0.2", ""]
+
+
+def test_regions_of_a_model_without_shapes_cover_the_whole_image(tmp_path):
+    import torch
+
+    from napari_medssl.backend.models import ModelCard, Recipe, write_model
+    from napari_medssl.backend.pixel_embedding import ARCHITECTURE, TASK
+    from napari_medssl.methods.local_discrimination.network import (
+        LocalDiscriminationNetwork,
+        NetworkConfig,
+    )
+
+    torch.manual_seed(3)
+    network = LocalDiscriminationNetwork(NetworkConfig(1, 4, 8, 5, 4))
+    card = ModelCard(
+        name="five",
+        task=TASK,
+        architecture=ARCHITECTURE,
+        config=asdict(network.config) | {"pixels": 64, "grid": 8, "sigma": 0.25},
+        recipe=Recipe("medssl train local-discrimination", {}, 1, 1, None, "cpu"),
+        data=(),
+        metrics={},
+        licence="BSD-3-Clause",
+        version="1",
+        description="A test.",
+    )
+    write_model(tmp_path / "five.safetensors", network.state_dict(), card)
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 255, (90, 130, 3), dtype=np.uint8)
+    found = load_region_finder(str(tmp_path / "five.safetensors"), "cpu").find(picture)
+    assert found.regions.shape == (90, 130)
+    assert found.names == tuple(f"region {number}" for number in range(1, 6))
+    assert found.regions.min() >= 1
+    assert found.regions.max() <= 5
+    assert offered_model(str(tmp_path / "five.safetensors")).classes == ()
