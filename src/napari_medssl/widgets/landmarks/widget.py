@@ -37,6 +37,7 @@ from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._warm_layers import warm_tables
 from napari_medssl.widgets._window_events import CloseGuard, FieldKeys, TabKeys
 from napari_medssl.widgets.landmarks.actions import PointActions
 from napari_medssl.widgets.landmarks.commands import register_keys
@@ -81,6 +82,7 @@ class LandmarksWidget(QWidget):
         folder: Path | None = None,
     ) -> None:
         super().__init__()
+        warm_tables()
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False

@@ -30,7 +30,7 @@ from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
-from napari_medssl.widgets._warm_shapes import warm_shapes
+from napari_medssl.widgets._warm_layers import warm_shapes
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.similar.answer_words import AnswerWords
 from napari_medssl.widgets.similar.commands import register_keys
