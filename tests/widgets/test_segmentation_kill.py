@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,11 @@ CHILD = Path(__file__).with_name("segmentation_child.py")
 
 def test_kill_9_of_the_window_keeps_every_stroke(tmp_path):
     child = subprocess.Popen(
-        [sys.executable, str(CHILD), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(CHILD), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        # What the world is made of lies in other folders of tests, which pytest alone knows.
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
     assert child.stdout is not None
     strokes = []
