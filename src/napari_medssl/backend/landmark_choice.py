@@ -21,7 +21,10 @@ from napari_medssl.backend.pixel_embedding import TASK
 
 _SIDE = 224  # of the pictures that the encoder takes
 _PERCENTILE = 1.0  # of the model's own images, as many do not look like it
-_SLACK = 0.02  # of cosine: images from another place look a little otherwise
+# Of cosine: images from another place look otherwise. Of chest X-rays of another projection than
+# those of the shipped model the least alike is 0.07 below its own; eyes, hearts, ultrasound and
+# cells are 0.21 and more below it.
+_SLACK = 0.12
 
 Pictures = Sequence[NDArray[np.uint8]]
 
