@@ -125,6 +125,15 @@ def test_what_is_missing_is_told_before_anything_runs(segmentation, panel):
     assert "No Labels or Image layer is selected" in panel.trainer.chosen.text()
 
 
+def test_an_error_is_brought_into_sight_in_a_low_window(segmentation, panel):
+    page = segmentation.widget.pages.currentWidget()
+    page.verticalScrollBar().setValue(0)
+    segmentation.press_button(panel.train_button)
+    error = panel.jobs._error
+    assert error.text()
+    wait_until(lambda: error.visibleRegion().boundingRect().height() >= error.height())
+
+
 def test_an_error_of_the_child_is_shown_in_its_own_words(segmentation, panel, tmp_path):
     shapes = tmp_path / "photographs"
     shapes.mkdir()

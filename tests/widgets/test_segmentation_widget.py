@@ -165,10 +165,23 @@ def test_a_layer_that_was_deleted_comes_back_with_its_mask(segmentation):
     assert (segmentation.mask_layer.data == truth(0)).all()
 
 
+def test_a_set_whose_first_image_is_broken_shows_the_next(segmentation, tmp_path):
+    segmentation.widget.files.close_set()
+    paths = write_pictures(tmp_path / "others", 2)
+    paths[0].write_bytes(paths[0].read_bytes()[:60])
+    segmentation.open(tmp_path / "others")
+    broken, second = segmentation.store
+    wait_until(lambda: segmentation.session.image == second)
+    segmentation.wait_shown()
+    assert segmentation.widget.layers.layer(second) is not None
+    assert "eye0.png" in segmentation.session.problems[broken]
+
+
 def test_what_cannot_be_segmented_is_told_and_the_others_go_on(segmentation):
     segmentation.engine.bad = {"eye1.png"}
     segmentation.segment(every=True)
-    assert "eye1.png is too small. (1 failed)" in segmentation.widget.error.text()
+    words = "2 images segmented. 1 failed: eye1.png is too small."
+    assert segmentation.widget.error.text() == words
     assert [item.has_mask for item in segmentation.store.as_dict().values()] == [True, False, True]
     segmentation.engine.bad, segmentation.engine.refusal = set(), "Model 'x' segments nothing."
     segmentation.press_button(segmentation.widget.segment_button)

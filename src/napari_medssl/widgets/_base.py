@@ -49,12 +49,15 @@ class JobPanel(QWidget):
         The error's text.
     ended
         The `Job`, however it ended; `state` says how.
+    refused
+        The text of an error line that has come into sight.
     """
 
     progressed = Signal(object)
     done = Signal(object)
     failed = Signal(str)
     ended = Signal(object)
+    refused = Signal(str)
 
     def __init__(
         self,
@@ -140,6 +143,8 @@ class JobPanel(QWidget):
         """Show an error line; an empty text removes it."""
         self._error.setText(self._shown(text))
         self._error.setVisible(bool(text))
+        if text:
+            self.refused.emit(text)
 
     def closeEvent(self, event: Any) -> None:
         """Stop the job: nobody would see its result."""

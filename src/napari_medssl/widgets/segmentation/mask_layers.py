@@ -215,6 +215,8 @@ class MaskLayers(QObject):
                 for pair in self._pairs:
                     pair.show(False)
             self.failed.emit(error_text(error))
+            if key == self._session.image and all(pair.key is None for pair in self._pairs):
+                self._session.choose_readable()  # a canvas that stays empty says nothing
 
     # -- layers ----------------------------------------------------------------------------------
 

@@ -207,7 +207,8 @@ class Segmenting(QObject):
             some = ", ".join(self._kept[:3]) + (" ..." if len(self._kept) > 3 else "")
             parts.append(f"Left as you edited {'it' if len(self._kept) == 1 else 'them'}: {some}.")
         if self._failed:
-            self.told.emit(f"{self._failed[0]} ({len(self._failed)} failed)", True)
+            parts.append(f"{len(self._failed)} failed: {self._failed[0]}")
+            self.told.emit(" ".join(parts), True)
         elif job.state != "failed":
             self.told.emit(" ".join(parts), False)
         self._folder = None

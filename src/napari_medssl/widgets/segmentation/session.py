@@ -90,6 +90,12 @@ class MaskSession:
             at = images.index(self.image) if self.image in images else -1
             self.choose(images[(at + by) % len(images)])
 
+    def choose_readable(self) -> None:
+        """Put the first image without a problem in front, if there is one."""
+        readable = next((key for key in self.store if key not in self.problems), None)
+        if readable is not None:
+            self.choose(readable)
+
     def note_problem(self, image: int, text: str) -> None:
         """Remember why an image cannot be shown or segmented; an empty text forgets it."""
         before = self.problems.pop(image, "")

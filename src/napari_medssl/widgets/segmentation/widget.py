@@ -162,6 +162,12 @@ class SegmentationWidget(QWidget):
         page.setWidgetResizable(True)
         page.setFrameShape(QScrollArea.Shape.NoFrame)
         page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        jobs = self.training.jobs
+        # An error below the edge is none; its line has its place once events have run.
+        show = QTimer(page)
+        show.setSingleShot(True)
+        show.timeout.connect(partial(page.ensureWidgetVisible, jobs))
+        jobs.refused.connect(lambda _: show.start(0))
         return page
 
     def _build_header(self) -> QWidget:
