@@ -155,7 +155,7 @@ def test_dead_regions_are_told(images, tmp_path, monkeypatch):
     def one_has_all(network, features):
         shares = np.zeros((1, 3, 1, 1), np.float32)
         shares[:, 0] = 1
-        return features.new_tensor(shares).expand(len(features), 3, *features.shape[2:])
+        return features.float().new_tensor(shares).expand(len(features), 3, *features.shape[2:])
 
     monkeypatch.setattr(LocalDiscriminationNetwork, "assign", one_has_all)
     report = train_local_discrimination(config_of(images, tmp_path / "m.safetensors"))

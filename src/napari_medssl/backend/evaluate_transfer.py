@@ -97,7 +97,9 @@ class _Runner:
     ) -> None:
         self._config, self._journal = config, journal
         self._on_progress, self._should_stop = on_progress, should_stop
-        self._schedule = Schedule(config.steps, config.batch, config.size, config.learning_rate)
+        self._schedule = Schedule(
+            config.steps, config.batch, config.size, config.learning_rate, config.amp
+        )
         self._device = choose_device(config.device)
         self._of_set = len(STARTS) * len(config.percents) * config.seeds
 

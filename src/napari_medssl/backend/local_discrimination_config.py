@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.landmark_models import list_landmark_models
+from napari_medssl.backend.mixed_precision import AMP_HELP
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
     check_device,
@@ -66,7 +67,7 @@ class TrainLocalDiscriminationConfig:
         "card then says what images the model fits.",
     )
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
-    amp: bool = option(True, help="Mixed precision (bfloat16) on a GPU.", advanced=True)
+    amp: bool = option(True, help=AMP_HELP, advanced=True)
     seed: int = option(1, help="Seed of weights, images and views.", min=0, advanced=True)
     halve_every: int = option(10000, help="Steps to a halving of the rate.", min=1, advanced=True)
     width: int = option(16, help="Channels of the first layer.", min=4, max=64, advanced=True)

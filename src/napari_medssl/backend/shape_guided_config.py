@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import CHANNELS
+from napari_medssl.backend.mixed_precision import AMP_HELP
 from napari_medssl.backend.shape_data import ShapeDataConfig, find_pictures
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
@@ -61,7 +62,7 @@ class TrainShapeGuidedConfig:
     clusters: int = option(8, help="Regions, K; the shapes steer the first.", min=2, max=256)
     learning_rate: float = option(0.002, help="Peak learning rate of Adam.", min=0)
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
-    amp: bool = option(True, help="Mixed precision (bfloat16) on a GPU.", advanced=True)
+    amp: bool = option(True, help=AMP_HELP, advanced=True)
     seed: int = option(1, help="Seed of weights, images and views.", min=0, advanced=True)
     judge_rate: float = option(
         0.5, help="Of the discriminator, part of the learning rate (published 0.05).", min=0,

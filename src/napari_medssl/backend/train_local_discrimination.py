@@ -23,6 +23,7 @@ from napari_medssl.backend.local_discrimination_config import (
     objective,
     sampling,
 )
+from napari_medssl.backend.mixed_precision import mixed_precision
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import ARCHITECTURE, TASK
 from napari_medssl.backend.sources import read_sources
@@ -152,8 +153,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         views, assignments = self._views(), None
-        kind = self.device.split(":")[0]
-        with torch.autocast(kind, torch.bfloat16, enabled=self.config.amp and kind == "cuda"):
+        with mixed_precision(self.device, self.config.amp):
             if self.has_regions:
                 of = region_head_loss if self.config.frozen else region_loss
                 loss, parts, assignments = of(self.network, views, self.objective)

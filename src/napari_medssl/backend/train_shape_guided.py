@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.mixed_precision import mixed_precision
 from napari_medssl.backend.models import DataSource, ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import ARCHITECTURE
 from napari_medssl.backend.shape_data import load_shape_data
@@ -157,8 +158,7 @@ class _Run:
         shapes = self._shapes(generator)
         rendered = self._rendered(shapes, generator)
         rate = self._set_rates()
-        kind = self.device.split(":")[0]
-        with torch.autocast(kind, torch.bfloat16, enabled=config.amp and kind == "cuda"):
+        with mixed_precision(self.device, config.amp):
             found = shape_guided_step(
                 self.network, self.discriminator, views, rendered, self._ramped(), generator
             )

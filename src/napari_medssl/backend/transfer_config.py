@@ -10,6 +10,7 @@ from typing import Any
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import FieldSpec, check, describe, from_json, option
 from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
+from napari_medssl.backend.mixed_precision import AMP_HELP
 from napari_medssl.backend.train_steps import check_device
 from napari_medssl.io.files import check_writable
 
@@ -48,6 +49,7 @@ class EvaluateTransferConfig:
         "--model train; may be given several times.",
     )
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
+    amp: bool = option(True, help=AMP_HELP, advanced=True)
 
     @property
     def percents(self) -> tuple[int, ...]:
