@@ -164,11 +164,15 @@ class SegmentationWidget(QWidget):
         page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         jobs = self.training.jobs
         # An error below the edge is none; its line has its place once events have run.
-        show = QTimer(page)
-        show.setSingleShot(True)
-        show.timeout.connect(partial(page.ensureWidgetVisible, jobs))
-        jobs.refused.connect(lambda _: show.start(0))
+        self._error_due = QTimer(page)
+        self._error_due.setSingleShot(True)
+        self._error_due.setInterval(0)
+        self._error_due.timeout.connect(partial(page.ensureWidgetVisible, jobs))
+        jobs.refused.connect(self._on_refused)
         return page
+
+    def _on_refused(self, _text: str) -> None:
+        self._error_due.start()
 
     def _build_header(self) -> QWidget:
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
