@@ -9,7 +9,7 @@ from PIL import Image
 from shape_world import eye, small_config, write_world
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend import segment_live
+from napari_medssl.backend import mask_areas, segment_live
 from napari_medssl.backend.mask_areas import HEADER, MaskToMeasure, class_areas, write_areas
 from napari_medssl.backend.region_maps import load_region_finder
 from napari_medssl.backend.segment_files import segment_files
@@ -97,26 +97,55 @@ def test_class_pictures_come_back_and_others_are_refused(tmp_path):
             read_class_file(tmp_path / name)
 
 
-def test_areas_count_pixels_and_mm2(tmp_path):
+def test_areas_count_pixels_mm2_and_the_field_of_view(tmp_path):
     mask = np.zeros((10, 20), np.uint8)
     mask[:2] = 1
     mask[9, 0] = 3
-    areas = class_areas(mask, (0.5, 0.1), least=2)
-    assert [(a.number, a.pixels) for a in areas] == [(1, 40), (2, 0), (3, 1)]
-    assert [a.mm2 for a in areas] == pytest.approx([2.0, 0.0, 0.05])
+    view = np.zeros((5, 10), bool)  # half as large as the mask: its left half, row 0 to 7
+    view[:4, :5] = True
+    found = class_areas(mask, (0.5, 0.1), (2,), view)
+    assert [(a.number, a.pixels) for a in found.classes] == [(1, 40), (2, 0), (3, 1)]
+    assert [a.mm2 for a in found.classes] == pytest.approx([2.0, 0.0, 0.05])
+    assert found.view_pixels == 80
+    assert [a.part_of_image for a in found.classes] == pytest.approx([0.2, 0, 0.005])
+    assert [a.part_of_view for a in found.classes] == pytest.approx([0.25, 0, 0])
+    assert class_areas(mask, None).classes[0].part_of_view is None
+
+
+def test_areas_do_not_depend_on_the_bands_that_are_counted(monkeypatch):
+    rng = np.random.default_rng(0)
+    mask = rng.integers(0, 4, (97, 61)).astype(np.uint8)
+    view = rng.random((31, 17)) < 0.5
+    whole = class_areas(mask, None, (), view)
+    monkeypatch.setattr(mask_areas, "_BAND", 300)
+    assert class_areas(mask, None, (), view) == whole
+
+
+def test_the_table_of_areas_tells_the_black_rim_from_the_field_of_view(tmp_path):
+    rows, columns = np.mgrid[:200, :300]
+    disc = np.hypot(rows - 99.5, columns - 149.5) < 80
+    picture = tmp_path / "eye.png"
+    Image.fromarray(np.where(disc, 120, 2).astype(np.uint8)).save(picture)
+    mask = np.zeros((200, 300), np.uint8)
+    mask[90:110, 100:200] = 1
     write_to = tmp_path / "mask.png"
     write_to.write_bytes(class_png(mask))
+    gone = ImageRef(tmp_path / "gone.png")
     masks = [
-        MaskToMeasure("=a.png", mask, ("vessel", "disc"), (0.5, 0.1), "vessels"),
-        MaskToMeasure("b.png", write_to, (), None, ""),
+        MaskToMeasure("=a.png", write_to, {1: "vessel"}, (0.5, 0.1), "vessels", ImageRef(picture)),
+        MaskToMeasure("b.png", mask + 2, {2: "disc"}, None, "", gone),
     ]
-    assert write_areas(tmp_path / "areas.csv", masks) == 5
+    report = write_areas(tmp_path / "areas.csv", masks)
+    assert report.rows == 3
+    assert "gone.png" in report.failures[0]
     with (tmp_path / "areas.csv").open(newline="") as stream:
-        rows = list(csv.reader(stream))
-    assert tuple(rows[0]) == HEADER
-    assert rows[1] == ["'=a.png", "1", "vessel", "40", "2.0", "0.2", "vessels"]
-    assert rows[3][2] == "class 3"
-    assert rows[4] == ["b.png", "1", "class 1", "40", "", "0.2", ""]
+        lines = list(csv.reader(stream))
+    assert tuple(lines[0]) == HEADER
+    assert lines[1][:6] == ["'=a.png", "1", "vessel", "2000", "100.0", str(round(2000 / 60000, 6))]
+    assert int(lines[1][6]) == pytest.approx(disc.sum(), rel=0.03)
+    assert float(lines[1][7]) == pytest.approx(2000 / disc.sum(), rel=0.03)
+    assert lines[2] == ["b.png", "2", "disc", "58000", "", "0.966667", "", "", ""]
+    assert lines[3][1:4] == ["3", "class 3", "2000"]
 
 
 def test_regions_of_a_model_without_shapes_cover_the_whole_image(tmp_path):

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_medssl.io.field_of_view import field_of_view, flatten_light, wide_blur
+from napari_medssl.io.field_of_view import (
+    field_of_view,
+    flatten_light,
+    small_field_of_view,
+    wide_blur,
+)
 from napari_medssl.io.shape_planes import branch_widths, dark_parts, shape_planes, without_parts
 
 
@@ -25,6 +30,13 @@ def test_the_disc_of_a_camera_is_found_with_its_dark_vessels():
 @pytest.mark.parametrize("fill", [0, 90])
 def test_a_full_frame_is_all_inside(fill):
     assert field_of_view(np.full((50, 60, 3), fill, np.uint8)).all()
+
+
+def test_the_field_of_a_large_picture_is_found_on_a_small_copy():
+    large = np.kron(np.where(disc(), 100, 3), np.ones((10, 10))).astype(np.uint8)
+    found = small_field_of_view(large[..., None])
+    assert found.shape == (512, 512)
+    assert found.mean() == pytest.approx(disc().mean(), rel=0.03)
 
 
 def test_flattening_takes_the_slope_and_keeps_the_line():

@@ -9,6 +9,8 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import write_whole
+from napari_medssl.state import mask_folder
+from napari_medssl.state.mask_classes import MaskClass
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.state.project_files import ProjectDamagedError
@@ -73,6 +75,65 @@ def test_a_mask_of_the_program_and_strokes_on_it_survive_a_kill(tmp_path):
         assert not found.store[key].is_edited
         assert found.held(key) is None
     folder.close()
+
+
+def test_classes_survive_a_kill_and_a_save(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    made(folder, key)
+    assert folder.classes == {1: MaskClass("vessel", of="vessel")}
+    mine = {**folder.classes, 2: MaskClass("drusen", "#ff8800")}
+    folder.remember(classes=mine, model="vessels")
+    with killed(folder, tmp_path / "other.masks") as found:
+        assert (found.classes, found.model) == (mine, "vessels")
+    folder.close()
+    with MaskFolder.open(folder.folder) as again:
+        assert (again.classes, again.model) == (mine, "vessels")
+
+
+def test_a_set_of_before_classes_could_be_added_is_read(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    folder.close()
+    file = folder.folder / "masks.jsonl"
+    text = file.read_text("utf-8")
+    assert ', "classes": []' in text or ',"classes":[]' in text
+    file.write_text(text.replace(',"classes":[]', "").replace(', "classes": []', ""), "utf-8")
+    with MaskFolder.open(folder.folder) as again:
+        assert again.classes == {}
+        assert key in again.store
+
+
+def test_a_stroke_whose_note_was_not_written_any_more_counts_as_edited(tmp_path):
+    """A kill may come between the line of the stroke and the one that says who painted."""
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.hold(key, mask)
+    mask[0, 0] = 1
+    folder.take_in(key, mask)
+    folder.flush()
+    other = tmp_path / "other.masks"
+    shutil.copytree(folder.folder, other, ignore=shutil.ignore_patterns("lock"))
+    journal = other / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert b'"patch"' in lines[-2]
+    journal.write_bytes(b"".join(lines[:-1]))
+    with MaskFolder.open(other) as found:
+        assert found.store[key].is_edited
+        assert (read_class_file(found.mask_file(key)) == mask).all()
+    folder.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_rectangle_that_changed_is_found_in_bands(seed, monkeypatch):
+    monkeypatch.setattr(mask_folder, "_BAND", 70)
+    rng = np.random.default_rng(seed)
+    held = rng.integers(0, 3, (23, 17)).astype(np.uint8)
+    pixels = held.copy()
+    assert mask_folder._changed_box(pixels, held) is None
+    places = rng.integers(0, (23, 17), (3, 2))
+    pixels[tuple(places.T)] += 1
+    low, high = places.min(axis=0), places.max(axis=0) + 1
+    due = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    assert mask_folder._changed_box(pixels, held) == due
 
 
 def test_save_writes_edited_masks_anew_and_drops_what_nothing_needs(tmp_path):

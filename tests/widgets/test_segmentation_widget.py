@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog, QLineEdit
 from segmentation_world import HEIGHT, WIDTH, picture, truth, wait_until, write_pictures
 
 from napari_medssl.io.class_files import read_class_file
@@ -37,8 +38,10 @@ def test_segment_puts_the_mask_beside_the_image(segmentation):
     assert "1 image segmented." in segmentation.widget.status.text()
     table = segmentation.widget.areas
     wait_until(lambda: not table.is_waiting and table.rowCount() == 1)
-    cells = [table.item(0, column).text() for column in (0, 1, 3)]
-    assert cells == ["vessel", "1,000", f"{1000 / WIDTH / HEIGHT:.2%}"]
+    cells = [table.item(0, column).text() for column in (0, 1, 3, 4)]
+    part = f"{1000 / WIDTH / HEIGHT:.2%}"
+    wait_until(lambda: table.item(0, 4).text())
+    assert cells == ["vessel", "1,000", part, part]  # there is no rim
     assert segmentation.viewer.layers.selection.active is segmentation.mask_layer
 
 
@@ -259,6 +262,78 @@ def test_areas_are_exported_in_pixels_and_mm2(segmentation, tmp_path):
     )
     table.item(0, 0).setText("artery")
     wait_until(lambda: segmentation.store[segmentation.session.image].classes == ("artery",))
+
+
+def test_a_class_is_added_named_coloured_painted_and_kept(segmentation, tmp_path):
+    _, second, _ = segmentation.store
+    panel, table = segmentation.widget.classes, segmentation.widget.areas
+    segmentation.press_button(panel.add_button)  # before a mask: number 1 is the model's
+    assert segmentation.mask_layer.selected_label == 2
+    editor = table.findChild(QLineEdit)
+    QTest.keyClicks(editor, "drusen")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    segmentation.session.color_class(2, "#ff8800")
+    segmentation.segment()
+    wait_until(lambda: not table.is_waiting and table.rowCount() == 2)
+    assert [table.item(row, 0).text() for row in (0, 1)] == ["vessel", "drusen"]
+    assert segmentation.mask_layer.colormap.map(2)[:3] == pytest.approx((1, 136 / 255, 0), abs=0.01)
+    segmentation.mask_layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    assert segmentation.mask_layer.data[80, 70] == 2
+    segmentation.choose(second)  # the tool stays in hand, and the class is there
+    assert (segmentation.mask_layer.mode, segmentation.mask_layer.selected_label) == ("paint", 2)
+    assert list(segmentation.mask_layer.features["class"]) == ["", "vessel", "drusen"]
+    segmentation.mask_layer.mode = "pan_zoom"
+    exchange = segmentation.widget.exchange
+    exchange.export(tmp_path / "areas.csv")
+    exchange.save(tmp_path / "out")
+    wait_until(lambda: not exchange.is_busy)
+    with (tmp_path / "areas.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(r["class"], r["name"], r["area_px"] != "0") for r in rows] == [
+        ("1", "vessel", True),
+        ("2", "drusen", True),
+    ]
+    assert set(np.unique(read_class_file(tmp_path / "out" / "eye0.png"))) == {0, 1, 2}
+    segmentation.wait_saved()
+    folder = segmentation.session.folder.folder
+    segmentation.widget.files.close_set()
+    assert table.rowCount() == 0
+    segmentation.widget.files.open(folder)
+    wait_until(lambda: table.rowCount() == 2)
+    assert segmentation.session.class_colors() == {2: "#ff8800"}
+    segmentation.wait_shown()
+
+
+def test_a_click_on_a_class_takes_its_brush_and_the_brush_marks_its_class(segmentation):
+    segmentation.segment()
+    table, panel = segmentation.widget.areas, segmentation.widget.classes
+    segmentation.session.add_class()
+    wait_until(lambda: not table.is_waiting and table.rowCount() == 2)
+    place = table.visualItemRect(table.item(1, 1)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert segmentation.mask_layer.selected_label == 2
+    segmentation.mask_layer.selected_label = 1
+    assert table.marked == 1
+    segmentation.press_button(panel.remove_button)
+    assert "Class 1 is one of retina-vessels" in segmentation.widget.error.text()
+    table.item(1, 0).setText("Vessel")
+    assert "Class 1 is called 'vessel' already" in segmentation.widget.error.text()
+    wait_until(lambda: not table.is_waiting and table.item(1, 0).text() == "class 2")
+    segmentation.mask_layer.selected_label = 2
+    segmentation.press_button(panel.remove_button)
+    assert table.rowCount() == 1
+
+
+def test_two_tables_asked_for_at_once_are_both_written(segmentation, tmp_path):
+    segmentation.segment()
+    exchange = segmentation.widget.exchange
+    for name in ("a.csv", "b.csv", "c.csv"):
+        exchange.export(tmp_path / name)
+    exchange.save(tmp_path / "out")
+    wait_until(lambda: not exchange.is_busy)
+    for name in ("a.csv", "b.csv", "c.csv", "out/eye0.png"):
+        assert (tmp_path / name).is_file()
 
 
 def test_layers_of_the_viewer_are_segmented_where_they_lie(segmentation_window, tmp_path):

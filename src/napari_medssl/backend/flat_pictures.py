@@ -11,13 +11,12 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.backend.pixel_embedding import checked_picture
 from napari_medssl.backend.sizing import to_channels
-from napari_medssl.io.field_of_view import field_of_view, flatten_light
+from napari_medssl.io.field_of_view import flatten_light, small_field_of_view
 
 CHANNELS = ("green", "red", "blue", "grey")
 REACH = 1 / 25
 """Reach of the flattening, a part of the size."""
 
-_SEEN = 512  # longer side at which the field of view is looked for
 _RIM = 1 / 120  # part of the size that is taken off the field of view, where light falls off
 _LEAST = 32  # pixels
 
@@ -72,7 +71,7 @@ def flat_picture(
         raise UserError(
             f"The image has {width} x {height} pixels; due are at least {_LEAST} along each side."
         )
-    seen = _field(picture) if inside is None else np.asarray(inside, bool)
+    seen = small_field_of_view(picture) if inside is None else np.asarray(inside, bool)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not len(rows):
         raise UserError("The field of view is empty: no pixel of its mask is set.")
@@ -89,17 +88,6 @@ def flat_picture(
     )
     core = _without_rim(field > 127, size * _RIM)
     return FlatPicture(flatten_light(plane, core, size * REACH), core)
-
-
-def _field(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the field of view, found on a small copy: a rim needs no more."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, _SEEN / max(height, width))
-    planes = to_channels(picture, 3)
-    small = Image.fromarray(planes).resize(
-        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
-    )
-    return field_of_view(np.asarray(small))
 
 
 def _one_channel(picture: NDArray[np.uint8], channel: str) -> NDArray[np.uint8]:

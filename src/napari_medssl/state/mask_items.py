@@ -64,11 +64,6 @@ class MaskImage:
         """True if the program or a person has made a mask."""
         return bool(self.mask) or self.is_edited
 
-    def class_name(self, number: int) -> str:
-        """Return the name of a class, "class 3" for one that the model does not know."""
-        known = 0 < number <= len(self.classes)
-        return self.classes[number - 1] if known else f"class {number}"
-
 
 def item_to_row(item: MaskImage) -> list[Any]:
     """Return an image as a JSON list."""

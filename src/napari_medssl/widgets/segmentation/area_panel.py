@@ -1,27 +1,40 @@
-"""How large each class of the mask in front is: pixels, mm² where known, part of the image."""
+"""The classes of the mask in front, how large each is, and which the brush paints."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemDelegate,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
 
-from napari_medssl.backend.mask_areas import ClassArea, class_areas
+from napari_medssl.backend.mask_areas import ClassArea, MaskAreas, class_areas
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets.segmentation.colors import chip
+from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.session import MaskSession
 
-_HEADS = ("Class", "Pixels", "mm²", "Of image")
+_HEADS = {
+    "Class": "A click lets the brush paint it, a double click changes its name",
+    "Pixels": "Pixels of this class in the image in front",
+    "mm²": "Area; needs the size of a pixel: Masks > Pixel size",
+    "Of image": "Part of all pixels of the image, a black rim included",
+    "Of view": "Part of the field of view that it covers: what the camera shows, without its rim",
+}
+_MM2 = 2
 _LATER_MS = 120
 _ROWS_SHOWN = 4
 _SIDE = 14
 
 
 class AreaPanel(QTableWidget):
-    """A table with a row for each class; a name that is changed is kept with the image.
+    """A table with a row for each class of the image in front.
 
     Parameters
     ----------
@@ -29,39 +42,68 @@ class AreaPanel(QTableWidget):
         What it works on.
     parent
         Qt parent.
+
+    Signals
+    -------
+    chosen
+        A person clicked the class of this number.
+    named
+        A person called a class by another name: number and name.
     """
+
+    chosen = Signal(int)
+    named = Signal(int, str)
 
     def __init__(self, session: MaskSession, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_HEADS), parent)
         self._session = session
         self._numbers: list[int] = []
-        self._is_filling = False
+        self._marked = 0
+        self._counted: tuple[int, MaskAreas] | None = None
+        self._is_counting = False
         self.background = Background("medssl-areas", self)
-        self.setHorizontalHeaderLabels(list(_HEADS))
-        self.setToolTip(
-            "Area of each class of the mask in front. mm² needs the size of a pixel: Masks > Pixel "
-            "size. A double click on a name changes it."
-        )
+        for column, (head, tip) in enumerate(_HEADS.items()):
+            cell = QTableWidgetItem(head)
+            cell.setToolTip(tip)
+            self.setHorizontalHeaderItem(column, cell)
+        self.setToolTip("Classes and their areas in the mask in front")
         self.verticalHeader().hide()
         header = self.horizontalHeader()
+        header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
+        triggers = QTableWidget.EditTrigger
+        self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_LATER_MS)
         self._later.timeout.connect(self._count)
         self.cellChanged.connect(self._on_cell)
+        self.cellClicked.connect(self._on_click)
         for signal in (session.current_changed, session.set_changed):
             signal.connect(self._count_later)
+        session.classes_changed.connect(self._fill)
         for signal in (session.mask_changed, session.item_changed):
             signal.connect(self._on_image)
-        self._fill(None, 0, ())
+        self._fill()
 
     @property
     def is_waiting(self) -> bool:
         """True while the table is not up to date."""
-        return self._later.isActive() or self._is_filling
+        return self._later.isActive() or self._is_counting
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the classes that are listed."""
+        return tuple(self._numbers)
+
+    @property
+    def marked(self) -> int:
+        """Number of the class that is marked, 0 for none."""
+        return self._marked if self._marked in self._numbers else 0
 
     def close_down(self) -> None:
         """Stop counting."""
@@ -71,6 +113,21 @@ class AreaPanel(QTableWidget):
     def count_later(self) -> None:
         """Count anew in a moment."""
         self._later.start()
+
+    def mark(self, number: int) -> None:
+        """Show which class the brush paints."""
+        self._marked = number
+        if number in self._numbers:
+            self.selectRow(self._numbers.index(number))
+        else:
+            self.clearSelection()
+
+    def rename(self, number: int) -> None:
+        """Let a person type another name of a class."""
+        if number in self._numbers:
+            self.editItem(self.item(self._numbers.index(number), 0))
+
+    # -- counting --------------------------------------------------------------------------------
 
     def _count_later(self) -> None:
         self._later.start()
@@ -83,48 +140,78 @@ class AreaPanel(QTableWidget):
         key, folder = self._session.image, self._session.folder
         held = None if folder is None or key is None else folder.held(key)
         item = self._session.item
-        if held is None or item is None or not item.has_mask:
+        if held is None or key is None or item is None or not item.has_mask:
             self.background.drop("count")
-            self._fill(None, 0, ())
+            self._is_counting, self._counted = False, None
+            self._fill()
             return
-        self._is_filling = True
-        work = partial(class_areas, held.copy(), item.spacing_mm, len(item.classes))
-        self.background.submit(
-            "count", work, partial(self._fill, key, held.size), partial(self._fill, None, 0)
-        )
+        self._is_counting = True
+        # Not a copy: who paints meanwhile lets it be counted again.
+        work = partial(class_areas, held, item.spacing_mm, view=self._session.views.get(key))
+        self.background.submit("count", work, partial(self._on_counted, key), self._on_failed)
 
-    def _fill(
-        self, key: int | None, size: int, areas: tuple[ClassArea, ...] | BaseException
-    ) -> None:
-        self._is_filling = False
-        found = areas if isinstance(areas, tuple) else ()
-        item = self._session.item
-        if key != self._session.image or item is None:
-            found = ()
+    def _on_counted(self, key: int, areas: MaskAreas) -> None:
+        self._is_counting, self._counted = False, (key, areas)
+        self._fill()
+
+    def _on_failed(self, _error: BaseException) -> None:
+        self._is_counting, self._counted = False, None
+        self._fill()
+
+    # -- the table -------------------------------------------------------------------------------
+
+    def closeEditor(self, editor: Any, hint: QAbstractItemDelegate.EndEditHint) -> None:
+        """See Qt; what came while a name was typed is shown now."""
+        super().closeEditor(editor, hint)
+        self._later.start()
+
+    def _fill(self) -> None:
+        if self.state() == QTableWidget.State.EditingState:
+            return  # a name is being typed
+        key = self._session.image
+        counted = self._counted[1] if self._counted and self._counted[0] == key else None
+        areas = {} if counted is None else {area.number: area for area in counted.classes}
+        names = {} if key is None else self._session.class_names(key)
+        own = self._session.class_colors()
         self.blockSignals(True)
-        self._numbers = [area.number for area in found]
-        self.setRowCount(len(found))
-        for row, area in enumerate(found):
-            assert item is not None
-            name = QTableWidgetItem(item.class_name(area.number))
+        self._numbers = sorted({*names, *areas})
+        self.setRowCount(len(self._numbers))
+        for row, number in enumerate(self._numbers):
+            name = QTableWidgetItem(names.get(number, f"class {number}"))
             square = QPixmap(_SIDE, _SIDE)
-            square.fill(chip(area.number))
+            square.fill(QColor(own.get(number, class_color(number))))
             name.setIcon(QIcon(square))
+            name.setToolTip(f"{name.text()}: number {number} in the files of masks")
             self.setItem(row, 0, name)
-            mm2 = "" if area.mm2 is None else f"{area.mm2:.4g}"
-            cells = (f"{area.pixels:,}", mm2, f"{area.pixels / size:.2%}")
-            for column, text in enumerate(cells, start=1):
+            for column, text in enumerate(_cells(areas.get(number), counted), start=1):
                 cell = QTableWidgetItem(text)
-                cell.setFlags(Qt.ItemFlag.ItemIsEnabled)
+                cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, column, cell)
-        self.setColumnHidden(2, not any(area.mm2 is not None for area in found))
+        self.setColumnHidden(_MM2, not any(area.mm2 is not None for area in areas.values()))
         self.blockSignals(False)
-        rows = min(_ROWS_SHOWN, max(1, len(found)))
-        height = self.rowHeight(0) if found else self.verticalHeader().defaultSectionSize()
+        self.mark(self._marked)
+        rows = min(_ROWS_SHOWN, max(1, len(self._numbers)))
+        height = self.rowHeight(0) if self._numbers else self.verticalHeader().defaultSectionSize()
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows * height + 4)
+
+    def _on_click(self, row: int, _column: int) -> None:
+        if row < len(self._numbers):
+            self._marked = self._numbers[row]
+            self.chosen.emit(self._marked)
 
     def _on_cell(self, row: int, column: int) -> None:
         if column == 0 and row < len(self._numbers) and self._session.image is not None:
             cell: Any = self.item(row, 0)
-            self._session.name_class(self._numbers[row], cell.text())
+            self.named.emit(self._numbers[row], cell.text())
+
+
+def _cells(area: ClassArea | None, counted: MaskAreas | None) -> tuple[str, str, str, str]:
+    """Return what stands beside the name of a class."""
+    if counted is None:
+        return "", "", "", ""
+    if area is None:
+        return "0", "", "0%", "" if counted.view_pixels is None else "0%"
+    mm2 = "" if area.mm2 is None else f"{area.mm2:.4g}"
+    view = "" if area.part_of_view is None else f"{area.part_of_view:.2%}"
+    return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view

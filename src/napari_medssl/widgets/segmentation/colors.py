@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-
-from qtpy.QtGui import QColor
 
 # Told apart from each other and from the red of a retina and the grey of an X-ray.
 _COLORS = (
@@ -19,15 +18,20 @@ def class_color(number: int) -> str:
     return _COLORS[(number - 1) % len(_COLORS)]
 
 
-def label_colors(count: int = _MOST) -> Any:
-    """Return a colormap of napari for numbers up to `count`; 0 is clear."""
+def label_colors(count: int = _MOST, own: Mapping[int, str] | None = None) -> Any:
+    """Return a colormap of napari for numbers up to `count`; 0 is clear.
+
+    Parameters
+    ----------
+    count
+        The largest number.
+    own
+        Colours of numbers that have not that of `class_color`.
+    """
     from napari.utils.colormaps import DirectLabelColormap
 
     colors: dict[int | None, str] = {None: "transparent", 0: "transparent"}
     colors |= {number: class_color(number) for number in range(1, count + 1)}
+    for number, color in (own or {}).items():
+        colors[number] = color
     return DirectLabelColormap(color_dict=colors)
-
-
-def chip(number: int) -> QColor:
-    """Return the colour of a class for a cell of a table."""
-    return QColor(class_color(number))

@@ -64,6 +64,7 @@ def _segment() -> Iterator[Row]:
     )
     yield "regions", "Show or hide the regions", lambda w: w.regions_box.toggle(), ("R",)
     yield "hide", "Show or hide the mask", lambda w: w.toggle_mask(), ("H",)
+    yield "add_class", "Add a class to paint", lambda w: w.classes.add(), ()
     yield "model", "Use a model from a file ...", lambda w: w.model.ask_file(), ()
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
-from napari_medssl.backend.mask_areas import MaskToMeasure, write_areas
+from napari_medssl.backend.mask_areas import AreasReport, MaskToMeasure, write_areas
 from napari_medssl.backend.segment_files import places_of
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import make_folder, write_whole
@@ -24,6 +26,7 @@ from napari_medssl.widgets.segmentation.session import MaskSession
 
 _MM = (1e-6, 1000.0)
 _SOME = 3
+_T = TypeVar("_T")
 
 
 class MaskExchange(QObject):
@@ -41,7 +44,12 @@ class MaskExchange(QObject):
         super().__init__(parent)
         self._session, self._layers, self._parent = session, layers, parent
         self.background = Background("medssl-mask-write", self)
-        self.is_busy = False
+        self._running, self._count = 0, count()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something is written."""
+        return self._running > 0
 
     def fill_menu(self, menu: QMenu) -> None:
         """Add what saves and exports."""
@@ -87,7 +95,9 @@ class MaskExchange(QObject):
             self._refuse(error)
             return
         work = partial(_write, [self._mask(key) for key in keys], places)
-        self._submit(work, f"{len(keys)} mask{'s' * (len(keys) != 1)} written to {out}.")
+        words = f"{len(keys)} mask{'s' * (len(keys) != 1)} written to {out}."
+        self.told.emit("Writing ...", False)
+        self._submit(work, lambda _: words)
 
     # -- areas -----------------------------------------------------------------------------------
 
@@ -106,13 +116,15 @@ class MaskExchange(QObject):
         except UserError as error:
             self._refuse(error)
             return
-        masks = []
-        for key in keys:
-            item = self._session.store[key]
-            masks.append(
-                MaskToMeasure(item.name, self._mask(key), item.classes, item.spacing_mm, _by(item))
-            )
-        self._submit(partial(write_areas, path, masks), f"Areas written to {path}.")
+        masks = [self._to_measure(key) for key in keys]
+        self.told.emit("Measuring ...", False)
+        self._submit(partial(write_areas, path, masks), partial(_told_of, path))
+
+    def _to_measure(self, key: int) -> MaskToMeasure:
+        item = self._session.store[key]
+        names = self._session.class_names(key)
+        view = self._session.views.get(key, item.ref)
+        return MaskToMeasure(item.name, self._mask(key), names, item.spacing_mm, _by(item), view)
 
     # -- size of pixels, images ------------------------------------------------------------------
 
@@ -165,24 +177,30 @@ class MaskExchange(QObject):
         return keys
 
     def _mask(self, key: int) -> Mask | Path:
-        """Return the mask of an image, or the file that holds it."""
+        """Return the mask of an image as it is held, or the file that holds it."""
         folder = self._session.checked_folder()
         held, file = folder.held(key), folder.mask_file(key)
         if held is not None:
-            return held.copy()
+            return held
         assert file is not None  # an image with a mask has one or the other
         return file
 
-    def _submit(self, work: Callable[[], object], told: str) -> None:
-        self.is_busy = True
-        self.background.submit("write", work, partial(self._on_done, told), self._refuse)
+    def _submit(self, work: Callable[[], _T], told: Callable[[_T], str]) -> None:
+        """Write in the thread, one after the other: none replaces another that waits."""
+        self._running += 1
+        self.background.submit(
+            f"write {next(self._count)}", work, partial(self._on_done, told), self._refuse_written
+        )
 
-    def _on_done(self, told: str, _result: object) -> None:
-        self.is_busy = False
-        self.told.emit(told, False)
+    def _on_done(self, told: Callable[[Any], str], result: Any) -> None:
+        self._running -= 1
+        self.told.emit(told(result), False)
+
+    def _refuse_written(self, error: BaseException) -> None:
+        self._running -= 1
+        self._refuse(error)
 
     def _refuse(self, error: BaseException) -> None:
-        self.is_busy = False
         self.told.emit(error_text(error), True)
 
 
@@ -192,7 +210,17 @@ def _by(item: MaskImage) -> str:
     return ", ".join(parts)
 
 
+def _told_of(path: Path, report: AreasReport) -> str:
+    """Return what is said of a table that was written."""
+    words = f"Areas written to {path}."
+    if not report.failures:
+        return words
+    some = report.failures[0]
+    return f"{words} Without the field of view of {len(report.failures)} images: {some}"
+
+
 def _write(masks: Sequence[Mask | Path], places: Sequence[Path]) -> None:
     for mask, place in zip(masks, places, strict=True):
-        pixels = read_class_file(mask) if isinstance(mask, Path) else mask
+        # Copied in the thread: a stroke of this very moment may still come in.
+        pixels = read_class_file(mask) if isinstance(mask, Path) else mask.copy()
         write_whole(place, class_png(pixels))

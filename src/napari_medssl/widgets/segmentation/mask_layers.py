@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, error_text
 from napari_medssl.io.class_files import read_class_file
+from napari_medssl.io.field_of_view import small_field_of_view
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
@@ -29,7 +30,10 @@ from napari_medssl.widgets.segmentation.session import MaskSession
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
 _MOST_KEPT = 4
 _TAKE_IN_MS = 150
+# The mode last: napari sets others by it.
+_TOOLS = ("selected_label", "brush_size", "contour", "opacity", "preserve_labels", "mode")
 Mask = NDArray[np.uint8]
+View = NDArray[np.bool_]
 
 
 @dataclass
@@ -39,6 +43,7 @@ class _Pair:
     key: int | None
     image: Any
     mask: Any
+    was_painted: bool = False  # since its undo was empty
 
     def show(self, is_shown: bool) -> None:
         for layer in (self.image, self.mask):
@@ -57,11 +62,14 @@ class MaskLayers(QObject):
         A layer was made.
     shown
         Another image is on the canvas.
+    label_chosen
+        The brush of the image in front paints this class from now on.
     """
 
     failed = Signal(str)
     made = Signal(object)
     shown = Signal()
+    label_chosen = Signal(int)
 
     def __init__(self, viewer: Any, session: MaskSession, parent: QObject) -> None:
         super().__init__(parent)
@@ -69,6 +77,8 @@ class MaskLayers(QObject):
         self._session = session
         self.background = Background("medssl-mask-read", self)
         self._pairs: list[_Pair] = []
+        self._in_hand: Any = None  # the Labels layer that was in front last
+        self._colors: dict[int, str] = {}
         self._reading: int | None = None
         self._touched: set[int] = set()
         self._later = QTimer(self)
@@ -78,6 +88,7 @@ class MaskLayers(QObject):
         session.set_changed.connect(self._on_set)
         session.current_changed.connect(self.refresh)
         session.list_changed.connect(self._on_list)
+        session.classes_changed.connect(self._on_classes)
 
     @property
     def front(self) -> int | None:
@@ -119,14 +130,30 @@ class MaskLayers(QObject):
 
     def replace(self, key: int, mask: Mask) -> None:
         """Show what the program made of an image, if it is shown; napari's undo takes it back."""
-        layer = self.layer(key)
-        if layer is None:
+        pair = self._pair_of(key)
+        if pair is None:
             return
-        where = np.nonzero(layer.data != mask)
-        layer.data_setitem(where, mask[where])
+        layer = pair.mask
+        if pair.was_painted:
+            where = np.nonzero(layer.data != mask)
+            layer.data_setitem(where, mask[where])
+        else:  # nothing to take back: writing a history of 12 megapixels takes half a second
+            layer.data[...] = mask
         layer.refresh()  # its thumbnail, too
         self._name_classes(layer, key)
         self._session.mask_changed.emit(key)
+
+    @property
+    def label(self) -> int:
+        """Class that the brush of the image in front paints."""
+        layer = self.layer(self._session.image)
+        return 0 if layer is None else int(layer.selected_label)
+
+    def choose_label(self, number: int) -> None:
+        """Let the brush of the image in front paint a class."""
+        layer = self.layer(self._session.image)
+        if layer is not None and layer.selected_label != number:
+            layer.selected_label = number
 
     def take_in(self) -> None:
         """Save what was painted since it was last looked at."""
@@ -141,6 +168,7 @@ class MaskLayers(QObject):
                 continue
             try:
                 if folder.take_in(key, np.asarray(layer.data)):
+                    self._note_painted(layer)
                     self._session.mask_changed.emit(key)
             except UserError as error:
                 self.failed.emit(str(error))
@@ -149,7 +177,7 @@ class MaskLayers(QObject):
         """Stop the thread and take the layers away."""
         self.background.close()
         self._later.stop()
-        pairs, self._pairs = self._pairs, []
+        pairs, self._pairs, self._in_hand = self._pairs, [], None
         for pair in pairs:
             for layer in (pair.mask, pair.image):
                 if layer in self._viewer.layers:
@@ -187,7 +215,7 @@ class MaskLayers(QObject):
         )
 
     def _on_read(
-        self, folder: MaskFolder, key: int, file: Path | None, both: tuple[Mask, Mask]
+        self, folder: MaskFolder, key: int, file: Path | None, found: tuple[Mask, Mask, View]
     ) -> None:
         self._reading = None
         if folder is not self._session.folder or key not in folder.store:
@@ -195,7 +223,7 @@ class MaskLayers(QObject):
         if folder.mask_file(key) != file:  # the program has made another one meanwhile
             self._read(key)
             return
-        pixels, mask = both
+        pixels, mask, self._session.views[key] = found
         item = folder.store[key]
         if (item.height, item.width) != pixels.shape[:2]:
             folder.store.note_size(key, pixels.shape[1], pixels.shape[0])
@@ -249,6 +277,7 @@ class MaskLayers(QObject):
         else:
             self._pairs.remove(free)
             free.key = None
+            free.was_painted = False
             free.image.data = pixels
             free.mask.editable = False  # this forgets the undo of the former image
             free.mask.data = mask
@@ -269,10 +298,11 @@ class MaskLayers(QObject):
             name=_mask_name(name),
             metadata={"medssl": {"kind": MASK_KIND}},
             opacity=0.6,
-            colormap=label_colors(),
+            colormap=label_colors(own=self._colors),
             **placed,
         )
         labels.brush_size = 8
+        labels.events.selected_label.connect(self._on_label)
         for emitter in ("labels_update", "paint", "set_data", "data"):
             getattr(labels.events, emitter).connect(self._on_touched)
         for layer in (image, labels):
@@ -287,31 +317,68 @@ class MaskLayers(QObject):
                 if not self._later.isActive():
                     self._later.start()
 
+    def _note_painted(self, layer: Any) -> None:
+        for pair in self._pairs:
+            if pair.mask is layer:
+                pair.was_painted = True
+
+    def _on_label(self, event: Any) -> None:
+        layer = self.layer(self._session.image)
+        if layer is not None and getattr(event, "source", None) is layer:
+            self.label_chosen.emit(self.label)
+
+    def _on_classes(self) -> None:
+        """Show classes with the colours and names that they have now."""
+        own = self._session.class_colors()
+        is_same, self._colors = own == self._colors, own
+        for pair in self._pairs:
+            if not is_same:
+                pair.mask.colormap = label_colors(own=own)
+            if pair.key is not None and pair.key in self._session.store:
+                self._name_classes(pair.mask, pair.key)
+
     def _name_classes(self, layer: Any, key: int) -> None:
         """Let napari tell the name of the class under the mouse."""
-        classes = self._session.store[key].classes
-        layer.features = {"index": list(range(len(classes) + 1)), "class": ["", *classes]}
+        names = self._session.class_names(key)
+        layer.features = {"index": [0, *names], "class": ["", *names.values()]}
 
     def _put_in_front(self, pair: _Pair) -> None:
         layers = self._viewer.layers
         was_shown = pair.image.visible
+        tools = None if self._in_hand is None else _tools_of(self._in_hand)
+        self._in_hand = pair.mask
         self._pairs.remove(pair)
         self._pairs.append(pair)  # looked at last
         for other in self._pairs[:-1]:
             other.show(False)
         pair.show(True)
+        if tools is not None:
+            _use_tools(pair.mask, tools)
         layers.selection.active = pair.mask
         if not was_shown or len(self._pairs) == 1:
             self._viewer.reset_view()
         self.shown.emit()
+        self.label_chosen.emit(int(pair.mask.selected_label))
+
+
+def _tools_of(layer: Any) -> dict[str, Any]:
+    """Return the tool that a person has in hand: brush or other, its size and its class."""
+    return {name: getattr(layer, name) for name in _TOOLS}
+
+
+def _use_tools(layer: Any, tools: dict[str, Any]) -> None:
+    """Let a person go on in a layer with the tool that was in hand in another."""
+    for name, value in tools.items():
+        if getattr(layer, name) != value:
+            setattr(layer, name, value)
 
 
 def _mask_name(name: str) -> str:
     return f"{name} mask"
 
 
-def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mask, Mask]:
-    """Return the pixels of an image and its mask, both from the disk unless one is given."""
+def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mask, Mask, View]:
+    """Return pixels of an image, its mask, from the disk unless given, and its field of view."""
     pixels = read_image(ref, robust=True)
     size = pixels.shape[:2]
     if mask is None:
@@ -321,4 +388,4 @@ def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mas
             f"The mask of {ref.name!r} has {mask.shape[1]} x {mask.shape[0]} pixels, the image "
             f"{size[1]} x {size[0]}: the image was changed. Segment it again."
         )
-    return pixels, mask
+    return pixels, mask, small_field_of_view(pixels)

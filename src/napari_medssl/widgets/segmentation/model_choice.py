@@ -67,6 +67,12 @@ class ModelChoice(QWidget):
             raise UserError("There is no model. Choose a .safetensors file under Model.")
         return self._name
 
+    @property
+    def class_count(self) -> int:
+        """How many classes the model has; 0 if there is none."""
+        chosen = self._known.get(self._name)
+        return 0 if chosen is None else len(chosen.classes)
+
     def knows(self, name: str) -> bool:
         """Say whether a model is on the list."""
         return name in self._known

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.history import Edit
+from napari_medssl.state.mask_classes import class_names, recolored, renamed, with_added
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.state.mask_items import MaskImage, MaskStore
 
@@ -29,6 +32,10 @@ class MaskSession:
         Pixels of the mask of the image with this id changed.
     current_changed
         Another image is in front.
+    classes_changed
+        A class was added, renamed, given another colour or taken off.
+    views
+        Where images show something, by id, at a smaller size; of those that were read.
     """
 
     set_changed = Signal()
@@ -36,11 +43,13 @@ class MaskSession:
     item_changed = Signal(int)
     mask_changed = Signal(int)
     current_changed = Signal()
+    classes_changed = Signal()
 
     def __init__(self) -> None:
         self.folder: MaskFolder | None = None
         self.image: int | None = None
         self.problems: dict[int, str] = {}
+        self.views: dict[int, NDArray[np.bool_]] = {}
         self._empty = MaskStore()
 
     @property
@@ -53,11 +62,12 @@ class MaskSession:
         if self.folder is not None:
             self.store.changed.disconnect(self._on_changed)
         self.folder = folder
-        self.problems = {}
+        self.problems, self.views = {}, {}
         self.image = next(iter(self.store), None)
         if folder is not None:
             self.store.changed.connect(self._on_changed)
         self.set_changed.emit()
+        self.classes_changed.emit()
         self.current_changed.emit()
 
     def checked_folder(self) -> MaskFolder:
@@ -104,17 +114,60 @@ class MaskSession:
         if text != before:
             self.item_changed.emit(image)
 
+    # -- classes ---------------------------------------------------------------------------------
+
+    def class_names(self, image: int) -> dict[int, str]:
+        """Return the classes that an image may have: number to name."""
+        return class_names(self.checked_folder().classes, self.store[image])
+
+    def class_colors(self) -> dict[int, str]:
+        """Return the colours that a person has given to classes: number to "#rrggbb"."""
+        known = {} if self.folder is None else self.folder.classes
+        return {number: one.color for number, one in known.items() if one.color}
+
+    def add_class(self, used: Iterable[int] = ()) -> int:
+        """Add a class to the set; return its number, above all that are `used` or known."""
+        folder = self.checked_folder()
+        named = [len(item.classes) for item in folder.store.as_dict().values()]
+        classes, number = with_added(folder.classes, [*used, *named])
+        folder.remember(classes=classes)
+        self.classes_changed.emit()
+        return number
+
     def name_class(self, number: int, name: str) -> None:
-        """Call a class of the mask in front by another name."""
-        image = self.checked_image()
-        item = self.store[image]
-        names = [item.class_name(n) for n in range(1, max(len(item.classes), number) + 1)]
-        names[number - 1] = name.strip() or f"class {number}"
-        self.store.note({image: replace(item, classes=tuple(names))})
+        """Call a class by another name in all images; UserError if the name is in use."""
+        folder, image = self.checked_folder(), self.checked_image()
+        old = self.class_names(image).get(number, f"class {number}")
+        classes, items = renamed(folder.classes, folder.store.as_dict(), number, old, name)
+        folder.remember(classes=classes)
+        folder.store.note(items)
+        self.classes_changed.emit()
+
+    def color_class(self, number: int, color: str) -> None:
+        """Give a class another colour, "#rrggbb", in all images."""
+        folder, image = self.checked_folder(), self.checked_image()
+        name = self.class_names(image).get(number, f"class {number}")
+        folder.remember(classes=recolored(folder.classes, number, name, color))
+        self.classes_changed.emit()
+
+    def remove_class(self, number: int) -> None:
+        """Take a class off the set; its pixels stay. UserError if a model made it."""
+        folder = self.checked_folder()
+        by = [i.model for i in folder.store.as_dict().values() if number <= len(i.classes)]
+        if by:
+            raise UserError(
+                f"Class {number} is one of {by[0] or 'an image'}; only classes that were added "
+                "can be taken off."
+            )
+        folder.remember(classes={n: one for n, one in folder.classes.items() if n != number})
+        self.classes_changed.emit()
+
+    # -- inside ----------------------------------------------------------------------------------
 
     def _on_changed(self, edit: Edit[MaskImage]) -> None:
         for key in edit.removed:
             self.problems.pop(key, None)
+            self.views.pop(key, None)
         if edit.added or edit.removed:
             self.list_changed.emit()
         if self.image is None or self.image in edit.removed:

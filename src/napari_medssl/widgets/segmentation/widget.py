@@ -39,8 +39,9 @@ from napari_medssl.widgets._section import Section
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets._window_events import CloseGuard
-from napari_medssl.widgets.segmentation.area_panel import AreaPanel
+from napari_medssl.widgets.segmentation.class_panel import ClassPanel
 from napari_medssl.widgets.segmentation.commands import register_keys
 from napari_medssl.widgets.segmentation.engine import ComputeEngine, Engine
 from napari_medssl.widgets.segmentation.image_list import ImageList
@@ -114,7 +115,8 @@ class SegmentationWidget(QWidget):
 
     def _build(self) -> None:
         self.list = ImageList(self.session, self.thumbnails, self)
-        self.areas = AreaPanel(self.session)
+        self.classes = ClassPanel(self.session, self.layers, self.model, self)
+        self.areas = self.classes.areas
         self.messages = Messages()
         self.status, self.error = self.messages.status, self.messages.error
         self.help = QLabel(_HELP)
@@ -148,7 +150,7 @@ class SegmentationWidget(QWidget):
         for part in (self.model, self._build_readout()):
             column.addWidget(part)
         column.addLayout(self._build_buttons())
-        for part in (self.segmenting.jobs, self.help, self.areas):
+        for part in (self.segmenting.jobs, self.help, self.classes):
             column.addWidget(part)
         column.addLayout(self._build_saving())
         column.addStretch(1)
@@ -221,7 +223,7 @@ class SegmentationWidget(QWidget):
         return row_of([self.save_button, self.export_button])
 
     def _connect(self) -> None:
-        told = (self.files, self.model, self.segmenting, self.regions, self.exchange)
+        told = (self.files, self.model, self.segmenting, self.regions, self.exchange, self.classes)
         for part in told:
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
@@ -361,6 +363,8 @@ class SegmentationWidget(QWidget):
         self.segmenting.close()
         self.training.close_jobs()
         self.regions.close()
+        if self.exchange.is_busy:  # files that were asked for are written before all goes
+            wait_for(self.exchange.background.finish)
         self.files.close_set()
         self.areas.close_down()
         self.layers.close()

@@ -1,0 +1,114 @@
+"""Classes of the set: add one to paint, name it, give it a colour; with their areas."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QColorDialog, QVBoxLayout, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets.segmentation.area_panel import AreaPanel
+from napari_medssl.widgets.segmentation.colors import class_color
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+
+class ClassPanel(QWidget):
+    """The table of classes with what can be done to them.
+
+    Parameters
+    ----------
+    session, layers, model
+        What it works on, whose brush it chooses, and whose classes keep their numbers.
+    parent
+        Qt parent.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    """
+
+    told = Signal(str, bool)
+
+    def __init__(
+        self,
+        session: MaskSession,
+        layers: MaskLayers,
+        model: ModelChoice,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._layers, self._model = session, layers, model
+        self.areas = AreaPanel(session, self)
+        self.areas.chosen.connect(layers.choose_label)
+        self.areas.named.connect(self._on_named)
+        layers.label_chosen.connect(self._on_label)
+        self.add_button = PushButton(
+            "Add class", "Add a class, name it, and paint it with the brush", self.add
+        )
+        self.color_button = PushButton(
+            "Colour ...", "Change the colour of the class marked, in all images", self.ask_color
+        )
+        self.remove_button = PushButton(
+            "Remove", "Take the class marked off the list; its pixels stay", self.remove
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        column.addWidget(self.areas)
+        column.addLayout(row_of([self.add_button, self.color_button, self.remove_button]))
+        for signal in (session.set_changed, session.list_changed, session.classes_changed):
+            signal.connect(self._show)
+        self._show()
+
+    def add(self) -> None:
+        """Add a class, let the brush paint it, and let a person type its name."""
+        try:
+            self._session.checked_image()
+            number = self._session.add_class([*self.areas.numbers, self._model.class_count])
+        except UserError as error:
+            self.told.emit(str(error), True)
+            return
+        self._layers.choose_label(number)
+        self.areas.mark(number)
+        self._show()
+        self.areas.rename(number)
+
+    def ask_color(self) -> None:
+        """Ask for the colour of the class that is marked."""
+        number = self.areas.marked
+        if number:
+            now = self._session.class_colors().get(number, class_color(number))
+            color = QColorDialog.getColor(QColor(now), self, "Colour of the class")
+            if color.isValid():
+                self._try(partial(self._session.color_class, number, color.name()))
+
+    def remove(self) -> None:
+        """Take the class that is marked off the list."""
+        number = self.areas.marked
+        if number:
+            self._try(partial(self._session.remove_class, number))
+
+    def _on_named(self, number: int, name: str) -> None:
+        self._try(partial(self._session.name_class, number, name))
+        self.areas.count_later()  # shows the former name if it was refused
+
+    def _on_label(self, number: int) -> None:
+        self.areas.mark(number)
+        self._show()
+
+    def _try(self, work: partial[None]) -> None:
+        try:
+            work()
+        except UserError as error:
+            self.told.emit(str(error), True)
+
+    def _show(self) -> None:
+        self.add_button.setEnabled(self._session.image is not None)
+        for button in (self.color_button, self.remove_button):
+            button.setEnabled(bool(self.areas.marked))
