@@ -2,6 +2,10 @@
 
 Source: Chen et al., arXiv 2108.09440: channel 0 above 0.5, or the cosine to the region's embedding
 above 0.5, both inside the field of view.
+
+We differ: what lies wholly in a narrow band along the border of the field of view is left out.
+There the light falls off, and specks of its shade look like pieces of the shape; what is real goes
+on inwards.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from napari_medssl.backend.pixel_embedding import PixelEmbedder, load_pixel_embe
 from napari_medssl.backend.segmenters import SegmentConfig
 
 TASK = "shape-guided"
+_BAND = 0.03  # of the longer side of the field of view
 
 
 class ShapeSegmenter:
@@ -59,9 +64,9 @@ class ShapeSegmenter:
         should_stop: ShouldStop = never,
     ) -> NDArray[np.uint8]:
         """Return 1 where the shape is and 0 elsewhere, see `Segmenter`."""
-        return (self.response(pixels, inside, should_stop=should_stop) > self._threshold).astype(
-            np.uint8
-        )
+        flat = self._flat(pixels, inside)
+        found = self._response(flat, pixels.shape[:2], should_stop) > self._threshold
+        return without_rim(found, flat.inside).astype(np.uint8)
 
     def response(
         self,
@@ -74,14 +79,50 @@ class ShapeSegmenter:
 
         Parameters and errors are those of `segment`; shape (Y, X).
         """
-        flat = flat_picture(pixels, self._embedder.info.pixels, self._channel, inside)
+        return self._response(self._flat(pixels, inside), pixels.shape[:2], should_stop)
+
+    def _flat(self, pixels: NDArray[np.generic], inside: NDArray[np.bool_] | None) -> FlatPicture:
+        return flat_picture(pixels, self._embedder.info.pixels, self._channel, inside)
+
+    def _response(
+        self, flat: FlatPicture, size: tuple[int, ...], should_stop: ShouldStop
+    ) -> NDArray[np.float32]:
         shares = self._embedder.assign_image(flat.plane, half=False, should_stop=should_stop)
         found = shares[..., 0]
         if self._readout == "cosine":
             embeddings = self._embedder.embed_image(flat.plane, half=False, should_stop=should_stop)
             found = _cosines(embeddings, shares, _thinned(flat, found.shape))
-        height, width = pixels.shape[:2]
+        height, width = size
         return _at_size(found, flat, self._embedder.info.stride, (height, width))
+
+
+def without_rim(found: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask without those of its pieces that lie wholly along the border of the field.
+
+    Parameters
+    ----------
+    found
+        The mask, shape (Y, X); pieces are joined at corners too.
+    inside
+        Field of view of the same picture, of any size. Edges of the picture are no border of it.
+    """
+    from scipy import ndimage
+
+    if inside.all() or not inside.any():
+        return found
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    width = _BAND * max(np.ptp(rows) + 1, np.ptp(columns) + 1)
+    away = ndimage.distance_transform_edt(inside) > width
+    pieces, count = ndimage.label(found, np.ones((3, 3)))
+    # Each pixel of the mask asks the field, which is smaller, at its own place.
+    places = np.nonzero(found)
+    there = [
+        (at * field) // side
+        for at, field, side in zip(places, away.shape, found.shape, strict=True)
+    ]
+    kept = np.zeros(count + 1, bool)
+    kept[pieces[places][away[tuple(there)]]] = True
+    return np.asarray(kept[pieces])
 
 
 def _cosines(
