@@ -41,6 +41,24 @@ def test_bare_import_takes_less_than_150_ms():
     assert statistics.median(import_ms() for _ in range(5)) < 150
 
 
+def test_opening_a_widget_imports_nothing_heavy():
+    """Widgets are imported on the GUI thread: what takes long is imported in a thread that uses it.
+
+    All in one process, since napari takes long to import: a widget answers for what it adds.
+    """
+    code = """
+import sys, importlib, napari.layers, napari.window
+heavy = ("pandas", "scipy.ndimage", "skimage", "torch", "umap", "openslide", "zarr", "dask")
+known = set(sys.modules)
+for name in ("landmarks", "segmentation", "separation", "slides", "similar"):
+    importlib.import_module("napari_medssl.widgets." + name)
+    added = sorted(each for each in set(sys.modules) - known if each.startswith(heavy))
+    assert not added, f"{name} imports {added[:9]}"
+    known |= set(sys.modules)
+"""
+    fresh_python(code)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_a_long_file_says_why(path):
     lines = path.read_text("utf-8").splitlines()

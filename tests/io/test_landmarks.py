@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks import (
     ImageLandmarks,
     Landmark,
     SliceGrid,
-    clean_image_name,
     clean_name,
     read_landmarks,
     write_landmarks,

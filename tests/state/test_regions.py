@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from napari_medssl._errors import UserError
 from napari_medssl.io.geojson import Feature, Plane, Roi, read_geojson, write_geojson
 from napari_medssl.io.geojson.feature import ellipse, rectangle
+from napari_medssl.state.colors import next_color
 from napari_medssl.state.history import Edit
 from napari_medssl.state.region_classes import (
     DEFAULT_CLASSES,
     RegionClass,
-    next_color,
     read_classes,
     write_classes,
 )

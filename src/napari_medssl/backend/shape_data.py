@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.flat_pictures import REACH, FlatPicture, flat_picture
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.io.images import ImageListing, read_image, scan_images
+from napari_medssl.backend.training_images import find_images
+from napari_medssl.io.images import read_image
 from napari_medssl.io.shape_planes import branch_widths, dark_parts, shape_planes, without_parts
 
 _FILLED = 1.5  # times the part that shapes cover is filled in backgrounds
@@ -77,22 +78,6 @@ class ShapeDataConfig:
     seed: int
 
 
-def find_pictures(folder: Path, option: str) -> ImageListing:
-    """Return the pictures in a folder and its subfolders.
-
-    Raises
-    ------
-    UserError
-        If it is no folder or holds no picture; `option` names it.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{option} {str(folder)!r} is not a folder. Give one with pictures.")
-    listing = scan_images([folder], recursive=True)
-    if not listing.refs:
-        raise UserError(f"{option} {str(folder)!r} holds no readable picture. Put some in it.")
-    return listing
-
-
 def load_shape_data(
     data: Path,
     shapes: Path,
@@ -114,7 +99,7 @@ def load_shape_data(
     part = float(np.mean([planes[0].mean(dtype=np.float64) for planes in masks]))
     rng = np.random.default_rng(how.seed)
     images, backgrounds, widths = [], [], []
-    listing = find_pictures(data, "--data")
+    listing = find_images(data)
     failures += listing.failures
     for number, ref in enumerate(listing.refs):
         _tell(number, len(listing.refs), "reading images", on_progress, should_stop)
@@ -142,7 +127,7 @@ def load_shape_data(
 def _read_shapes(
     folder: Path, how: ShapeDataConfig, on_progress: OnProgress, should_stop: ShouldStop
 ) -> tuple[list[NDArray[np.float16]], list[tuple[str, str]]]:
-    listing = find_pictures(folder, "--shapes")
+    listing = find_images(folder, "--shapes")
     found, failures = [], list(listing.failures)
     for number, ref in enumerate(listing.refs):
         _tell(number, len(listing.refs), "reading shapes", on_progress, should_stop)

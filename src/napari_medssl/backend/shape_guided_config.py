@@ -10,7 +10,6 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import CHANNELS
 from napari_medssl.backend.mixed_precision import AMP_HELP
-from napari_medssl.backend.shape_data import ShapeDataConfig, find_pictures
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
     check_device,
@@ -19,8 +18,10 @@ from napari_medssl.backend.train_steps import (
     comparable,
     load_to_resume,
 )
+from napari_medssl.backend.training_images import find_images
 
 if TYPE_CHECKING:
+    from napari_medssl.backend.shape_data import ShapeDataConfig
     from napari_medssl.methods.local_discrimination.network import NetworkConfig
     from napari_medssl.methods.local_discrimination.rendering import Rendering
     from napari_medssl.methods.local_discrimination.shape_guided import ShapeObjective
@@ -107,8 +108,8 @@ def check_trainable(config: TrainShapeGuidedConfig) -> None:
     if config.view > config.size:
         raise UserError(f"--view {config.view} is larger than --size {config.size}.")
     check_device(config.device)
-    find_pictures(config.data, "--data")
-    find_pictures(config.shapes, "--shapes")
+    find_images(config.data)
+    find_images(config.shapes, "--shapes")
     for folder in (config.data, config.shapes):
         read_sources(folder, "")
     check_model_place(config.out)
@@ -118,6 +119,8 @@ def check_trainable(config: TrainShapeGuidedConfig) -> None:
 
 def data_config(config: TrainShapeGuidedConfig) -> ShapeDataConfig:
     """Return how data are read."""
+    from napari_medssl.backend.shape_data import ShapeDataConfig
+
     return ShapeDataConfig(
         size=config.size,
         channel=config.channel,

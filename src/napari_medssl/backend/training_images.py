@@ -38,20 +38,20 @@ class TrainingImages:
         return int(self.pixels[0].shape[0])
 
 
-def find_images(folder: Path) -> ImageListing:
+def find_images(folder: Path, option: str = "--data") -> ImageListing:
     """Return the pictures in a folder and its subfolders.
 
     Raises
     ------
     UserError
-        If it is no folder or holds no picture.
+        If it is no folder or holds no picture; `option` names it.
     """
     if not folder.is_dir():
-        raise UserError(f"--data {str(folder)!r} is not a folder. Give one with images.")
+        raise UserError(f"{option} {str(folder)!r} is not a folder. Give one with images.")
     listing = scan_images([folder], recursive=True)
     if not listing.refs:
         bad = f"; {len(listing.failures)} cannot be read" if listing.failures else ""
-        raise UserError(f"Folder {str(folder)!r} holds no readable image{bad}. Put images in it.")
+        raise UserError(f"{option} {str(folder)!r} holds no readable image{bad}. Put images in it.")
     return listing
 
 

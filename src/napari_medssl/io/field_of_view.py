@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 _BLACK = 0.12  # of the bright pixels: darker ones may lie outside
 _LEAST_OUTSIDE = 0.02  # a smaller dark rim is part of the picture
@@ -29,6 +28,8 @@ def field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     -----
     Holes and bays of the disc, such as dark vessels or a dim edge, belong to it.
     """
+    from scipy import ndimage
+
     bright = pixels if pixels.ndim == 2 else pixels.max(axis=2)
     smooth = ndimage.median_filter(bright, 5)
     level = max(8.0, _BLACK * float(np.percentile(smooth, 95)))
@@ -110,6 +111,8 @@ def _continued(
 
     Where the mirrored place is not inside either, the value of the rim goes on.
     """
+    from scipy import ndimage
+
     if inside.all() or not inside.any():
         return values
     weight = inside.astype(np.float32)
@@ -127,6 +130,8 @@ def _continued(
 
 def wide_blur(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Return a Gaussian blur, nothing beyond the border; wide ones on a coarser grid: faster."""
+    from scipy import ndimage
+
     step = max(1, int(sigma // 4))
     if step == 1:
         return np.asarray(ndimage.gaussian_filter(values, sigma, mode="constant", truncate=3.0))
@@ -141,6 +146,8 @@ def wide_blur(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 def _opened_and_closed(inside: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """Return a mask without spurs and bays narrower than twice the radius, by distances."""
+    from scipy import ndimage
+
     padded = np.pad(inside, radius + 1, mode="edge")
     core = ndimage.distance_transform_edt(padded) > radius
     opened = ndimage.distance_transform_edt(~core) <= radius

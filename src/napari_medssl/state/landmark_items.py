@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from napari_medssl.io.geojson.feature import Color
+from napari_medssl.io.color import Color
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.images import ImageRef
-from napari_medssl.io.landmarks import STATES, Landmark, State, clean_image_name, clean_name
-from napari_medssl.state.region_classes import check_color
+from napari_medssl.io.landmarks import STATES, Landmark, State, clean_name
+from napari_medssl.state.colors import check_color
 
 _PROBE = "landmark"
 

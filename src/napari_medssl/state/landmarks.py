@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.geojson.feature import Color
-from napari_medssl.io.images import ImageRef
-from napari_medssl.io.landmarks import State, clean_image_name, clean_name
+from napari_medssl.io.color import Color
+from napari_medssl.io.image_names import clean_image_name, free_name
+from napari_medssl.io.landmarks import State, clean_name
+from napari_medssl.state.colors import next_color
 from napari_medssl.state.history import Edit, History
 from napari_medssl.state.items import ItemStore
 from napari_medssl.state.landmark_items import (
@@ -28,7 +29,6 @@ from napari_medssl.state.landmark_items import (
     Tally,
     fit_item,
 )
-from napari_medssl.state.region_classes import next_color
 
 UNDO_DEPTH = 1000
 
@@ -513,14 +513,3 @@ class LandmarkStore(ItemStore[LandmarkItem]):
 def _says(point: Point) -> tuple[object, ...]:
     """Return what a person would see of a point."""
     return point.place, point.state, point.is_visible
-
-
-def free_name(name: str, ref: ImageRef, taken: set[str]) -> str:
-    """Return a name that is not taken: with that of its folder before it, or else a number."""
-    if name in taken:
-        name = f"{ref.path.parent.name}/{name}"
-    numbered, number = name, 1
-    while numbered in taken:
-        number += 1
-        numbered = f"{name} ({number})"
-    return numbered

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.image_names import clean_image_name, free_name
 from napari_medssl.io.images import ImageRef
-from napari_medssl.io.landmarks import clean_image_name
 from napari_medssl.state.history import History
 from napari_medssl.state.items import ItemStore
-from napari_medssl.state.landmarks import free_name
 
 _MASK = re.compile(r"(\d+-\d+\.png)?")
 _FEW = 20  # steps of history: masks have that of napari's Labels layer

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.documents import parse_json, read_text, show
+from napari_medssl.io.color import Color
 from napari_medssl.io.files import write_whole
-from napari_medssl.io.geojson.feature import Color
+from napari_medssl.state.colors import check_color, next_color
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +34,6 @@ DEFAULT_CLASSES = (
     RegionClass("Other", (255, 200, 0)),
 )
 """What a new list starts with: the names and colours of QuPath."""
-
-_PALETTE: tuple[Color, ...] = (
-    (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167),
-    (86, 180, 233), (213, 94, 0), (240, 228, 66), (128, 128, 128),
-)  # fmt: skip
-
-
-def next_color(taken: Iterable[Color]) -> Color:
-    """Return a colour for a new class: one that none has (Okabe and Ito's), else the rarest."""
-    counts = dict.fromkeys(_PALETTE, 0)
-    for color in taken:
-        if color in counts:
-            counts[color] += 1
-    return min(counts, key=lambda color: counts[color])
-
-
-def check_color(color: Color) -> Color:
-    """Return a colour as a tuple; ValueError if it is not three whole numbers of 0 to 255."""
-    red, green, blue = (int(value) for value in color)
-    if not all(0 <= value <= 255 for value in (red, green, blue)):
-        raise ValueError(f"colour is {color!r}, must be three numbers of 0 to 255")
-    return red, green, blue
 
 
 def write_classes(classes: Iterable[RegionClass], path: Path) -> None:

@@ -30,10 +30,12 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.geojson.feature import Color, Feature, Roi, flatten
+from napari_medssl.io.color import Color
+from napari_medssl.io.geojson.feature import Feature, Roi, flatten
+from napari_medssl.state.colors import check_color, next_color
 from napari_medssl.state.history import Edit, History
 from napari_medssl.state.items import ItemStore
-from napari_medssl.state.region_classes import RegionClass, check_color, next_color
+from napari_medssl.state.region_classes import RegionClass
 from napari_medssl.state.region_shapes import check_shape, shift, subtract, unite
 from napari_medssl.state.spatial import SpatialIndex
 

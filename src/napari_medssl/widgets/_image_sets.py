@@ -34,9 +34,9 @@ from napari_medssl.widgets._layer_import import (
     save_layers,
     take_layer,
 )
+from napari_medssl.widgets._recent import read_recent, remember
 from napari_medssl.widgets._set_places import own_name
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets.similar.library_choice import read_recent, remember
 
 _log = logging.getLogger(__name__)
 

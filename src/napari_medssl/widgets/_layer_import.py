@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.widgets.separation.layer_import import save_layer
+from napari_medssl.io.files import replace_whole
+from napari_medssl.io.pixels import array_to_rgb
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,20 @@ def save_layers(layers: Iterable[TakenLayer], folder: Path) -> list[tuple[TakenL
             )
         saved.append((layer, save_layer(pixels, layer.is_rgb, layer.name, folder)))
     return saved
+
+
+def save_layer(data: Any, is_rgb: bool, name: str, folder: Path) -> Path:
+    """Write a layer without a file as PNG into a project or set, where it is safe."""
+    pixels = array_to_rgb(np.asarray(data), alpha=is_rgb and data.shape[-1] == 4)
+    folder.mkdir(exist_ok=True)
+    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "layer"
+    path, number = folder / f"{stem}.png", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{stem} {number}.png"
+    with replace_whole(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+    return path
 
 
 def _spacing_of(layer: Any) -> tuple[float, float] | None:

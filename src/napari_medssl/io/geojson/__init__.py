@@ -7,12 +7,11 @@ stood in the file, unknown members included.
 
 from __future__ import annotations
 
-from napari_medssl.io.geojson.feature import Color, Feature, Plane, Roi, flatten
+from napari_medssl.io.geojson.feature import Feature, Plane, Roi, flatten
 from napari_medssl.io.geojson.reader import FeatureFile, read_geojson
 from napari_medssl.io.geojson.writer import write_geojson
 
 __all__ = [
-    "Color",
     "Feature",
     "FeatureFile",
     "Plane",

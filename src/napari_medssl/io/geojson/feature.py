@@ -11,8 +11,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-Color = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
+from napari_medssl.io.color import Color
 
 _ELLIPSE_POINTS = 100  # as many as QuPath writes; a multiple of 4 keeps the four extremes
 

@@ -19,7 +19,8 @@ from dataclasses import fields
 from typing import Any
 
 from napari_medssl.io.annotations.documents import show
-from napari_medssl.io.geojson.feature import Color, Feature, Plane, Roi
+from napari_medssl.io.color import Color
+from napari_medssl.io.geojson.feature import Feature, Plane, Roi
 
 _LEGACY_TYPES = {
     "PathAnnotationObject": "annotation",

@@ -25,6 +25,7 @@ from pathlib import Path
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.names import unique_stems
 from napari_medssl.io.files import make_folder
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks.coco_writer import write_coco
 from napari_medssl.io.landmarks.detect import read_file, read_folder
 from napari_medssl.io.landmarks.fcsv import write_fcsv
@@ -36,7 +37,6 @@ from napari_medssl.io.landmarks.landmark import (
     Landmark,
     LandmarkFile,
     State,
-    clean_image_name,
     clean_name,
 )
 from napari_medssl.io.landmarks.slicer import check_one_image, write_slicer
@@ -51,7 +51,6 @@ __all__ = [
     "LandmarkFile",
     "SliceGrid",
     "State",
-    "clean_image_name",
     "clean_name",
     "format_of",
     "read_landmarks",

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.shapes import as_number
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks.landmark import (
     ImageLandmarks,
     Landmark,
     LandmarkFile,
-    clean_image_name,
     clean_name,
 )
 

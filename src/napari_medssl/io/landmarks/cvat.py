@@ -19,8 +19,9 @@ from xml.etree.ElementTree import Element
 
 from napari_medssl.io.annotations.documents import parse_xml, show
 from napari_medssl.io.annotations.shapes import as_side
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks.collector import Collector, label_or, parse_number, refusal
-from napari_medssl.io.landmarks.landmark import Landmark, LandmarkFile, State, clean_image_name
+from napari_medssl.io.landmarks.landmark import Landmark, LandmarkFile, State
 
 _AGAIN = "Export the annotations again, as 'CVAT for images 1.1'."
 _NO_SHAPE = frozenset(("attribute", "tag"))

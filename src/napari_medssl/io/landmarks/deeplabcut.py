@@ -17,8 +17,9 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.annotations.documents import show
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks.collector import Collector, label_or, parse_number, refusal
-from napari_medssl.io.landmarks.landmark import Landmark, LandmarkFile, clean_image_name
+from napari_medssl.io.landmarks.landmark import Landmark, LandmarkFile
 from napari_medssl.io.landmarks.table import rows_of
 
 HDF5_START = b"\x89HDF\r\n\x1a\n"

@@ -7,7 +7,6 @@ corner of that pixel: half a pixel lies between the two.)
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,8 +21,6 @@ STATES: tuple[State, ...] = get_args(State)
 
 NO_NAME = ""
 """Name of the image where a file does not say one: it is about a single image, which one gives."""
-
-_NO_NAME_HOLDS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +102,6 @@ def clean_name(text: str) -> str:
     """Return `text` as names are kept: one line, single spaces, nothing that cannot be printed."""
     shown = "".join(c if c.isprintable() or c.isspace() else "\ufffd" for c in text)
     return " ".join(shown.split())
-
-
-def clean_image_name(name: str) -> str:
-    """Return the name of an image as it is kept: on one line, without white space around it."""
-    return _NO_NAME_HOLDS.sub("\ufffd", name).strip()
 
 
 def usual_state(place: tuple[float, float] | None, score: float | None) -> State:

@@ -23,6 +23,7 @@ from typing import get_args
 
 from napari_medssl.io.annotations.documents import show
 from napari_medssl.io.csv_files import write_csv
+from napari_medssl.io.image_names import clean_image_name
 from napari_medssl.io.landmarks.collector import Collector, parse_number, refusal
 from napari_medssl.io.landmarks.landmark import (
     NO_NAME,
@@ -30,7 +31,6 @@ from napari_medssl.io.landmarks.landmark import (
     Landmark,
     LandmarkFile,
     State,
-    clean_image_name,
     clean_name,
     usual_state,
 )

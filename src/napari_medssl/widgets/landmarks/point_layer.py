@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl.state.landmark_items import Point
@@ -132,7 +131,7 @@ class PointLayers(QObject):
         labels = [store.name(name).name for _, name in self._rows]
         if labels != self._drawn.get("labels"):
             self._drawn["labels"] = labels
-            self.layer.features = pd.DataFrame({"label": labels})
+            self.layer.features = {"label": np.array(labels, object)}
         self._draw_names()
 
     def _set(self, name: str, value: Any) -> None:
@@ -216,7 +215,7 @@ class PointLayers(QObject):
             at = self._viewer.layers.index(self.layer)
             self._viewer.layers.move(self._viewer.layers.index(self.names), at)
         self.names.data = np.array([world for world, _ in rows], float).reshape(-1, 2)
-        self.names.features = pd.DataFrame({"title": titles})
+        self.names.features = {"title": np.array(titles, object)}
 
 
 def _hold_back(event: Any) -> None:

@@ -32,6 +32,7 @@ from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import NarrowButton, row_of
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
+from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._settings import read_settings
@@ -56,7 +57,6 @@ from napari_medssl.widgets.landmarks.point_table import PointTable
 from napari_medssl.widgets.landmarks.second_template import SecondTemplate
 from napari_medssl.widgets.landmarks.session import LandmarkSession
 from napari_medssl.widgets.landmarks.set_files import SetFiles
-from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
 
 _MOST_SHOWN = 32
 _SAVED_MS = 500

@@ -33,6 +33,7 @@ from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
+from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._section import Section
@@ -55,7 +56,6 @@ from napari_medssl.widgets.segmentation.set_files import SetFiles
 from napari_medssl.widgets.segmentation.train_panel import TrainPanel
 from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
 from napari_medssl.widgets.segmentation.trainer import run_training
-from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
 
 _SAVED_MS = 500
 _MARK = re.compile(r" [0-9a-f]{8}$")  # tells folders of one name apart, see `ImageSets`

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from napari_medssl._errors import UserError
 
@@ -29,22 +26,3 @@ def image_layer(viewer: Any) -> Any:
             f"Layer {layer.name!r} is no plain 2-D image. Choose one, or open its file instead."
         )
     return layer
-
-
-def save_layer(data: Any, is_rgb: bool, name: str, folder: Path) -> Path:
-    """Write a layer without a file as PNG into the project, where it is safe."""
-    from PIL import Image
-
-    from napari_medssl.io.files import replace_whole
-    from napari_medssl.io.pixels import array_to_rgb
-
-    pixels = array_to_rgb(np.asarray(data), alpha=is_rgb and data.shape[-1] == 4)
-    folder.mkdir(exist_ok=True)
-    stem = "".join(c if c.isalnum() or c in "-_ " else "_" for c in name).strip() or "layer"
-    path, number = folder / f"{stem}.png", 1
-    while path.exists():
-        number += 1
-        path = folder / f"{stem} {number}.png"
-    with replace_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
-    return path

@@ -18,9 +18,10 @@ from napari_medssl.state.project import SUFFIX, Project
 from napari_medssl.state.project_files import ProjectDamagedError
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._layer_import import save_layer
 from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.separation.exchange_menu import Exchange
-from napari_medssl.widgets.separation.layer_import import image_layer, save_layer
+from napari_medssl.widgets.separation.layer_import import image_layer
 from napari_medssl.widgets.separation.project_writes import (
     close_or_discard,
     copied,

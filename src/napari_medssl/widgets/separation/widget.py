@@ -26,6 +26,7 @@ from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, add_entry, row_of
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
+from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._settings import Settings, on_settings_changed, read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
@@ -52,7 +53,6 @@ from napari_medssl.widgets.separation.panel_table import PanelTable
 from napari_medssl.widgets.separation.project_files import ProjectFiles
 from napari_medssl.widgets.separation.separate_job import GivenFinder, PanelFinder, TrainedFinder
 from napari_medssl.widgets.separation.session import Session
-from napari_medssl.widgets.separation.thumbnails import cached_thumbnail
 
 _PREPARE_MS = 300  # the figure is drawn first
 _log = logging.getLogger(__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -18,13 +17,12 @@ from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.index.collection import SearchCollection
 from napari_medssl.index.library import CollectionFolder, Library
-from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._recent import read_recent, remember
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.similar.session import SimilarSession
 
-_MOST_RECENT = 8
 _log = logging.getLogger(__name__)
 
 
@@ -32,23 +30,6 @@ def recent_file() -> Path:
     """Return the file that remembers which libraries were open; it need not exist."""
     folder = Path(platformdirs.user_data_dir("napari-medssl", appauthor=False))
     return folder / "similar.json"
-
-
-def read_recent(path: Path) -> tuple[Path, ...]:
-    """Return the libraries that were open, the last one first; none if nothing is known."""
-    try:
-        places = json.loads(path.read_bytes())["recent"]
-        return tuple(Path(str(place)) for place in places)[:_MOST_RECENT]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
-
-
-def remember(path: Path, folder: Path) -> None:
-    """Put a folder first among those that were open; UserError if that cannot be written."""
-    others = [one for one in read_recent(path) if one != folder]
-    places = [str(one) for one in (folder, *others)][:_MOST_RECENT]
-    make_folder(path.parent)
-    write_whole(path, json.dumps({"recent": places}, indent=1))
 
 
 @dataclass(frozen=True)

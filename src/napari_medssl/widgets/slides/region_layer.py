@@ -19,7 +19,7 @@ import shapely
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.geojson.feature import Color
+from napari_medssl.io.color import Color
 from napari_medssl.state.history import Edit
 from napari_medssl.state.region_classes import RegionClass
 from napari_medssl.state.regions import Item, Region, RegionStore

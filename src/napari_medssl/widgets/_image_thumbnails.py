@@ -1,4 +1,4 @@
-"""Small pictures of figures, kept on disk between sessions."""
+"""Small pictures of image files, kept on disk between sessions."""
 
 from __future__ import annotations
 
