@@ -325,6 +325,26 @@ def test_a_click_on_a_class_takes_its_brush_and_the_brush_marks_its_class(segmen
     assert table.rowCount() == 1
 
 
+def test_a_page_gets_its_height_and_what_is_cut_off_can_be_scrolled(segmentation):
+    segmentation.segment()
+    panel, parts = segmentation.widget.classes, segmentation.widget.parts
+    for name in ("drusen", "fovea"):
+        segmentation.press_button(panel.add_button)
+        segmentation.widget.areas.findChildren(QLineEdit)[-1].setText(name)
+    panel.areas.take_name()
+    wait_until(lambda: not panel.areas.is_waiting and panel.areas.rowCount() == 3)
+    assert [panel.areas.item(row, 0).text() for row in range(3)] == ["vessel", "drusen", "fovea"]
+    scroll = parts.pages.currentWidget()
+    wait_until(lambda: not scroll.verticalScrollBar().maximum())
+    assert panel.areas.geometry().bottom() < panel.add_button.geometry().top()
+    segmentation.viewer.window.resize(900, 480)
+    wait_until(lambda: scroll.verticalScrollBar().maximum())
+    parts.reveal(segmentation.widget.export_button)
+    button = segmentation.widget.export_button
+    wait_until(lambda: not button.visibleRegion().isEmpty())
+    segmentation.viewer.window.resize(1100, 700)
+
+
 def test_two_tables_asked_for_at_once_are_both_written(segmentation, tmp_path):
     segmentation.segment()
     exchange = segmentation.widget.exchange

@@ -76,6 +76,7 @@ class AreaPanel(QTableWidget):
         self.setSelectionMode(QTableWidget.SelectionMode.SingleSelection)
         triggers = QTableWidget.EditTrigger
         self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
+        self.setWordWrap(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -121,6 +122,10 @@ class AreaPanel(QTableWidget):
             self.selectRow(self._numbers.index(number))
         else:
             self.clearSelection()
+
+    def take_name(self) -> None:
+        """Take the name that is being typed for done."""
+        self.setCurrentCell(-1, -1)
 
     def rename(self, number: int) -> None:
         """Let a person type another name of a class."""
@@ -173,6 +178,7 @@ class AreaPanel(QTableWidget):
         areas = {} if counted is None else {area.number: area for area in counted.classes}
         names = {} if key is None else self._session.class_names(key)
         own = self._session.class_colors()
+        has_mm2 = any(area.mm2 is not None for area in areas.values())
         self.blockSignals(True)
         self._numbers = sorted({*names, *areas})
         self.setRowCount(len(self._numbers))
@@ -183,12 +189,12 @@ class AreaPanel(QTableWidget):
             name.setIcon(QIcon(square))
             name.setToolTip(f"{name.text()}: number {number} in the files of masks")
             self.setItem(row, 0, name)
-            for column, text in enumerate(_cells(areas.get(number), counted), start=1):
+            for column, text in enumerate(_cells(areas.get(number), counted, has_mm2), start=1):
                 cell = QTableWidgetItem(text)
                 cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, column, cell)
-        self.setColumnHidden(_MM2, not any(area.mm2 is not None for area in areas.values()))
+        self.setColumnHidden(_MM2, not has_mm2)
         self.blockSignals(False)
         self.mark(self._marked)
         rows = min(_ROWS_SHOWN, max(1, len(self._numbers)))
@@ -206,12 +212,14 @@ class AreaPanel(QTableWidget):
             self.named.emit(self._numbers[row], cell.text())
 
 
-def _cells(area: ClassArea | None, counted: MaskAreas | None) -> tuple[str, str, str, str]:
+def _cells(
+    area: ClassArea | None, counted: MaskAreas | None, has_mm2: bool
+) -> tuple[str, str, str, str]:
     """Return what stands beside the name of a class."""
     if counted is None:
         return "", "", "", ""
     if area is None:
-        return "0", "", "0%", "" if counted.view_pixels is None else "0%"
+        return "0", "0" * has_mm2, "0%", "" if counted.view_pixels is None else "0%"
     mm2 = "" if area.mm2 is None else f"{area.mm2:.4g}"
     view = "" if area.part_of_view is None else f"{area.part_of_view:.2%}"
     return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view

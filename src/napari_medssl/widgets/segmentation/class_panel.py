@@ -68,6 +68,7 @@ class ClassPanel(QWidget):
 
     def add(self) -> None:
         """Add a class, let the brush paint it, and let a person type its name."""
+        self.areas.take_name()
         try:
             self._session.checked_image()
             number = self._session.add_class([*self.areas.numbers, self._model.class_count])
@@ -81,6 +82,7 @@ class ClassPanel(QWidget):
 
     def ask_color(self) -> None:
         """Ask for the colour of the class that is marked."""
+        self.areas.take_name()
         number = self.areas.marked
         if number:
             now = self._session.class_colors().get(number, class_color(number))
@@ -90,6 +92,7 @@ class ClassPanel(QWidget):
 
     def remove(self) -> None:
         """Take the class that is marked off the list."""
+        self.areas.take_name()
         number = self.areas.marked
         if number:
             self._try(partial(self._session.remove_class, number))

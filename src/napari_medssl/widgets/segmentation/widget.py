@@ -17,9 +17,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QLabel,
     QMenu,
-    QScrollArea,
-    QSplitter,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -49,6 +46,7 @@ from napari_medssl.widgets.segmentation.image_list import ImageList
 from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.page_splitter import PageSplitter
 from napari_medssl.widgets.segmentation.region_view import RegionView
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -123,22 +121,17 @@ class SegmentationWidget(QWidget):
         self.help.setWordWrap(True)
         self.help.setEnabled(False)
         self.help.setToolTip("napari's own tools for Labels; each stroke is saved as it is made")
-        pages = QTabWidget()
-        pages.setDocumentMode(True)
-        pages.addTab(self._build_segment(), "Segment")
-        pages.addTab(self._build_train(), "Train")
-        self.pages = pages
-        parts = QSplitter(Qt.Orientation.Vertical)
-        parts.addWidget(self.list)
-        parts.addWidget(pages)
-        parts.setStretchFactor(0, 1)
-        parts.setStretchFactor(1, 0)
-        parts.setChildrenCollapsible(False)
+        self.parts = PageSplitter(self.list)
+        self.parts.add_page(self._build_segment(), "Segment")
+        self.parts.add_page(self._build_train(), "Train")
+        self.pages = self.parts.pages
+        for panel in (self.segmenting.jobs, self.training.jobs):
+            panel.refused.connect(self._on_refused)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(5)
         layout.addWidget(self._build_header())
-        layout.addWidget(parts, 1)
+        layout.addWidget(self.parts, 1)
         layout.addWidget(self.messages)
         self.setMinimumWidth(340)
 
@@ -159,22 +152,11 @@ class SegmentationWidget(QWidget):
     def _build_train(self) -> QWidget:
         trainers = [ShapeTrainer(self._viewer, self)]
         self.training = TrainPanel(self.session, trainers, None, self._models, self._train_work)
-        page = QScrollArea()  # a trainer may have more fields than the window has room
-        page.setWidget(self.training)
-        page.setWidgetResizable(True)
-        page.setFrameShape(QScrollArea.Shape.NoFrame)
-        page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        jobs = self.training.jobs
-        # An error below the edge is none; its line has its place once events have run.
-        self._error_due = QTimer(page)
-        self._error_due.setSingleShot(True)
-        self._error_due.setInterval(0)
-        self._error_due.timeout.connect(partial(page.ensureWidgetVisible, jobs))
-        jobs.refused.connect(self._on_refused)
-        return page
+        return self.training
 
     def _on_refused(self, _text: str) -> None:
-        self._error_due.start()
+        jobs = (self.segmenting.jobs, self.training.jobs)
+        self.parts.reveal(jobs[self.pages.currentIndex()])  # an error below the edge is none
 
     def _build_header(self) -> QWidget:
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
