@@ -16,7 +16,7 @@ from napari_medssl.backend.evaluate_segmentation import (
 from napari_medssl.backend.flat_pictures import flat_picture
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import find_weights, load_card
-from napari_medssl.backend.segment_files import places_of, segment_files
+from napari_medssl.backend.segment_files import places_apart, places_of, segment_files
 from napari_medssl.backend.segmentation_scores import dice, score_classes
 from napari_medssl.backend.segmenters import SegmentConfig, load_segmenter
 from napari_medssl.backend.shape_guided_config import check_trainable
@@ -170,6 +170,24 @@ def test_places_that_would_be_shared_or_overwrite_are_refused(tmp_path):
         places_of([one], tmp_path)
     pages = [ImageRef(tmp_path / "v.tif", page) for page in (1, 2)]
     assert [p.name for p in places_of(pages, tmp_path)] == ["v-p1.png", "v-p2.png"]
+
+
+def test_pictures_that_share_a_name_get_files_apart(tmp_path):
+    out = tmp_path / "out"
+    names = ["OD/001.png", "OS/001.png", "x/a.png", "x/a.jpg", "y/b.tif", "y/B.tif", "z/c.png"]
+    found = places_apart([ImageRef(tmp_path / name) for name in names], out)
+    assert [place.name for place in found] == [
+        "OD_001.png",
+        "OS_001.png",
+        "x_a_png.png",
+        "x_a_jpg.png",
+        "y_b_tif.png",
+        "y_B_tif (2).png",
+        "c.png",
+    ]
+    assert len({str(place).casefold() for place in found}) == len(found)
+    with pytest.raises(UserError, match=r"'a.png' in .* is one of your images"):
+        places_apart([ImageRef(tmp_path / "b" / "a.jpg"), ImageRef(tmp_path / "a.png")], tmp_path)
 
 
 def test_a_small_picture_is_told_and_the_rest_goes_on(trained, world, tmp_path):

@@ -73,6 +73,19 @@ def test_torn_tail_is_cut_before_new_records(tmp_path):
     assert read_journal(path) == Replay(({"n": 0}, {"n": 2}))
 
 
+def test_a_file_that_was_deleted_is_told_and_written_to_again_once_it_is_back(tmp_path):
+    """Linux goes on writing to a file without a name: all of it would be lost in silence."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    path.rename(tmp_path / "elsewhere")
+    journal.append({"kind": "stroke"})
+    assert not journal.flush()
+    assert "was deleted or moved" in journal.error
+    (tmp_path / "elsewhere").rename(path)
+    assert journal.close()
+    assert [record["kind"] for record in read_journal(path).records] == ["stroke"]
+
+
 def test_compaction_replaces_the_file_and_goes_on(tmp_path):
     journal = Journal(tmp_path / "journal.jsonl")
     for n in range(50):

@@ -113,6 +113,65 @@ def test_what_is_painted_while_a_run_goes_on_is_kept(segmentation):
     assert sum(item.has_mask for item in segmentation.store.as_dict().values()) == 3
 
 
+def test_what_is_painted_after_segment_was_pressed_is_kept_too(segmentation, monkeypatch):
+    key = segmentation.session.image
+    asked = answering(monkeypatch, True)
+    for is_asked in (False, True):
+        segmentation.engine.go.clear()
+        segmentation.engine.asked.clear()
+        segmentation.press_button(segmentation.widget.segment_button)
+        assert len(asked) == is_asked
+        wait_until(lambda: segmentation.engine.asked)
+        segmentation.mask_layer.mode = "paint"
+        y = 80 + 20 * is_asked
+        segmentation.paint((40, y), (100, y))
+        segmentation.mask_layer.mode = "pan_zoom"
+        painted = np.array(segmentation.mask_layer.data)
+        segmentation.engine.go.set()
+        wait_until(lambda: not segmentation.widget.segmenting.jobs.is_busy)
+        assert (segmentation.session.folder.held(key) == painted).all()
+        assert (segmentation.mask_layer.data == painted).all()
+        assert "Left as you edited it: eye0.png" in segmentation.widget.status.text()
+
+
+def test_a_set_that_cannot_be_saved_is_not_closed_unasked(segmentation, monkeypatch):
+    segmentation.mask_layer.mode = "paint"
+    folder = segmentation.session.folder
+    away = folder.folder.rename(folder.folder.with_suffix(".away"))
+    segmentation.mask_layer.data[80, 40:60] = 1
+    segmentation.mask_layer.refresh()
+    wait_until(lambda: folder.save_error)
+    wait_until(lambda: "Changes cannot be saved" in segmentation.widget.error.text())
+    asked = answering(monkeypatch, False)
+    assert not segmentation.widget.files.close_set()
+    assert "was deleted or moved" in asked[0]
+    assert segmentation.session.folder is folder
+    assert not folder.is_closed
+    segmentation.mask_layer.data[90, 40:60] = 1  # one can go on
+    segmentation.mask_layer.refresh()
+    wait_until(lambda: not segmentation.widget.layers.is_waiting)
+    away.rename(folder.folder)
+    wait_until(lambda: not folder.save_error)
+    assert segmentation.widget.files.close_set()
+    with MaskFolder.open(folder.folder) as again:
+        mask = read_class_file(again.mask_file(1))
+    assert mask[80, 50] == mask[90, 50] == 1
+
+
+def test_a_file_that_cannot_be_opened_is_still_told_when_the_others_are_shown(
+    segmentation_window, tmp_path
+):
+    world = segmentation_window
+    world.begin(tmp_path, count=0)
+    write_pictures(tmp_path / "others", 2)
+    (tmp_path / "others" / "empty.png").write_bytes(b"")
+    world.open(tmp_path / "others")
+    assert "empty.png" in world.widget.error.text()
+    world.widget.files.add_paths([tmp_path / "others" / "eye0.png"])
+    wait_until(lambda: not world.widget.files.is_busy)
+    assert "These images are in the set already." in world.widget.status.text()
+
+
 def test_cancel_keeps_what_is_finished(segmentation):
     segmentation.segment()
     segmentation.engine.go.clear()
@@ -211,6 +270,9 @@ def test_regions_have_the_same_colours_in_all_images(segmentation):
     assert not view.layer.editable
     segmentation.choose(first)
     assert segmentation.engine.asked.count("regions of eye0.png") == 1
+    view.forget()  # the model was trained again
+    wait_until(lambda: segmentation.engine.asked.count("regions of eye0.png") == 2)
+    wait_until(lambda: not view.is_busy)
     segmentation.widget.regions_box.setChecked(False)
     assert not view.layer.visible
 
@@ -239,7 +301,7 @@ def test_masks_are_saved_as_class_numbers_and_nothing_is_overwritten_unasked(
     for number in range(3):
         assert (read_class_file(out / f"eye{number}.png") == truth(number)).all()
     segmentation.widget.exchange.save(tmp_path / "eyes")
-    assert "would overwrite the picture" in segmentation.widget.error.text()
+    assert "is one of your images and would be overwritten" in segmentation.widget.error.text()
     assert (np.asarray(Image.open(tmp_path / "eyes" / "eye0.png")) == picture(0)).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,17 +49,14 @@ def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     """
     taken: dict[str, ImageRef] = {}
     for ref in refs:
-        stem = ref.path.stem if ref.page is None else f"{ref.path.stem}-p{ref.page}"
+        stem = _stem(ref)
         other = taken.setdefault(f"{stem}.png".casefold(), ref)
         if other is not ref:
             raise UserError(
                 f"{str(other.path)!r} and {str(ref.path)!r} would both be written to "
                 f"{stem + '.png'!r}. Segment them into two folders."
             )
-    places = tuple(
-        out / (f"{ref.path.stem}.png" if ref.page is None else f"{ref.path.stem}-p{ref.page}.png")
-        for ref in refs
-    )
+    places = tuple(out / f"{_stem(ref)}.png" for ref in refs)
     sources = {ref.path.resolve() for ref in refs}
     for place in places:
         if place.resolve() in sources:
@@ -67,6 +65,60 @@ def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
                 "folder."
             )
     return places
+
+
+def places_apart(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
+    """Return a file in `out` for each picture: STEM.png, or more where two share that.
+
+    "OD/001.png" and "OS/001.png" go to "OD_001.png" and "OS_001.png", "a.png" and "a.jpg" to
+    "a_png.png" and "a_jpg.png". Unlike `places_of` it never refuses pictures for their names.
+
+    Raises
+    ------
+    UserError
+        If one of the pictures would be overwritten.
+    """
+    names = [_stem(ref) for ref in refs]
+    for longer in (_with_folder, _with_suffix, _with_both):
+        shared = _shared(names)
+        names = [
+            longer(ref) if name.casefold() in shared else name
+            for name, ref in zip(names, refs, strict=True)
+        ]
+    taken: dict[str, int] = {}
+    for at, name in enumerate(names):
+        number = taken[name.casefold()] = taken.get(name.casefold(), 0) + 1
+        names[at] = name if number == 1 else f"{name} ({number})"
+    places = tuple(out / f"{name}.png" for name in names)
+    sources = {ref.path.resolve() for ref in refs}
+    for place in places:
+        if place.resolve() in sources:
+            raise UserError(
+                f"{place.name!r} in {str(out)!r} is one of your images and would be overwritten. "
+                "Choose another folder."
+            )
+    return places
+
+
+def _shared(names: Sequence[str]) -> set[str]:
+    counts = Counter(name.casefold() for name in names)
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _stem(ref: ImageRef) -> str:
+    return ref.path.stem if ref.page is None else f"{ref.path.stem}-p{ref.page}"
+
+
+def _with_folder(ref: ImageRef) -> str:
+    return f"{ref.path.parent.name}_{_stem(ref)}" if ref.path.parent.name else _stem(ref)
+
+
+def _with_suffix(ref: ImageRef) -> str:
+    return f"{_stem(ref)}_{ref.path.suffix[1:]}"
+
+
+def _with_both(ref: ImageRef) -> str:
+    return f"{_with_folder(ref)}_{ref.path.suffix[1:]}"
 
 
 def segment_files(

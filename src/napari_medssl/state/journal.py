@@ -186,6 +186,8 @@ class Journal:
 
     def _write(self, data: bytes) -> str | None:
         """Append and sync; on failure cut the file back, so that a retry repeats nothing."""
+        if not self.path.exists():  # some systems go on writing to a file that was deleted
+            return f"{str(self.path)!r} was deleted or moved"
         try:
             view = memoryview(data)
             while view:

@@ -219,16 +219,22 @@ class ImageSets(QObject):
 
     def _add(self, images: Sequence[Any], name: str, failed: str = "") -> None:
         if self._session.folder is None:
-            self._open(self._sets / name, partial(self._take_images, images, failed))
+            taken = partial(self._take_images, images, failed, is_again=True)
+            self._open(self._sets / name, taken)
         else:
             self._take_images(images, failed)
 
-    def _take_images(self, images: Sequence[Any], failed: str = "") -> None:
+    def _take_images(
+        self, images: Sequence[Any], failed: str = "", *, is_again: bool = False
+    ) -> None:
         keys = self._session.checked_folder().store.add_images(images)
         if failed:
             self.told.emit(failed, True)
         elif keys:
             self.told.emit(f"{len(keys)} image{'s' * (len(keys) != 1)} added.", False)
+        else:
+            what = "open again, with what you made" if is_again else "in the set already"
+            self.told.emit(f"These images are {what}.", False)
         if keys:
             self.added.emit(keys)
         self._end()
@@ -304,17 +310,36 @@ class ImageSets(QObject):
             return
         self.told.emit(f"Copied to {target}.", False)
 
-    def close_set(self) -> bool:
-        """Let go of the set that is open; False if the last changes cannot be written."""
+    def may_leave(self) -> bool:
+        """Write the last changes; if that cannot be, ask whether to lose them. False: stay."""
+        folder = self._session.folder
+        if folder is None or folder.is_closed:
+            return True
+        self.before_close()
+        wait_for(folder.flush)
+        if folder.save_error is None:
+            return True
+        text = f"The last changes cannot be saved: {folder.save_error}.\n\nLose them, and close?"
+        return questions.may(self._parent, "Lose the last changes?", text)
+
+    def close_set(self, *, asks: bool = True) -> bool:
+        """Let go of the set that is open; False if it stays, as its changes cannot be saved.
+
+        Parameters
+        ----------
+        asks
+            Whether the person may still say no.
+        """
         folder = self._session.folder
         if folder is None:
             return True
+        if asks and not self.may_leave():
+            return False
         try:
             self.before_close()
             wait_for(folder.close)
         except UserError as error:
             self.told.emit(str(error), True)
-            return False
         self._session.use(None)
         return True
 

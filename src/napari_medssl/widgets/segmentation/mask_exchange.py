@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.mask_areas import AreasReport, MaskToMeasure, write_areas
-from napari_medssl.backend.segment_files import places_of
+from napari_medssl.backend.segment_files import places_apart
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.state.mask_items import MaskImage
@@ -81,7 +81,7 @@ class MaskExchange(QObject):
         """Write STEM.png for each image that has a mask; ask first if one is there already."""
         try:
             keys = self._keys_with_mask()
-            places = places_of([self._session.store[key].ref for key in keys], out)
+            places = self._places(keys, out)
             there = [place.name for place in places if place.exists()]
             some = ", ".join(there[:_SOME]) + (" ..." if len(there) > _SOME else "")
             text = (
@@ -98,6 +98,12 @@ class MaskExchange(QObject):
         words = f"{len(keys)} mask{'s' * (len(keys) != 1)} written to {out}."
         self.told.emit("Writing ...", False)
         self._submit(work, lambda _: words)
+
+    def _places(self, keys: Sequence[int], out: Path) -> list[Path]:
+        """Return the files of masks; by the names of all images, so that they stay the same."""
+        every = self._session.store.as_dict()
+        places = dict(zip(every, places_apart([i.ref for i in every.values()], out), strict=True))
+        return [places[key] for key in keys]
 
     # -- areas -----------------------------------------------------------------------------------
 
@@ -118,7 +124,8 @@ class MaskExchange(QObject):
             return
         masks = [self._to_measure(key) for key in keys]
         self.told.emit("Measuring ...", False)
-        self._submit(partial(write_areas, path, masks), partial(_told_of, path))
+        lacking = len(self._session.store) - len(keys)
+        self._submit(partial(write_areas, path, masks), partial(_told_of, path, lacking))
 
     def _to_measure(self, key: int) -> MaskToMeasure:
         item = self._session.store[key]
@@ -210,9 +217,11 @@ def _by(item: MaskImage) -> str:
     return ", ".join(parts)
 
 
-def _told_of(path: Path, report: AreasReport) -> str:
-    """Return what is said of a table that was written."""
+def _told_of(path: Path, lacking: int, report: AreasReport) -> str:
+    """Return what is said of a table that was written; `lacking` images have no mask."""
     words = f"Areas written to {path}."
+    if lacking:
+        words += f" {lacking} image{'s have' if lacking > 1 else ' has'} no mask yet and no row."
     if not report.failures:
         return words
     some = report.failures[0]

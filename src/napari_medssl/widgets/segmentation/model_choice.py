@@ -90,6 +90,11 @@ class ModelChoice(QWidget):
         if has_changed:
             self.changed.emit()
 
+    def forget(self, file: str) -> None:
+        """Look anew at what there is: a model of this file was trained, maybe once more."""
+        self._known.pop(file, None)
+        self.list_models()
+
     def list_models(self) -> None:
         """Look anew which models there are."""
         try:

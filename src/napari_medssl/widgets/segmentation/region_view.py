@@ -86,6 +86,11 @@ class RegionView(QObject):
         else:
             self._hide()
 
+    def forget(self) -> None:
+        """Look for all regions anew: a model may have been trained again under its name."""
+        self._known.clear()
+        self._show()
+
     def close(self) -> None:
         """Stop what runs and take the layer away."""
         self._requests.close()

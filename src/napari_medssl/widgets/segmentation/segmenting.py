@@ -114,6 +114,7 @@ class Segmenting(QObject):
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.ended.connect(self._on_ended)
         session.set_changed.connect(self._on_set)
+        session.mask_changed.connect(self._on_mask)
 
     def segment(self) -> None:
         """Segment the image in front; ask first if a person has edited its mask."""
@@ -127,7 +128,7 @@ class Segmenting(QObject):
             )
             if item.is_edited and not questions.may(self._parent, "Replace your mask?", text):
                 return
-            self._start([key], {key})
+            self._start([key], {key} if item.is_edited else set())
         except UserError as error:
             self.told.emit(str(error), True)
 
@@ -171,6 +172,10 @@ class Segmenting(QObject):
         if self._folder is not None and self._session.folder is not self._folder:
             self._folder = None
             self.jobs.cancel()
+
+    def _on_mask(self, key: int) -> None:
+        """Leave alone what is painted after the person was asked."""
+        self._allowed.discard(key)
 
     def _on_progress(self, progress: Progress) -> None:
         made: _Made | None = progress.values.get("made")

@@ -89,7 +89,7 @@ class SegmentationWidget(QWidget):
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False
-        self._words = ""
+        self._words = self._not_shown = ""
         self._models, self._train_work = models, train_work
         engine = engine or ComputeEngine()
         self.session = MaskSession()
@@ -106,7 +106,7 @@ class SegmentationWidget(QWidget):
         register_keys(self.keys, self)
         self._build()
         self._connect()
-        self._guard = CloseGuard(self, lambda: True, self.shut_down)
+        self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)
         self.setAcceptDrops(True)
 
     # -- building --------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class SegmentationWidget(QWidget):
         for part in told:
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
-        self.layers.failed.connect(self.messages.refuse)
+        self.layers.failed.connect(self._on_not_shown)
         self.layers.made.connect(self.keys.bind)
         self.layers.shown.connect(self._on_shown)
         self.regions_box.toggled.connect(self.regions.switch)
@@ -263,14 +263,20 @@ class SegmentationWidget(QWidget):
 
     def _on_trained(self, file: str) -> None:
         """Segment with the model that is finished from now on."""
-        self.model.list_models()
+        self.model.forget(file)
+        self.regions.forget()
         name = Path(file).stem
         self.model.choose(name if self.model.knows(name) else file)
         self.pages.setCurrentIndex(0)
         self._tell(f"{name} is trained and chosen. Press Segment all.", False)
 
+    def _on_not_shown(self, text: str) -> None:
+        self._not_shown = text
+        self.messages.refuse(text)
+
     def _on_shown(self) -> None:
-        self.messages.refuse("")
+        if self.error.text() == self._not_shown:  # others are of something else and stay
+            self.messages.refuse("")
         self.areas.count_later()
         self._show_buttons()
 
@@ -347,7 +353,7 @@ class SegmentationWidget(QWidget):
         self.regions.close()
         if self.exchange.is_busy:  # files that were asked for are written before all goes
             wait_for(self.exchange.background.finish)
-        self.files.close_set()
+        self.files.close_set(asks=False)
         self.areas.close_down()
         self.layers.close()
         _let_go(self.session, self._threads)
