@@ -1,4 +1,4 @@
-"""Measure how long the window stands still in "Figure separation" and in "Landmarks".
+"""Measure how long the window stands still in "Figure separation", "Landmarks", "Segmentation".
 
 Run it under Xvfb: `xvfb-run -a python benchmarks/bench_gui_stalls.py`. Every action runs in a fresh
 process with a real viewer and real clicks and keys. A timer of 5 ms beats on the GUI thread; a
@@ -213,14 +213,29 @@ class Window:
         self.widget = SeparationWidget(self.viewer, None, self.folder / "drafts")
         self.viewer.window.add_dock_widget(self.widget, name="Figure separation", area="right")
 
-    def add_landmarks(self, figures: list[Path]) -> None:
-        """Dock the widget "Landmarks" with images, and wait until all are looked at."""
+    def add_landmarks(self) -> None:
+        """Dock the widget "Landmarks"."""
         from napari_medssl.widgets.landmarks import LandmarksWidget
 
         self.widget = LandmarksWidget(self.viewer, folder=self.folder / "landmarks")
         self.viewer.window.add_dock_widget(self.widget, name="Landmarks", area="right")
+
+    def look_at(self, figures: list[Path]) -> None:
+        """Open images in "Landmarks" and wait until all are looked at."""
         self.widget.files.add_paths(figures)
         self.until(lambda: self.widget.session.store.images() and self.is_matched())
+
+    def add_segmentation(self) -> None:
+        """Dock the widget "Segmentation"."""
+        from napari_medssl.widgets.segmentation import SegmentationWidget
+
+        self.widget = SegmentationWidget(self.viewer, folder=self.folder / "masks")
+        self.viewer.window.add_dock_widget(self.widget, name="Segmentation", area="right")
+
+    def see_first(self, figures: list[Path]) -> None:
+        """Open images in "Segmentation" and wait until the first is on the canvas."""
+        self.widget.files.add_paths(figures)
+        self.until(lambda: self.widget.layers.layer(self.widget.session.image) is not None)
 
     def is_matched(self) -> bool:
         """Say whether all images are looked at and compared."""
@@ -384,13 +399,21 @@ def close_window(window: Window, figures: list[Path]) -> Callable[[], None]:
 
 
 def open_landmarks(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Landmarks: open the widget."""
+    return window.add_landmarks
+
+
+def look_at_images(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Landmarks: open 20 images and look at them."""
-    return lambda: window.add_landmarks(figures[:ALL])
+    window.add_landmarks()
+    window.settle(2)
+    return lambda: window.look_at(figures[:ALL])
 
 
 def place_landmark(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Landmarks: place one and find it in 19 others."""
-    window.add_landmarks(figures[:ALL])
+    window.add_landmarks()
+    window.look_at(figures[:ALL])
     session = window.widget.session
 
     def act() -> None:
@@ -398,6 +421,18 @@ def place_landmark(window: Window, figures: list[Path]) -> Callable[[], None]:
         window.until(window.is_matched)
 
     return act
+
+
+def open_segmentation(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: open the widget."""
+    return window.add_segmentation
+
+
+def see_images(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: open 20 images and see the first."""
+    window.add_segmentation()
+    window.settle(2)
+    return lambda: window.see_first(figures[:ALL])
 
 
 ACTIONS = (
@@ -411,7 +446,10 @@ ACTIONS = (
     save_as,
     close_window,
     open_landmarks,
+    look_at_images,
     place_landmark,
+    open_segmentation,
+    see_images,
 )
 
 

@@ -1,7 +1,7 @@
 """Make napari's first layers quick: what they import and compile is done in a thread.
 
-The first layer with a table of features imports pandas, and the first Shapes layer of a program has
-numba compile what it cuts shapes into triangles with, both on the GUI thread: half a second, and a
+The first layer with a table of features imports pandas, the first Labels layer with colours of its
+own and the first Shapes layer have numba compile, all on the GUI thread: half a second, and a
 second and more, in which the window stands still.
 """
 
@@ -13,23 +13,32 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 
+import numpy as np
+from qtpy.QtCore import QTimer
+
+_SOON_S = 0.3  # once the widget is drawn: a thread that imports takes turns with the window
+
+
+def warm_tables() -> None:
+    """Make ready what Points layers need, once in a program."""
+    _begin_soon(_import_tables)
+
+
+def warm_labels() -> None:
+    """Make ready what Labels layers with colours of their own need, once in a program."""
+    _begin_soon(_map_labels)
+
+
+def warm_shapes() -> None:
+    """Make ready what Shapes layers need, once in a program."""
+    _begin_soon(_compile_shapes)
+
 
 @cache
-def warm_tables() -> threading.Thread:
-    """Begin to import what Points and Labels layers need, once in a program; return the thread."""
-    return _begun(_import_tables, "medssl tables")
-
-
-@cache
-def warm_shapes() -> threading.Thread:
-    """Begin to make ready what Shapes layers need, once in a program; return the thread."""
-    return _begun(_compile, "medssl shapes")
-
-
-def _begun(work: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread
+def _begin_soon(work: Callable[[], None]) -> None:
+    thread = threading.Timer(_SOON_S, work)
+    thread.name, thread.daemon = f"medssl warm {work.__name__}", True
+    QTimer.singleShot(0, thread.start)  # the widget is docked by then
 
 
 def _import_tables() -> None:
@@ -37,8 +46,17 @@ def _import_tables() -> None:
         import_module("pandas")
 
 
-def _compile() -> None:
+def _map_labels() -> None:
     """Do what the first layer would do; no layer is made, whose units are not safe in threads."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    _import_tables()
+    colors = {None: "transparent", 1: "red"}
+    DirectLabelColormap(color_dict=colors).map(np.zeros((1, 1), np.uint8))
+
+
+def _compile_shapes() -> None:
+    """Do what the first layer would do, as `_map_labels` does."""
     try:
         from napari.layers.shapes.shapes import warmup_numba_cache
     except ImportError:  # napari does it in another way now

@@ -38,6 +38,7 @@ from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._waiting import wait_for
+from napari_medssl.widgets._warm_layers import warm_labels
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.segmentation.class_panel import ClassPanel
 from napari_medssl.widgets.segmentation.commands import register_keys
@@ -86,6 +87,7 @@ class SegmentationWidget(QWidget):
         train_work: Callable[..., Any] = run_training,
     ) -> None:
         super().__init__()
+        warm_labels()
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False
