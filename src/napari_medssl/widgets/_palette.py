@@ -8,31 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from qtpy.QtWidgets import QDockWidget, QWidget
 
+from napari_medssl.widgets._commands import Command
+
 PLUGIN = "napari-medssl"
 W = TypeVar("W", bound=QWidget)
-
-
-class PaletteCommand(Protocol):
-    """What the palette needs to know of an entry of a table."""
-
-    @property
-    def name(self) -> str:
-        """Identifier in the manifest."""
-        ...
-
-    @property
-    def title(self) -> str:
-        """What it does."""
-        ...
-
-    @property
-    def run(self) -> Callable[[Any], object]:
-        """Does it, in the widget that it is given."""
-        ...
 
 
 class Palette(Generic[W]):
@@ -57,7 +40,7 @@ class Palette(Generic[W]):
         module: str,
         widget: str,
         kind: type[W],
-        commands: Mapping[str, PaletteCommand],
+        commands: Mapping[str, Command[W]],
         is_alive: Callable[[W], bool],
     ) -> None:
         self._module = module

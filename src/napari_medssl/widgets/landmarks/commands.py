@@ -1,17 +1,14 @@
-"""All a person can do in the widget, in one table: keys and palette are made from it.
+"""All a person can do in the widget, in one table; see `widgets._commands`.
 
-The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
-writes from this table.
+Keys act while one of our layers is selected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._commands import Command
 
 if TYPE_CHECKING:
     from napari_medssl.widgets.landmarks.widget import LandmarksWidget
@@ -19,29 +16,7 @@ if TYPE_CHECKING:
 Run = Callable[["LandmarksWidget"], object]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Something a person can do.
-
-    `name` is its identifier in the manifest; `keys` are as napari writes them and act while one of
-    our layers is selected; `group` is the heading in the cheat sheet.
-    """
-
-    name: str
-    title: str
-    group: str
-    run: Run
-    keys: tuple[str, ...] = ()
-
-
-def register_keys(keys: ShortcutRegistry, widget: LandmarksWidget) -> None:
-    """Add the keys of all commands; they act on a widget."""
-    for command in COMMANDS.values():
-        for key in command.keys:
-            keys.add(Shortcut(key, command.title, command.group, partial(command.run, widget)))
-
-
-def _table() -> Iterator[Command]:
+def _table() -> Iterator[Command[LandmarksWidget]]:
     yield from _of("Check", _check())
     yield from _of("Points", _points())
     yield from _of("View", _view())
@@ -51,7 +26,7 @@ def _table() -> Iterator[Command]:
 Row = tuple[str, str, Run, tuple[str, ...]]
 
 
-def _of(group: str, rows: Iterator[Row]) -> Iterator[Command]:
+def _of(group: str, rows: Iterator[Row]) -> Iterator[Command[LandmarksWidget]]:
     for name, title, run, keys in rows:
         yield Command(f"landmarks_{name}", title, group, run, keys)
 

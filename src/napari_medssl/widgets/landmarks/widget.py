@@ -30,6 +30,7 @@ from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.state.landmark_folder import LandmarkFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import NarrowButton, row_of
+from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._image_thumbnails import cached_thumbnail
@@ -41,7 +42,7 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._warm_layers import warm_tables
 from napari_medssl.widgets._window_events import CloseGuard, FieldKeys, TabKeys
 from napari_medssl.widgets.landmarks.actions import PointActions
-from napari_medssl.widgets.landmarks.commands import register_keys
+from napari_medssl.widgets.landmarks.commands import COMMANDS
 from napari_medssl.widgets.landmarks.engine import Engine
 from napari_medssl.widgets.landmarks.exchange_menu import ExchangeMenu
 from napari_medssl.widgets.landmarks.hover import Hover
@@ -107,7 +108,7 @@ class LandmarksWidget(QWidget):
         self.second = SecondTemplate(self.session, self.matching, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.keys = ShortcutRegistry()
-        register_keys(self.keys, self)
+        register_keys(self.keys, COMMANDS.values(), self)
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)

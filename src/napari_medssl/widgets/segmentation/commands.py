@@ -1,18 +1,15 @@
-"""All a person can do in the widget, in one table: keys and palette are made from it.
+"""All a person can do in the widget, in one table; see `widgets._commands`.
 
-The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
-writes from this table. Keys are those that napari's Labels layer leaves free: brush, eraser, fill
-and undo are its own.
+Keys act while one of our layers is selected. They are those that napari's Labels layer leaves free:
+brush, eraser, fill and undo are its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._commands import Command
 
 if TYPE_CHECKING:
     from napari_medssl.widgets.segmentation.widget import SegmentationWidget
@@ -21,29 +18,7 @@ Run = Callable[["SegmentationWidget"], object]
 Row = tuple[str, str, Run, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Something a person can do.
-
-    `name` is its identifier in the manifest; `keys` are as napari writes them and act while one of
-    our layers is selected; `group` is the heading in the cheat sheet.
-    """
-
-    name: str
-    title: str
-    group: str
-    run: Run
-    keys: tuple[str, ...] = ()
-
-
-def register_keys(keys: ShortcutRegistry, widget: SegmentationWidget) -> None:
-    """Add the keys of all commands; they act on a widget."""
-    for command in COMMANDS.values():
-        for key in command.keys:
-            keys.add(Shortcut(key, command.title, command.group, partial(command.run, widget)))
-
-
-def _table() -> Iterator[Command]:
+def _table() -> Iterator[Command[SegmentationWidget]]:
     for group, rows in (
         ("Segment", _segment()),
         ("Images", _images()),

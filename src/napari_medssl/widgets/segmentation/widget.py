@@ -27,6 +27,7 @@ from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
@@ -41,7 +42,7 @@ from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets._warm_layers import warm_labels
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.segmentation.class_panel import ClassPanel
-from napari_medssl.widgets.segmentation.commands import register_keys
+from napari_medssl.widgets.segmentation.commands import COMMANDS
 from napari_medssl.widgets.segmentation.engine import ComputeEngine, Engine
 from napari_medssl.widgets.segmentation.image_list import ImageList
 from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
@@ -105,7 +106,7 @@ class SegmentationWidget(QWidget):
         self.exchange = MaskExchange(self.session, self.layers, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.keys = ShortcutRegistry()
-        register_keys(self.keys, self)
+        register_keys(self.keys, COMMANDS.values(), self)
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)

@@ -1,19 +1,14 @@
-"""All a person can do in the widget, in one table: keys, cheat sheet and palette are made from it.
-
-The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
-writes from this table.
-"""
+"""All a person can do in the widget, in one table; see `widgets._commands`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from operator import methodcaller
 from typing import TYPE_CHECKING
 
 from napari_medssl.state.queue import ReviewState
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._commands import Command
 from napari_medssl.widgets.separation.actions import LARGE_STEP, STEPS, BoxActions
 
 if TYPE_CHECKING:
@@ -23,29 +18,6 @@ if TYPE_CHECKING:
 
 Run = Callable[["SeparationWidget"], object]
 _EXPORTS = {"coco": "COCO", "yolo": "YOLO", "voc": "Pascal VOC", "crops": "cropped panels"}
-
-
-@dataclass(frozen=True)
-class Command:
-    """Something a person can do.
-
-    `name` is its identifier in the manifest; `keys` are as napari writes them, none for what only
-    a button, a menu or the palette does; `group` is the heading in the cheat sheet.
-    """
-
-    name: str
-    title: str
-    group: str
-    run: Run
-    keys: tuple[str, ...] = ()
-
-
-def register_keys(keys: ShortcutRegistry, widget: SeparationWidget) -> None:
-    """Add the keys of all commands; they act on a widget."""
-    for command in COMMANDS.values():
-        for key in command.keys:
-            action = partial(command.run, widget)
-            keys.add(Shortcut(key, command.title, command.group, action))
 
 
 def _on_boxes(action: Callable[[BoxActions], None]) -> Run:
@@ -67,7 +39,7 @@ def _press(find: Callable[[SeparationWidget], QPushButton], otherwise: str) -> R
     return run
 
 
-def _figures() -> Iterator[Command]:
+def _figures() -> Iterator[Command[SeparationWidget]]:
     for name, key, title, run in (
         ("accept", "Enter", "Accept the figure and go to the next", lambda w: w.accept()),
         ("next_unchecked", "N", "Next unchecked figure", lambda w: w.next()),
@@ -87,7 +59,7 @@ def _figures() -> Iterator[Command]:
         yield Command(name, title, "Figures", run, (key,) if key else ())
 
 
-def _boxes() -> Iterator[Command]:
+def _boxes() -> Iterator[Command[SeparationWidget]]:
     for name, keys, title, action in (
         ("undo", ("Control-Z",), "Undo", BoxActions.undo),
         ("redo", ("Control-Shift-Z",), "Redo", BoxActions.redo),
@@ -131,7 +103,7 @@ def _boxes() -> Iterator[Command]:
         yield Command(name, title, "Selection", _on_boxes(action), (key,))
 
 
-def _arrows(direction: str) -> Iterator[Command]:
+def _arrows(direction: str) -> Iterator[Command[SeparationWidget]]:
     """Give what an arrow key does: move boxes, push their edges out and pull them in."""
     side = {"Up": "top", "Down": "bottom"}.get(direction, direction.lower())
     other = {"Up": "bottom", "Down": "top", "Left": "right", "Right": "left"}[direction]
@@ -158,7 +130,7 @@ def _arrows(direction: str) -> Iterator[Command]:
             yield Command(f"{name}_by_{step}", title, group, _on_boxes(action), keys)
 
 
-def _projects() -> Iterator[Command]:
+def _projects() -> Iterator[Command[SeparationWidget]]:
     for name, title, run in (
         ("open_images", "Open images or PDFs ...", lambda w: w.files.ask_images()),
         ("open_folder", "Open a folder of figures ...", lambda w: w.files.ask_folder()),
@@ -189,7 +161,7 @@ def _export(kind: str, states: list[ReviewState]) -> Run:
     return lambda widget: widget.files.exchange.ask_export(kind, states)
 
 
-def _detector() -> Iterator[Command]:
+def _detector() -> Iterator[Command[SeparationWidget]]:
     for name, title, run in (
         ("choose_model", "Use a model file ...", lambda w: w.detector.ask_file()),
         (
@@ -221,7 +193,7 @@ def _detector() -> Iterator[Command]:
         yield Command(name, title, "Detector", run)
 
 
-def _all() -> Iterator[Command]:
+def _all() -> Iterator[Command[SeparationWidget]]:
     yield from _figures()
     yield from _boxes()
     for direction in STEPS:

@@ -24,6 +24,7 @@ from napari_medssl.state.drafts import clear_empty_drafts, clear_if_empty
 from napari_medssl.state.queue import ReviewState
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, add_entry, row_of
+from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._image_thumbnails import cached_thumbnail
@@ -34,7 +35,7 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets._window_events import CloseGuard, FieldKeys, TabKeys
 from napari_medssl.widgets.separation.actions import BoxActions
-from napari_medssl.widgets.separation.commands import register_keys
+from napari_medssl.widgets.separation.commands import COMMANDS
 from napari_medssl.widgets.separation.controls import (
     EditControls,
     ReviewControls,
@@ -97,7 +98,7 @@ class SeparationWidget(QWidget):
         self.jobs = self.detection.jobs
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.keys = ShortcutRegistry()
-        register_keys(self.keys, self)
+        register_keys(self.keys, COMMANDS.values(), self)
         self._build()
         self._connect()
         self._guard = CloseGuard(self, self.files.may_leave, self.shut_down)

@@ -1,17 +1,14 @@
-"""All a person can do in the widget, in one table: keys and palette are made from it.
+"""All a person can do in the widget, in one table; see `widgets._commands`.
 
-The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
-writes from this table.
+Keys act while the canvas has the keyboard.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._commands import Command
 
 if TYPE_CHECKING:
     from napari_medssl.widgets.similar.widget import SimilarWidget
@@ -19,29 +16,7 @@ if TYPE_CHECKING:
 Run = Callable[["SimilarWidget"], object]
 
 
-@dataclass(frozen=True)
-class Command:
-    """Something a person can do.
-
-    `name` is its identifier in the manifest; `keys` are as napari writes them and act while the
-    canvas has the keyboard; `group` is the heading in the cheat sheet.
-    """
-
-    name: str
-    title: str
-    group: str
-    run: Run
-    keys: tuple[str, ...] = ()
-
-
-def register_keys(keys: ShortcutRegistry, widget: SimilarWidget) -> None:
-    """Add the keys of all commands; they act on a widget."""
-    for command in COMMANDS.values():
-        for key in command.keys:
-            keys.add(Shortcut(key, command.title, command.group, partial(command.run, widget)))
-
-
-def _table() -> Iterator[Command]:
+def _table() -> Iterator[Command[SimilarWidget]]:
     for name, title, group, run, keys in (
         ("pick", "Pick a tile on the slide", "Search", lambda w: w.pick.toggle("tile"), ("Q",)),
         ("box", "Draw a box on the slide", "Search", lambda w: w.pick.toggle("box"), ("Shift-Q",)),

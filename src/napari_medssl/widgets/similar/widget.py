@@ -24,6 +24,7 @@ from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.index.results import Hit
 from napari_medssl.state.search_examples import Area, Example
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
@@ -33,7 +34,7 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._warm_layers import warm_shapes
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.similar.answer_words import AnswerWords
-from napari_medssl.widgets.similar.commands import register_keys
+from napari_medssl.widgets.similar.commands import COMMANDS
 from napari_medssl.widgets.similar.compare import Compare
 from napari_medssl.widgets.similar.concepts_panel import ConceptsPanel
 from napari_medssl.widgets.similar.drop_zone import DropZone, accepts
@@ -137,7 +138,7 @@ class SimilarWidget(QWidget):
 
     def _connect(self) -> None:
         self.keys = ShortcutRegistry()
-        register_keys(self.keys, self)
+        register_keys(self.keys, COMMANDS.values(), self)
         self.keys.bind(self._viewer)
         self.pick.picked.connect(self._on_picked)
         self.pick.drawing.connect(self._on_drawing)

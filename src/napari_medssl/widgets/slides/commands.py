@@ -1,46 +1,21 @@
-"""All a person can do in the widget, in one table: keys and palette are made from it.
+"""All a person can do in the widget, in one table; see `widgets._commands`.
 
-The palette of napari knows the commands from the manifest, which `scripts/palette_manifest.py`
-writes from this table.
+Keys act while the layer of regions is selected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_medssl.widgets._shortcuts import Shortcut, ShortcutRegistry
+from napari_medssl.widgets._commands import Command
 
 if TYPE_CHECKING:
     from napari_medssl.widgets.slides.region_panel import RegionPanel
     from napari_medssl.widgets.slides.widget import SlidesWidget
 
 Run = Callable[["SlidesWidget"], object]
-
-
-@dataclass(frozen=True)
-class Command:
-    """Something a person can do.
-
-    `name` is its identifier in the manifest; `keys` are as napari writes them and act while the
-    layer of regions is selected; `group` is the heading in the cheat sheet.
-    """
-
-    name: str
-    title: str
-    group: str
-    run: Run
-    keys: tuple[str, ...] = ()
-
-
-def register_keys(keys: ShortcutRegistry, widget: SlidesWidget) -> None:
-    """Add the keys of all commands; they act on a widget."""
-    for command in COMMANDS.values():
-        for key in command.keys:
-            action = partial(command.run, widget)
-            keys.add(Shortcut(key, command.title, command.group, action))
 
 
 def _for_marked(action: Callable[[SlidesWidget, int], object]) -> Run:
@@ -66,7 +41,7 @@ def _on_regions(action: Callable[[RegionPanel], object]) -> Run:
     return run
 
 
-def _library() -> Iterator[Command]:
+def _library() -> Iterator[Command[SlidesWidget]]:
     for name, title, run in (
         ("link", "Link slides ...", lambda w: w.files.ask_slides()),
         ("link_folder", "Link the slides of a folder ...", lambda w: w.files.ask_folder()),
@@ -98,7 +73,7 @@ def _library() -> Iterator[Command]:
     yield Command("slides_keys", "Show these keys", "Slides", lambda w: w.show_keys(), ("F1",))
 
 
-def _regions() -> Iterator[Command]:
+def _regions() -> Iterator[Command[SlidesWidget]]:
     for mode, key, words in (
         ("select", "S", "Select and move regions"),
         ("add_rectangle", "R", "Draw a rectangle"),

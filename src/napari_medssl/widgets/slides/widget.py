@@ -22,6 +22,7 @@ from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.widgets._async_slicing import AsyncOffer
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import MenuEntry
+from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._lifetime import when_gone
@@ -32,7 +33,7 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets._window_events import CloseGuard
 from napari_medssl.widgets.slides.beside import SideBySide
-from napari_medssl.widgets.slides.commands import register_keys
+from napari_medssl.widgets.slides.commands import COMMANDS
 from napari_medssl.widgets.slides.convert_panel import ConvertPanel
 from napari_medssl.widgets.slides.display import SlideDisplay
 from napari_medssl.widgets.slides.libraries import open_usual_library
@@ -83,7 +84,7 @@ class SlidesWidget(QWidget):
         self.list = LibraryList(self.session, self.thumbnails, self)
         self.view = ViewPanel(self._viewer, self.session, self.display, self)
         self.regions = RegionPanel(self._viewer, self.session, self.display, self)
-        register_keys(self.regions.keys, self)
+        register_keys(self.regions.keys, COMMANDS.values(), self)
         self.converting = ConvertPanel(self.session, self.list.selected_keys, self)
         self.private = PrivateImages(self.session, self)
         self.relocation = Relocation(self.session, self)
