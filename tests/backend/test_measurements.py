@@ -18,6 +18,7 @@ from napari_medssl.backend.measurements import (
     needed_landmarks,
     parse_definition,
     parse_definitions,
+    with_renamed,
 )
 
 LINES = """
@@ -99,6 +100,19 @@ def test_definitions_are_written_as_they_are_read():
     assert found[0].points == ("left apex", "A/B")
     assert parse_definitions([each.line for each in found]) == found
     assert needed_landmarks(found) == ("left apex", "A/B", "Po", "Or", "Go", "Me")
+
+
+def test_definitions_follow_a_landmark_that_is_called_otherwise():
+    lines = ("A = angle A B C", "d = distance 'A' / B C", "x = difference A A", "", "# A", "A B = ")
+    fresh = with_renamed(lines, {"A": "nasion 1", "B": "A"})
+    assert fresh[:2] == ("A = angle 'nasion 1' A C", "d = distance 'nasion 1' / A C")
+    assert fresh[2:] == lines[2:]  # what is no landmark stays
+    assert with_renamed(fresh, {"nasion 1": "A", "A": "B"}) == (
+        lines[0],
+        "d = distance A / B C",
+        *lines[2:],
+    )
+    assert with_renamed(["AB = distance A B", "'"], {"A": "B"}) == ("AB = distance A B", "'")
 
 
 @pytest.mark.parametrize(

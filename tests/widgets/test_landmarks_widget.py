@@ -508,6 +508,27 @@ def test_measurements_are_shown_and_written(landmarks, tmp_path):
     assert landmarks.session.folder.measurements == ("AB = distance A B",)
 
 
+def test_measurements_follow_a_landmark_that_is_renamed(landmarks):
+    images, (a, _) = landmarks.ids()
+    landmarks.place(images[0], *SPOT)
+    landmarks.place(images[0], 110, 45)
+    panel, folder = landmarks.widget.measure, landmarks.session.folder
+    panel.text.setPlainText("AB = distance A B")
+    panel.apply()
+    panel.text.setPlainText("AB = distance A B\nBA = distance B A")  # not taken over yet
+    length = panel.table.item(1, 1).text()
+    landmarks.widget.table.item(0, 0).setText("nasion 1")  # as an editor of the cell does
+    assert folder.measurements == ("AB = distance 'nasion 1' B",)
+    assert panel.text.toPlainText().endswith("\nBA = distance B 'nasion 1'")
+    assert panel.table.item(1, 1).text() == length
+    landmarks.press(Qt.Key.Key_Z, CONTROL)
+    assert landmarks.store.name(a).name == "A"
+    assert folder.measurements == ("AB = distance A B",)
+    assert panel.text.toPlainText() == "AB = distance A B\nBA = distance B A"
+    landmarks.press(Qt.Key.Key_Z, CONTROL | SHIFT)
+    assert folder.measurements == ("AB = distance 'nasion 1' B",)
+
+
 def test_files_go_out_and_come_in(landmarks, tmp_path, monkeypatch):
     images, (a, b) = landmarks.ids()
     landmarks.place(images[0], *SPOT)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from napari_medssl._errors import UserError
@@ -143,6 +143,31 @@ def parse_definitions(lines: Iterable[str]) -> tuple[Measurement, ...]:
             raise UserError(f"The line {line.strip()!r} has no '='. Due is 'SNA = angle S N A'.")
         found.append(parse_definition(name, text))
     return check_definitions(found)
+
+
+def with_renamed(lines: Iterable[str], renames: Mapping[str, str]) -> tuple[str, ...]:
+    """Return lines of definitions in which landmarks are called otherwise.
+
+    Parameters
+    ----------
+    lines
+        As of `parse_definitions`; a line that is none, or would be none, stays as it is written.
+    renames
+        Former to present name of landmarks.
+    """
+    return tuple(_renamed(line, renames) for line in lines)
+
+
+def _renamed(line: str, renames: Mapping[str, str]) -> str:
+    try:
+        name, _, text = _cut(line)
+        found = parse_definition(name, text)
+        if found.kind == "difference" or not renames.keys() & set(found.points):
+            return line
+        fresh = replace(found, points=tuple(renames.get(p, p) for p in found.points))
+        return parse_definition(fresh.name, fresh.text).line
+    except (UserError, ValueError):  # shlex raises the latter for a quotation mark that is open
+        return line
 
 
 def check_definitions(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from napari_medssl.backend.measurements import (
     Measurement,
     measure,
     parse_definitions,
+    with_renamed,
 )
 from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._waiting import wait_for
@@ -91,6 +92,7 @@ class MeasurePanel(QWidget):
         self.table.cellClicked.connect(self._on_row)
         session.set_changed.connect(self._on_set)
         session.measurements_changed.connect(self._on_more)
+        session.renamed.connect(self._on_renamed)
         session.items_changed.connect(self._fill_later)
 
     def _on_set(self) -> None:
@@ -104,6 +106,13 @@ class MeasurePanel(QWidget):
         lines = self._session.checked_folder().measurements
         self._write([*self.text.toPlainText().splitlines(), *lines])
         self._take(lines)
+
+    def _on_renamed(self, renames: Mapping[str, str]) -> None:
+        """Rename landmarks in what is written, also where it is not taken over yet."""
+        lines = self.text.toPlainText().splitlines()
+        if (fresh := with_renamed(lines, renames)) != tuple(lines):
+            self.text.setPlainText("\n".join(fresh))
+        self._take(self._session.checked_folder().measurements)
 
     def _write(self, lines: Sequence[str]) -> None:
         self.text.setPlainText("\n".join(dict.fromkeys(line for line in lines if line.strip())))

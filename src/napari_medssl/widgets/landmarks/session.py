@@ -15,9 +15,10 @@ from psygnal import Signal
 from napari_medssl._errors import UserError
 from napari_medssl.backend.landmark_values import Candidate
 from napari_medssl.backend.match_landmarks import SeenImage
+from napari_medssl.backend.measurements import with_renamed
 from napari_medssl.state.history import Edit
 from napari_medssl.state.landmark_folder import LandmarkFolder
-from napari_medssl.state.landmark_items import LandmarkItem, Point
+from napari_medssl.state.landmark_items import LandmarkItem, LandmarkName, Point
 from napari_medssl.state.landmark_queue import next_point
 from napari_medssl.state.landmarks import LandmarkStore, PointId, Proposal
 
@@ -64,6 +65,9 @@ class LandmarkSession:
         What the program offers for a point changed.
     measurements_changed
         Definitions were added to those of the set.
+    renamed
+        Landmarks have other names now: former to present name. The definitions of the set have
+        them too.
     """
 
     set_changed = Signal()
@@ -75,6 +79,7 @@ class LandmarkSession:
     seen_changed = Signal(int)
     offers_changed = Signal(object)
     measurements_changed = Signal()
+    renamed = Signal(object)
 
     def __init__(self) -> None:
         self.folder: LandmarkFolder | None = None
@@ -312,6 +317,7 @@ class LandmarkSession:
         touched = [*edit.before.values(), *edit.after.values()]
         if any(not isinstance(item, Point) for item in touched):
             self._follow_list()
+            self._follow_names(edit)
         self.items_changed.emit(edit)
         for name in self._changed_templates(edit):
             if name in self.store:
@@ -328,6 +334,19 @@ class LandmarkSession:
             if sides[0] != sides[1]:
                 found.update({side[1]: None for side in sides if side is not None})
         return list(found)
+
+    def _follow_names(self, edit: Edit[LandmarkItem]) -> None:
+        """Let definitions have the names of the landmarks, also when a rename is undone."""
+        renames = {}
+        for key in edit.updated:
+            before, after = edit.before[key], edit.after[key]
+            if isinstance(before, LandmarkName) and isinstance(after, LandmarkName):
+                renames[before.name] = after.name
+        renames = {former: name for former, name in renames.items() if former != name}
+        if renames:
+            folder = self.checked_folder()
+            folder.remember(measurements=with_renamed(folder.measurements, renames))
+            self.renamed.emit(renames)
 
     def _follow_list(self) -> None:
         """Let what is in front be there after images or landmarks came or went."""
