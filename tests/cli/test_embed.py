@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend import embed
+from napari_medssl.backend import tile_pictures
 from napari_medssl.backend.embed import EmbedConfig, embed_images
 from napari_medssl.backend.encoders import make_encoder
 from napari_medssl.backend.jobs import Cancelled
@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder, tmp_path, monkeypatch, capsy
     due = embed_images([folder], tmp_path / "whole.parquet", config)
     read = []
     monkeypatch.setattr(
-        embed, "read_tile", lambda ref, side: read.append(ref) or read_tile(ref, side)
+        tile_pictures, "read_tile", lambda ref, side: read.append(ref) or read_tile(ref, side)
     )
     assert main(["embed", str(folder), "--encoder", "histogram", "--out", str(out)]) == 0
     assert "2 pictures of an earlier run were not embedded again" in capsys.readouterr().err
@@ -125,10 +125,10 @@ def test_a_killed_run_goes_on_from_its_last_part(folder, tmp_path, monkeypatch, 
         shutil.copy(folder / "a.png", folder / f"{number}.png")
     out, whole = tmp_path / "e.parquet", tmp_path / "whole.parquet"
     code = (
-        "import sys, time; from napari_medssl.backend import embed, embed_parts as p\n"
-        "p._MOST_PICTURES, read = 2, embed.read_tile\n"
+        "import sys, time; from napari_medssl.backend import embed_parts as p, tile_pictures\n"
+        "p._MOST_PICTURES, read = 2, tile_pictures.read_tile\n"
         # Slow enough that the kill comes before the end.
-        "embed.read_tile = lambda *args: time.sleep(0.2) or read(*args)\n"
+        "tile_pictures.read_tile = lambda *args: time.sleep(0.2) or read(*args)\n"
         "from napari_medssl.cli import main; sys.exit(main())"
     )
     words = ["embed", str(folder), "--encoder", "histogram", "--batch", "2", "--out"]

@@ -5,9 +5,7 @@ A run that is stopped or killed goes on where it was, see `backend.embed_parts`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,12 +15,12 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.embed_parts import EmbeddedParts
-from napari_medssl.backend.encoders import DEFAULT_ENCODER, Encoder, make_encoder
+from napari_medssl.backend.encoders import DEFAULT_ENCODER, make_encoder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.backend.tile_pictures import read_tile
+from napari_medssl.backend.tile_pictures import read_batches
 from napari_medssl.io.embedding_table import write_embeddings
 from napari_medssl.io.files import check_writable
-from napari_medssl.io.images import ImageRef, scan_images
+from napari_medssl.io.images import name_below, scan_images
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def embed_images(
     total, before = len(listing.refs), len(listing.refs) - len(left)
     failures, embedded = list(listing.failures), before
     on_progress(Progress(before, total, "embedding"))
-    for done, refs, tiles in read_batches(left, encoder, config.batch, failures):
+    for done, refs, tiles in read_batches(left, encoder.info.pixels, config.batch, failures):
         if should_stop():
             parts.save()
             raise Cancelled(_stop_line(embedded, total, parts.folder))
@@ -106,7 +104,7 @@ def embed_images(
         embedded += len(refs)
         on_progress(Progress(before + done, total, "embedding"))
     kept = [ref for ref in listing.refs if ref in parts]
-    names, embeddings = tuple(_name(ref, inputs) for ref in kept), parts.rows(kept)
+    names, embeddings = tuple(name_below(ref, inputs) for ref in kept), parts.rows(kept)
     if names:
         write_embeddings(names, embeddings, asdict(encoder.info), out)
     parts.remove()
@@ -121,49 +119,3 @@ def _stop_line(embedded: int, total: int, folder: Path) -> str:
         f"Stopped after {embedded} of {total} pictures, which are kept in {str(folder)!r}. "
         "The same command goes on from there."
     )
-
-
-def read_batches(
-    refs: Sequence[ImageRef],
-    encoder: Encoder,
-    batch: int,
-    failures: list[tuple[str, str]],
-) -> Iterator[tuple[int, list[ImageRef], NDArray[np.uint8]]]:
-    """Give how many are read, the pictures of a batch, and their tiles (B, S, S, 3).
-
-    What cannot be read is added to `failures` and left out. The next batch is read meanwhile.
-    """
-    pixels = encoder.info.pixels
-
-    def read(ref: ImageRef) -> NDArray[np.uint8] | str:
-        try:
-            return read_tile(ref, pixels)
-        except UserError as error:
-            return str(error)
-
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        starts = range(0, len(refs), batch)
-        following = [pool.submit(read, ref) for ref in refs[:batch]]
-        for start in starts:
-            under_way = following
-            ahead = refs[start + batch : start + 2 * batch]
-            following = [pool.submit(read, ref) for ref in ahead]
-            kept, tiles = [], []
-            for ref, future in zip(refs[start : start + batch], under_way, strict=True):
-                came = future.result()
-                if isinstance(came, str):
-                    failures.append((ref.name, came))
-                else:
-                    kept.append(ref)
-                    tiles.append(came)
-            if kept:
-                yield min(start + batch, len(refs)), kept, np.stack(tiles)
-
-
-def _name(ref: ImageRef, inputs: Sequence[Path]) -> str:
-    """Return the picture's path below the folder that was given, else its name."""
-    page = "" if ref.page is None else f"#page={ref.page}"
-    for given in inputs:
-        if given.is_dir() and ref.path.is_relative_to(given):
-            return ref.path.relative_to(given).as_posix() + page
-    return ref.name

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medssl._errors import UserError
 from napari_medssl.io.images import ImageRef, read_image
 
 
@@ -43,3 +48,39 @@ def read_tile(ref: ImageRef, pixels: int) -> NDArray[np.uint8]:
         If the file is no picture or damaged.
     """
     return fit_tile(read_image(ref), pixels)
+
+
+def read_batches(
+    refs: Sequence[ImageRef],
+    pixels: int,
+    batch: int,
+    failures: list[tuple[str, str]],
+) -> Iterator[tuple[int, list[ImageRef], NDArray[np.uint8]]]:
+    """Give how many are read, the pictures of a batch, and their tiles (B, S, S, 3).
+
+    What cannot be read is added to `failures` and left out. The next batch is read meanwhile.
+    """
+
+    def read(ref: ImageRef) -> NDArray[np.uint8] | str:
+        try:
+            return read_tile(ref, pixels)
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        starts = range(0, len(refs), batch)
+        following = [pool.submit(read, ref) for ref in refs[:batch]]
+        for start in starts:
+            under_way = following
+            ahead = refs[start + batch : start + 2 * batch]
+            following = [pool.submit(read, ref) for ref in ahead]
+            kept, tiles = [], []
+            for ref, future in zip(refs[start : start + batch], under_way, strict=True):
+                came = future.result()
+                if isinstance(came, str):
+                    failures.append((ref.name, came))
+                else:
+                    kept.append(ref)
+                    tiles.append(came)
+            if kept:
+                yield min(start + batch, len(refs)), kept, np.stack(tiles)

@@ -32,6 +32,7 @@ _VERBS = (
     "harvest",
     "tiles",
     "embed",
+    "cluster",
     "index",
     "search",
     "mirror",

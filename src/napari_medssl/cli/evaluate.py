@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from napari_medssl.cli import new_app
+from napari_medssl.cli.evaluate_clusters import evaluate_clusters
 from napari_medssl.cli.evaluate_figures import evaluate_figures
 from napari_medssl.cli.evaluate_landmarks import evaluate_landmarks
 from napari_medssl.cli.evaluate_retrieval import evaluate_retrieval
@@ -36,4 +37,7 @@ def register(app: typer.Typer) -> None:
     verbs.command(
         "transfer", epilog="Example: medssl evaluate transfer --data eyes --out table.json"
     )(evaluate_transfer)
+    verbs.command("clusters", epilog="Example: medssl evaluate clusters --data cells --data tiles")(
+        evaluate_clusters
+    )
     app.add_typer(verbs)

@@ -218,3 +218,12 @@ def _files_below(folder: Path, recursive: bool, failures: list[tuple[str, str]])
     for entry in visible if recursive else ():
         if entry.is_dir() and not entry.is_symlink():
             yield from _files_below(entry, recursive, failures)
+
+
+def name_below(ref: ImageRef, inputs: Iterable[Path]) -> str:
+    """Return the picture's path below the folder that was given, else its name."""
+    page = "" if ref.page is None else f"#page={ref.page}"
+    for given in inputs:
+        if given.is_dir() and ref.path.is_relative_to(given):
+            return ref.path.relative_to(given).as_posix() + page
+    return ref.name

@@ -1,0 +1,272 @@
+"""Cluster the pictures of a folder, or the rows of a table of embeddings, into a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.clustering import count_clusters, find_clusters, places_of
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
+from napari_medssl.io.files import check_writable, write_whole
+from napari_medssl.io.images import ImageRef, name_below, scan_images
+
+VIEWS = "views"
+"""Name of the encoder that is fitted to the folder."""
+
+COLUMNS = ("image", "cluster", "confidence", "x", "y")
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """Find groups of pictures that look alike, without labels."""
+
+    clusters: str = option("auto", help="How many; auto takes the elbow of k-means.")
+    encoder: str = option(
+        VIEWS,
+        help="views fits ImageNet's features to these pictures; or one of `medssl embed`.",
+    )
+    recursive: bool = option(True, help="Also look into the folders of a folder.")
+    seed: int = option(0, help="Of the views, k-means and the map.", min=0)
+    device: str = option(
+        "auto", help="Where the network runs.", choices=("auto", "cpu", "cuda", "mps")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPictures:
+    """Rows to cluster.
+
+    Attributes
+    ----------
+    names
+        One a row.
+    embeddings
+        float32, unit length, shape (N, D).
+    by
+        What made them, in words.
+    failures
+        (name, reason) of pictures that could not be read.
+    """
+
+    names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    by: str
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterReport:
+    """What `cluster_pictures` found.
+
+    Attributes
+    ----------
+    pictures
+        What was clustered.
+    labels, confidence
+        See `backend.clustering.Clusters`.
+    sizes
+        Rows of each cluster, largest first.
+    chosen
+        Whether the number of clusters was chosen here.
+    """
+
+    pictures: EmbeddedPictures
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    sizes: tuple[int, ...]
+    chosen: bool
+
+
+def cluster_pictures(
+    inputs: Sequence[Path],
+    out: Path,
+    config: ClusterConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> ClusterReport:
+    """Cluster pictures and write a table of `COLUMNS`.
+
+    Clusters are numbered from 0, the largest first; confidence is the share of the cluster in the
+    soft assignment; x and y are the place on a UMAP of the embeddings.
+
+    Parameters
+    ----------
+    inputs
+        Pictures and folders, or one Parquet file of `medssl embed`.
+    out
+        The table, a CSV file; written at the end, whole or not at all.
+    config
+        How.
+
+    Raises
+    ------
+    UserError
+        If there is nothing to cluster, or nothing can be written.
+    Cancelled
+        If it was asked to stop; nothing is written then.
+    """
+    check(config)
+    wanted = _count(config.clusters)
+    check_writable(out)
+    found = embed_pictures(inputs, config, on_progress=on_progress, should_stop=should_stop)
+    total = len(found.names)
+    if wanted is not None and wanted > total:
+        raise UserError(f"--clusters {wanted} is more than the {total} rows there are.")
+    for step, doing in enumerate(("counting clusters", "clustering", "laying out the map")):
+        if should_stop():
+            raise Cancelled("Stopped; nothing is written.")
+        on_progress(Progress(step, 3, doing))
+        if step == 0:
+            count = wanted or count_clusters(found.embeddings, config.seed)
+        elif step == 1:
+            clusters = find_clusters(found.embeddings, count, config.seed)
+        else:
+            places = places_of(found.embeddings, config.seed)
+    on_progress(Progress(3, 3, "writing"))
+    text = _table(found.names, clusters.labels, clusters.confidence, places)
+    write_whole(out, text.encode("utf-8", "backslashreplace"))  # names need not be valid text
+    sizes = tuple(int(size) for size in np.bincount(clusters.labels))
+    return ClusterReport(found, clusters.labels, clusters.confidence, sizes, wanted is None)
+
+
+def embed_pictures(
+    inputs: Sequence[Path],
+    config: ClusterConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> EmbeddedPictures:
+    """Return embeddings of pictures, or those of a table; parameters as of `cluster_pictures`."""
+    if any(path.suffix.lower() == ".parquet" for path in inputs):
+        return _of_table(inputs)
+    listing = scan_images(inputs, recursive=config.recursive)
+    if not listing.refs and not listing.failures:
+        raise UserError("There is no picture in what was given. Give a folder of pictures.")
+    if config.encoder == VIEWS:
+        found = _by_views(listing.refs, inputs, config, on_progress, should_stop)
+    else:
+        found = _by_encoder(listing.refs, inputs, config, on_progress, should_stop)
+    failures = (*listing.failures, *found.failures)
+    return EmbeddedPictures(found.names, found.embeddings, found.by, failures)
+
+
+def _by_views(
+    refs: Sequence[ImageRef],
+    inputs: Sequence[Path],
+    config: ClusterConfig,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> EmbeddedPictures:
+    from napari_medssl.backend.device import choose_device
+    from napari_medssl.backend.view_encoder import embed_by_views
+
+    made = embed_by_views(
+        refs,
+        choose_device(config.device),
+        seed=config.seed,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    return EmbeddedPictures(
+        tuple(name_below(ref, inputs) for ref in made.refs),
+        made.embeddings,
+        "ImageNet features, fitted to views of these pictures",
+        made.failures,
+    )
+
+
+def _by_encoder(
+    refs: Sequence[ImageRef],
+    inputs: Sequence[Path],
+    config: ClusterConfig,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> EmbeddedPictures:
+    from napari_medssl.backend.encoders import make_encoder
+    from napari_medssl.backend.tile_pictures import read_batches
+
+    encoder = make_encoder(config.encoder, config.device)
+    failures: list[tuple[str, str]] = []
+    names: list[str] = []
+    rows: list[NDArray[np.float32]] = []
+    for done, batch, tiles in read_batches(refs, encoder.info.pixels, 32, failures):
+        if should_stop():
+            raise Cancelled(f"Stopped after {len(names)} of {len(refs)} pictures.")
+        rows.append(encoder.embed(tiles))
+        names += [name_below(ref, inputs) for ref in batch]
+        on_progress(Progress(done, len(refs), "embedding"))
+    if len(names) < 2:
+        raise UserError(
+            f"{len(names)} of {len(refs)} pictures can be read; at least 2 are due to compare."
+        )
+    return EmbeddedPictures(
+        tuple(names), np.concatenate(rows), f"encoder {encoder.info.name}", tuple(failures)
+    )
+
+
+def _of_table(inputs: Sequence[Path]) -> EmbeddedPictures:
+    from napari_medssl.backend.encoders import unit_length
+    from napari_medssl.io.embedding_table import read_embeddings
+
+    if len(inputs) != 1:
+        raise UserError(
+            f"{len(inputs)} inputs came with a table of embeddings among them. Give one table, or "
+            "pictures and folders."
+        )
+    names, embeddings, about = read_embeddings(inputs[0])
+    bad = ~np.isfinite(embeddings).all(axis=1)
+    if bad.any():
+        first = names[int(bad.argmax())]
+        raise UserError(
+            f"{int(bad.sum())} of {len(names)} rows of {str(inputs[0])!r} hold NaN or infinity, "
+            f"the first is {first!r}. Embed those pictures again, or take them out."
+        )
+    if len(names) < 2:
+        raise UserError(
+            f"{str(inputs[0])!r} holds {len(names)} rows; at least 2 are due to compare."
+        )
+    by = f"the table's, of encoder {about.get('name', 'unknown')}"
+    return EmbeddedPictures(tuple(names), unit_length(embeddings), by)
+
+
+def _count(text: str) -> int | None:
+    """Return the number of clusters that was asked for, None for any."""
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise UserError(f"--clusters {text!r} is neither auto nor a number from 1.")
+    return count
+
+
+def _table(
+    names: Sequence[str],
+    labels: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    places: NDArray[np.float32],
+) -> str:
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for name, label, sure, (x, y) in zip(names, labels, confidence, places, strict=True):
+        writer.writerow([name, int(label), f"{sure:.4f}", f"{x:.4f}", f"{y:.4f}"])
+    return stream.getvalue()

@@ -1,0 +1,129 @@
+"""Clusters of embeddings: k-means, how sure each row is, how many there are, and where they lie.
+
+Source: Ferrante et al., arXiv 2209.12005: soft assignment c = softmax(h^T B / T) to prototypes B,
+which are the centres of k-means, and K by the elbow of its distortion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl.backend.tile_map import umap_places
+
+TEMPERATURE = 0.2
+"""T of the soft assignment, of cosines."""
+
+MOST = 20
+"""Clusters that the elbow is looked for up to."""
+
+_STARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """A clustering of N rows into K clusters, the largest first.
+
+    Attributes
+    ----------
+    labels
+        int64, from 0, shape (N,).
+    confidence
+        Share of the row's own cluster in the soft assignment, float32, shape (N,).
+    prototypes
+        Unit length, float32, shape (K, D).
+    """
+
+    labels: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+
+
+def find_clusters(embeddings: NDArray[np.float32], count: int, seed: int = 0) -> Clusters:
+    """Return k-means of rows of unit length.
+
+    Parameters
+    ----------
+    embeddings
+        Shape (N, D), unit length.
+    count
+        K, from 1 to N. Of rows that are alike there may be fewer clusters in the end.
+    seed
+        Of the starts.
+    """
+    from sklearn.cluster import KMeans
+
+    found = KMeans(count, n_init=_STARTS, random_state=seed).fit_predict(embeddings)
+    # The largest first, and of equal ones that whose first member comes first.
+    names, firsts, labels, sizes = np.unique(
+        found, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.lexsort((firsts, -sizes))
+    place = np.empty(len(names), np.int64)
+    place[order] = np.arange(len(names))
+    labels = place[labels]
+    sums = np.zeros((len(names), embeddings.shape[1]), np.float64)
+    np.add.at(sums, labels, embeddings)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    prototypes = (sums / np.maximum(lengths, 1e-12)).astype(np.float32)
+    shares = soft_assignment(embeddings, prototypes)
+    return Clusters(labels, shares[np.arange(len(labels)), labels], prototypes)
+
+
+def soft_assignment(
+    embeddings: NDArray[np.float32],
+    prototypes: NDArray[np.float32],
+    temperature: float = TEMPERATURE,
+) -> NDArray[np.float32]:
+    """Return softmax(h^T B / T), float32, shape (N, K)."""
+    scores = embeddings.astype(np.float64) @ prototypes.astype(np.float64).T / temperature
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
+
+
+def count_clusters(embeddings: NDArray[np.float32], seed: int = 0, most: int = MOST) -> int:
+    """Return K at the elbow of the distortion of k-means for 2 to `most` clusters.
+
+    The elbow is where the curve, brought to 0 to 1 along both axes, lies farthest below the
+    straight line from its first to its last point; without one (a curve that is nowhere below), it
+    is the middle of the range.
+    """
+    from sklearn.cluster import KMeans
+
+    distinct = len(np.unique(embeddings, axis=0))
+    counts = range(2, min(most, distinct - 1) + 1)
+    if len(counts) < 3:
+        return max(1, min(2, distinct))
+    curve = [float(KMeans(k, n_init=3, random_state=seed).fit(embeddings).inertia_) for k in counts]
+    return counts[elbow(curve)]
+
+
+def elbow(curve: Sequence[float]) -> int:
+    """Return the place of the elbow of a falling curve, see `count_clusters`."""
+    values = np.asarray(curve, float)
+    fall = values[0] - values[-1]
+    if fall <= 0:
+        return len(values) // 2
+    along = np.linspace(0, 1, len(values))
+    below = 1 - along - (values - values[-1]) / fall
+    return int(below.argmax()) if below.max() > 1e-9 else len(values) // 2
+
+
+def places_of(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
+    """Return a place on the plane for each row, float32, shape (N, 2).
+
+    On a UMAP, see `backend.tile_map`; of fewer rows than that takes, the principal components.
+    """
+    places = umap_places(embeddings, seed)
+    return _principal(embeddings) if places is None else places
+
+
+def _principal(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    centred = embeddings - embeddings.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    found = (left * values)[:, :2]
+    missing = 2 - found.shape[1]
+    return np.pad(found, ((0, 0), (0, missing))).astype(np.float32)

@@ -1,0 +1,200 @@
+"""`medssl cluster` and `medssl evaluate clusters` on folders of made pictures."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend import clustering, view_encoder
+from napari_medssl.backend.cluster_folder import ClusterConfig, cluster_pictures
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.cli import main
+from napari_medssl.io.embedding_table import write_embeddings
+
+KINDS = ("ring", "stripes")
+
+
+def picture(kind, rng, side=48):
+    """Return noise with a ring or stripes in it, in a light of its own."""
+    rows, columns = np.indices((side, side)) - side / 2
+    if kind == "ring":
+        shape = abs(np.hypot(rows, columns) - side / 4) < 4
+    else:
+        shape = np.sin(rows * 0.9) > 0
+    values = (
+        90 + 80 * shape[..., None] + rng.uniform(-40, 40, 3) + rng.normal(0, 8, (side, side, 1))
+    )
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def quick_map(monkeypatch):
+    """Lay out maps without UMAP, which compiles for many seconds; test_clustering has it."""
+    monkeypatch.setattr(clustering, "umap_places", lambda embeddings, seed: None)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("clusters") / "shapes"
+    for kind in KINDS:
+        (folder / kind).mkdir(parents=True)
+        for number in range(7):
+            Image.fromarray(picture(kind, rng)).save(folder / kind / f"{number}.png")
+    return folder
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_folder_nobody_trained_for_is_clustered(folder, tmp_path, capsys):
+    out = tmp_path / "clusters.csv"
+    assert main(["cluster", str(folder), "--clusters", "2", "--out", str(out)]) == 0
+    rows = rows_of(out)
+    assert list(rows[0]) == ["image", "cluster", "confidence", "x", "y"]
+    assert len(rows) == 14
+    of_kind = {kind: {r["cluster"] for r in rows if r["image"].startswith(kind)} for kind in KINDS}
+    assert of_kind["ring"] != of_kind["stripes"]
+    assert all(len(found) == 1 for found in of_kind.values())
+    assert all(0.5 < float(row["confidence"]) <= 1 for row in rows)
+    told = capsys.readouterr().err
+    assert "Embeddings: ImageNet features, fitted to views of these pictures." in told
+    assert "14 pictures in 2 clusters (as given; 7, 7) written to" in told
+
+
+def test_the_same_seed_gives_the_same_table(folder, tmp_path):
+    texts = []
+    for name in ("a.csv", "b.csv"):
+        cluster_pictures([folder], tmp_path / name, ClusterConfig(device="cpu"))
+        texts.append((tmp_path / name).read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_of_many_pictures_some_are_seen_in_all_views(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(view_encoder, "FITTED", 8)
+    config = ClusterConfig(clusters="2", device="cpu")
+    report = cluster_pictures([folder], tmp_path / "c.csv", config)
+    assert len(report.labels) == 14
+    assert report.sizes == (7, 7)
+
+
+def test_a_broken_picture_is_told_and_left_out(folder, tmp_path, capsys):
+    broken = tmp_path / "pictures"
+    broken.mkdir()
+    for number in range(3):
+        Image.fromarray(picture("ring", np.random.default_rng(number))).save(
+            broken / f"{number}.png"
+        )
+    (broken / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    out = tmp_path / "c.csv"
+    assert main(["cluster", str(broken), "--clusters", "2", "--out", str(out)]) == 1
+    assert "bad.png" in capsys.readouterr().err
+    assert len(rows_of(out)) == 3
+
+
+@pytest.mark.parametrize(
+    ("clusters", "words"),
+    [
+        ("many", "--clusters 'many' is neither auto nor a number from 1"),
+        ("0", "--clusters '0' is neither auto nor a number from 1"),
+        ("15", "--clusters 15 is more than the 14 rows there are"),
+    ],
+)
+def test_a_number_that_cannot_be_is_refused(folder, tmp_path, clusters, words):
+    out = tmp_path / "c.csv"
+    config = ClusterConfig(clusters=clusters, encoder="histogram", device="cpu")
+    with pytest.raises(UserError, match=words):
+        cluster_pictures([folder], out, config)
+    assert not out.exists()
+
+
+def table(tmp_path, values, name="t.parquet"):
+    values = np.asarray(values, np.float32)
+    path = tmp_path / name
+    write_embeddings([f"{n}.png" for n in range(len(values))], values, {"name": "some"}, path)
+    return path
+
+
+def test_a_table_of_embeddings_is_clustered(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([np.eye(4)[k] + 0.05 * rng.normal(size=(9, 4)) for k in range(3)])
+    out = tmp_path / "c.csv"
+    assert (
+        main(["cluster", str(table(tmp_path, values)), "--out", str(out), "--clusters", "3"]) == 0
+    )
+    labels = [row["cluster"] for row in rows_of(out)]
+    assert [len(set(labels[n : n + 9])) for n in (0, 9, 18)] == [1, 1, 1]
+    assert "Embeddings: the table's, of encoder some." in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_clustered_says_why(tmp_path):
+    spoilt = np.ones((3, 2), np.float32)
+    spoilt[1, 0] = np.nan
+    config, out = ClusterConfig(), tmp_path / "c.csv"
+    with pytest.raises(UserError, match=r"1 of 3 rows of .* hold NaN or infinity, .* '1.png'"):
+        cluster_pictures([table(tmp_path, spoilt)], out, config)
+    with pytest.raises(UserError, match="holds 1 rows; at least 2 are due"):
+        cluster_pictures([table(tmp_path, [[1.0, 0.0]], "one.parquet")], out, config)
+    with pytest.raises(UserError, match="2 inputs came with a table"):
+        cluster_pictures([tmp_path / "one.parquet", tmp_path], out, config)
+    (tmp_path / "no.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"Cannot read 'no\.parquet' as a table of embeddings"):
+        cluster_pictures([tmp_path / "no.parquet"], out, config)
+    assert not out.exists()
+
+
+def test_rows_that_are_all_alike_are_one_cluster(tmp_path):
+    path = table(tmp_path, np.tile([[0.6, 0.8]], (9, 1)))
+    report = cluster_pictures([path], tmp_path / "c.csv", ClusterConfig())
+    assert report.sizes == (9,)
+
+
+def test_one_picture_is_no_folder_to_cluster(tmp_path, folder):
+    with pytest.raises(UserError, match="1 of 1 pictures can be read; at least 2 are due"):
+        cluster_pictures([folder / "ring" / "0.png"], tmp_path / "c.csv", ClusterConfig())
+    with pytest.raises(UserError, match="There is no picture in what was given"):
+        cluster_pictures([tmp_path], tmp_path / "c.csv", ClusterConfig())
+
+
+def test_stopping_writes_nothing(folder, tmp_path):
+    asked = []
+    with pytest.raises(Cancelled, match="Stopped after 0 of 14 pictures"):
+        cluster_pictures(
+            [folder],
+            tmp_path / "c.csv",
+            ClusterConfig(device="cpu"),
+            should_stop=lambda: asked.append(1) or len(asked) > 2,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_of_scores_has_all_rows(folder, tmp_path, capsys):
+    out = tmp_path / "report.json"
+    arguments = ["--data", str(folder), "--seeds", "1", "--encoder", "histogram"]
+    assert main(["evaluate", "clusters", *arguments, "--out", str(out)]) == 0
+    (one,) = json.loads(out.read_text())["sets"]
+    assert one["classes"] == list(KINDS)
+    assert [row["method"] for row in one["rows"]] == ["histogram, PCA", "pixels", "pixels, PCA"]
+    assert all(0.5 <= row["accuracy"] <= 1 for row in one["rows"])
+    assert one["majority"] == 0.5
+    assert "commonest class" in capsys.readouterr().out
+
+
+def test_classes_are_folders(folder, tmp_path, capsys):
+    arguments = ["--data", str(folder / "ring"), "--encoder", "histogram"]
+    assert main(["evaluate", "clusters", *arguments]) == 2
+    assert "and so has no class" in capsys.readouterr().err
+    alone = tmp_path / "alone" / "ring"
+    alone.mkdir(parents=True)
+    for number in range(2):
+        image = Image.open(folder / "ring" / f"{number}.png")
+        image.save(alone / f"{number}.png")
+    arguments = ["--data", str(alone.parent), "--encoder", "histogram"]
+    assert main(["evaluate", "clusters", *arguments]) == 2
+    assert "holds pictures of 1 class" in capsys.readouterr().err
+    assert main(["evaluate", "clusters"]) == 2
