@@ -105,6 +105,39 @@ def _local_loss(network: nn.Module, device: str) -> Tensor:
     return region_loss(network, _local_views(device), Objective(grid=4))[0]
 
 
+def _autoencoder_views(device: str) -> Tensor:
+    """Return two views each of four coarse pictures."""
+    from napari_medssl.methods.contrastive_autoencoder.views import (
+        Sampling,
+        make_views,
+        step_generator,
+    )
+
+    generator = step_generator(7, 0, 0)
+    small = torch.randint(0, 256, (4, 3, 8, 8), generator=generator, dtype=torch.uint8)
+    images = small.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3).to(device)
+    return torch.cat([make_views(images, Sampling(), generator) for _ in range(2)])
+
+
+def _autoencoder_network() -> nn.Module:
+    from napari_medssl.methods.contrastive_autoencoder.network import (
+        ContrastiveAutoencoder,
+        NetworkConfig,
+    )
+
+    torch.manual_seed(0)
+    return ContrastiveAutoencoder(NetworkConfig(size=32, widths=(8, 16), dim=8, clusters=3))
+
+
+def _autoencoder_loss(network: nn.Module, device: str) -> Tensor:
+    from napari_medssl.methods.contrastive_autoencoder.losses import nt_xent, reconstruction_error
+
+    views = _autoencoder_views(device)
+    came = network(views, 4)
+    loss = nt_xent(came.projected[:4], came.projected[4:])
+    return loss + reconstruction_error(came.decoded, views[:4], 0.1)
+
+
 NETWORKS = (
     Network(
         name="simcfs panel detector",
@@ -123,5 +156,11 @@ NETWORKS = (
         build=_local_network,
         forward=lambda network, device: tuple(network(_local_views(device).first)),
         loss=_local_loss,
+    ),
+    Network(
+        name="contrastive autoencoder",
+        build=_autoencoder_network,
+        forward=lambda network, device: tuple(network(_autoencoder_views(device))),
+        loss=_autoencoder_loss,
     ),
 )

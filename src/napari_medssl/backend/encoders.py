@@ -1,9 +1,11 @@
 """Encoders of tiles by name: ours, baselines beside it, and networks of the user's in ONNX files.
 
+More than 300 lines: a registry, whose entries are short and are read together.
+
 An encoder turns uint8 RGB tiles into embeddings of unit length, and says which tiles it wants:
 
 - the name of a model whose card has the task "encoder", such as "siamese-tissue", which is shipped,
-  or its file NAME.safetensors
+  or "autoencoder" (z of it with "#z" behind), or its file NAME.safetensors
 - "imagenet": EfficientNet-Lite0 as ImageNet trained it; "untrained": the same at random
 - "histogram": colours alone
 - NAME.onnx with NAME.json beside it, see `backend.onnx_encoder`
@@ -22,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.autoencoder_config import TASK as AUTOENCODER_TASK
+from napari_medssl.backend.autoencoder_config import split_head
 from napari_medssl.backend.models import find_weights, list_models, load_card, read_weights
 from napari_medssl.backend.trunks import load_imagenet_trunk
 
@@ -228,7 +232,8 @@ _BASELINES: Mapping[str, Callable[[str], Encoder]] = {
 
 def list_encoders() -> tuple[str, ...]:
     """Return the names that `make_encoder` knows, trained ones first."""
-    trained = [model.card.name for model in list_models() if model.card.task == ENCODER_TASK]
+    tasks = (ENCODER_TASK, AUTOENCODER_TASK)
+    trained = [model.card.name for model in list_models() if model.card.task in tasks]
     return (*trained, *_BASELINES)
 
 
@@ -256,14 +261,20 @@ def make_encoder(name_or_file: str, device: str = "auto") -> Encoder:
         return OnnxEncoder(Path(name_or_file).expanduser())
     if name_or_file in _BASELINES:
         return _BASELINES[name_or_file](choose_device(device))
+    name_or_file, head = split_head(name_or_file)
     is_file = suffix != "" or "/" in name_or_file or "\\" in name_or_file
     if not is_file and name_or_file not in list_encoders():
         raise UserError(
             f"No encoder is named {name_or_file!r}. Choose one of {', '.join(list_encoders())}, "
-            "or give a file, NAME.safetensors of `medssl train siamese` or NAME.onnx."
+            "or give a file, NAME.safetensors of a training of ours or NAME.onnx."
         )
     weights = find_weights(name_or_file)  # refuses what is pickled
-    return _siamese(weights, load_card(name_or_file), choose_device(device))
+    card = load_card(name_or_file)
+    if card.task == AUTOENCODER_TASK or head:
+        from napari_medssl.backend.autoencoder_encoder import autoencoder_encoder
+
+        return autoencoder_encoder(weights, card, choose_device(device), head)
+    return _siamese(weights, card, choose_device(device))
 
 
 def _siamese(weights: Path, card: ModelCard, device: str) -> Encoder:

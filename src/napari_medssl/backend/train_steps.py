@@ -36,8 +36,14 @@ def comparable(config: DataclassInstance) -> dict[str, Any]:
     values = asdict(config)
     for name in ("out", "resume", "device", "checkpoint_every"):
         values.pop(name)
-    # Cards are published: no folders of this machine.
-    return {name: v.name if isinstance(v, Path) else v for name, v in values.items()}
+    return {name: _as_saved(value) for name, value in values.items()}
+
+
+def _as_saved(value: Any) -> Any:
+    """Return a value as it comes back from JSON."""
+    if isinstance(value, Path):
+        return value.name  # cards are published: no folders of this machine
+    return list(value) if isinstance(value, tuple) else value
 
 
 def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:

@@ -39,6 +39,8 @@ _VERBS = (
     "why",
     "measure",
     "import_features",
+    "sample",
+    "reconstruct",
     "simulate",
     "segment",
     "train",

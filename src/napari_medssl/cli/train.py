@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from napari_medssl.backend import local_discrimination_config, shape_guided_config
+from napari_medssl.backend import (
+    autoencoder_config,
+    local_discrimination_config,
+    shape_guided_config,
+)
+from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig
 from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
 from napari_medssl.backend.shape_guided_config import TrainShapeGuidedConfig
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
@@ -36,6 +41,10 @@ def register(app: typer.Typer) -> None:
         epilog="Example: medssl train shape-guided --data eyes --shapes vessels "
         "--out mine.safetensors",
     )(train_shape_guided)
+    verbs.command(
+        "autoencoder",
+        epilog="Example: medssl train autoencoder --data cells --out cells.safetensors",
+    )(train_autoencoder)
     app.add_typer(verbs)
 
 
@@ -127,6 +136,29 @@ def train_shape_guided(config: TrainShapeGuidedConfig) -> None:
     ):
         report = run_in_child(
             work.train_shape_guided, config, on_progress=on_progress, should_stop=should_stop
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(f"Model {report.card.name!r} written to {config.out}")
+
+
+@with_config(TrainAutoencoderConfig)
+def train_autoencoder(config: TrainAutoencoderConfig) -> None:
+    """Train embeddings, clusters, reconstruction and sampling from unlabelled images.
+
+    Images may be of any size and lie in any subfolders, whose names are not looked at. Ctrl+C
+    stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_autoencoder as work
+    from napari_medssl.backend.training import run_in_child
+
+    autoencoder_config.check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        report = run_in_child(
+            work.train_autoencoder, config, on_progress=on_progress, should_stop=should_stop
         )
     for line in report.remarks:
         _console.warn(line)

@@ -1,0 +1,1 @@
+"""Contrastive autoencoder: embeddings, clusters, reconstruction and sampling without labels."""
