@@ -11,6 +11,8 @@ A definition is a line of text:
 
 Names with spaces, "/" or "=" in them stand in quotation marks. Lengths are in pixels and, where the
 size of a pixel is known, in mm; angles are taken in mm where pixels are not square.
+
+More than 300 lines: the forms of a definition, and what each of them measures, side by side.
 """
 
 from __future__ import annotations
