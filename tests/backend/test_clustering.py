@@ -9,7 +9,6 @@ import pytest
 from napari_medssl.backend import clustering_scores as scores
 from napari_medssl.backend.clustering import (
     count_clusters,
-    elbow,
     find_clusters,
     places_of,
     soft_assignment,
@@ -117,15 +116,15 @@ def test_rows_that_are_alike_give_fewer_clusters():
     with pytest.warns(Warning, match="distinct clusters"):
         found = find_clusters(rows, 3)
     assert set(found.labels.tolist()) == {0}
-    assert count_clusters(rows) == 1
+    assert count_clusters(rows).clusters == 1
 
 
-def test_the_elbow_is_where_the_curve_bends():
-    assert elbow([10, 4, 1, 0.9, 0.8, 0.7]) == 2
-    assert elbow([5, 4, 3, 2, 1]) == 2  # a straight line has none: the middle
-    assert elbow([1, 1, 1, 1]) == 2
+def test_the_number_is_that_of_the_blobs():
     rows, _ = blobs((20, 20, 20, 20))
-    assert count_clusters(rows) == 4
+    found = count_clusters(rows)
+    assert (found.clusters, found.is_found) == (4, True)
+    two = count_clusters(np.repeat(np.eye(2, dtype=np.float32), 4, axis=0))
+    assert (two.clusters, two.is_found) == (2, False)
 
 
 def test_places_keep_those_together_that_are_alike():

@@ -24,6 +24,7 @@ from napari_medssl.backend.jobs import (
 )
 from napari_medssl.io.files import check_writable, write_whole
 from napari_medssl.io.images import ImageRef, name_below, scan_images
+from napari_medssl.methods.contrastive_autoencoder.choosing import Elbow
 
 VIEWS = "views"
 """Name of the encoder that is fitted to the folder."""
@@ -81,15 +82,15 @@ class ClusterReport:
         See `backend.clustering.Clusters`.
     sizes
         Rows of each cluster, largest first.
-    chosen
-        Whether the number of clusters was chosen here.
+    how
+        Who chose the number of clusters, in words.
     """
 
     pictures: EmbeddedPictures
     labels: NDArray[np.int64]
     confidence: NDArray[np.float32]
     sizes: tuple[int, ...]
-    chosen: bool
+    how: str
 
 
 def cluster_pictures(
@@ -128,12 +129,15 @@ def cluster_pictures(
     total = len(found.names)
     if wanted is not None and wanted > total:
         raise UserError(f"--clusters {wanted} is more than the {total} rows there are.")
+    elbow: Elbow | None = None
     for step, doing in enumerate(("counting clusters", "clustering", "laying out the map")):
         if should_stop():
             raise Cancelled("Stopped; nothing is written.")
         on_progress(Progress(step, 3, doing))
         if step == 0:
-            count = wanted or count_clusters(found.embeddings, config.seed)
+            if wanted is None:
+                elbow = count_clusters(found.embeddings, config.seed)
+            count = elbow.clusters if elbow else wanted or 1
         elif step == 1:
             clusters = find_clusters(found.embeddings, count, config.seed)
         else:
@@ -142,7 +146,13 @@ def cluster_pictures(
     text = _table(found.names, clusters.labels, clusters.confidence, places)
     write_whole(out, text.encode("utf-8", "backslashreplace"))  # names need not be valid text
     sizes = tuple(int(size) for size in np.bincount(clusters.labels))
-    return ClusterReport(found, clusters.labels, clusters.confidence, sizes, wanted is None)
+    return ClusterReport(found, clusters.labels, clusters.confidence, sizes, _how(elbow))
+
+
+def _how(elbow: Elbow | None) -> str:
+    if elbow is None:
+        return "as given"
+    return "the elbow of k-means" if elbow.is_found else "no elbow: the middle of what was tried"
 
 
 def embed_pictures(

@@ -6,13 +6,13 @@ which are the centres of k-means, and K by the elbow of its distortion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl.backend.tile_map import umap_places
+from napari_medssl.methods.contrastive_autoencoder.choosing import Elbow, find_elbow
 
 TEMPERATURE = 0.2
 """T of the soft assignment, of cosines."""
@@ -84,32 +84,17 @@ def soft_assignment(
     return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
 
 
-def count_clusters(embeddings: NDArray[np.float32], seed: int = 0, most: int = MOST) -> int:
-    """Return K at the elbow of the distortion of k-means for 2 to `most` clusters.
+def count_clusters(embeddings: NDArray[np.float32], seed: int = 0, most: int = MOST) -> Elbow:
+    """Return K at the elbow of the distortion of k-means for 1 to `most` clusters.
 
-    The elbow is where the curve, brought to 0 to 1 along both axes, lies farthest below the
-    straight line from its first to its last point; without one (a curve that is nowhere below), it
-    is the middle of the range.
+    See `methods.contrastive_autoencoder.choosing`. With two distinct rows or fewer, K is as many.
     """
     from sklearn.cluster import KMeans
 
     distinct = len(np.unique(embeddings, axis=0))
-    counts = range(2, min(most, distinct - 1) + 1)
-    if len(counts) < 3:
-        return max(1, min(2, distinct))
+    counts = range(1, min(most, distinct) + 1)
     curve = [float(KMeans(k, n_init=3, random_state=seed).fit(embeddings).inertia_) for k in counts]
-    return counts[elbow(curve)]
-
-
-def elbow(curve: Sequence[float]) -> int:
-    """Return the place of the elbow of a falling curve, see `count_clusters`."""
-    values = np.asarray(curve, float)
-    fall = values[0] - values[-1]
-    if fall <= 0:
-        return len(values) // 2
-    along = np.linspace(0, 1, len(values))
-    below = 1 - along - (values - values[-1]) / fall
-    return int(below.argmax()) if below.max() > 1e-9 else len(values) // 2
+    return find_elbow(curve) if len(curve) > 2 else Elbow(distinct, False, tuple(curve))
 
 
 def places_of(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:

@@ -187,7 +187,7 @@ def _scored(
         return float(np.mean([of(seed) for seed in range(seeds)]))
 
     found = [find_clusters(clustered, classes, seed).labels for seed in range(seeds)]
-    chosen = count_clusters(clustered)
+    chosen = count_clusters(clustered).clusters
     return ClusterScores(
         method,
         mean(lambda seed: scores.hungarian_accuracy(truth, found[seed])),

@@ -46,10 +46,9 @@ def cluster(
             inputs, out, config, on_progress=on_progress, should_stop=should_stop
         )
     count = _console.counted(len(report.labels), "picture")
-    how = "chosen by the elbow of k-means" if report.chosen else "as given"
     _console.note(f"Embeddings: {report.pictures.by}.")
     _console.note(
-        f"{count} in {_console.counted(len(report.sizes), 'cluster')} ({how}; "
+        f"{count} in {_console.counted(len(report.sizes), 'cluster')} ({report.how}; "
         f"{', '.join(map(str, report.sizes))}) written to {_console.escape_name(str(out))}"
     )
     _console.finish(len(report.labels), report.pictures.failures)
