@@ -27,7 +27,17 @@ def test_the_disc_of_a_camera_is_found_with_its_dark_vessels():
     assert overlap > 0.97
 
 
-@pytest.mark.parametrize("fill", [0, 90])
+@pytest.mark.parametrize("side", [120, 1200])
+def test_white_paper_around_a_disc_lies_outside(side):
+    """Transparent pixels are laid on white; the step to it is no vessel."""
+    large = np.kron(disc(), np.ones((side // 120,) * 2, bool))
+    picture = np.dstack([np.where(large, level, 255) for level in (180, 90, 40)]).astype(np.uint8)
+    found = small_field_of_view(picture)
+    assert found.mean() == pytest.approx(disc().mean(), rel=0.06)
+    assert not found[0].any()
+
+
+@pytest.mark.parametrize("fill", [0, 90, 255])
 def test_a_full_frame_is_all_inside(fill):
     assert field_of_view(np.full((50, 60, 3), fill, np.uint8)).all()
 

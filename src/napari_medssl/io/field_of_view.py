@@ -1,7 +1,8 @@
 """The field of view of a picture, and the picture with even light inside it.
 
 A fundus camera lights a disc and leaves the rest black; an X-ray or a photograph fills its frame.
-Both are found from the picture alone: what is near black and joined to its border lies outside.
+Both are found from the picture alone: what is near black and joined to its border lies
+outside, and so does white paper there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLACK = 0.12  # of the bright pixels: darker ones may lie outside
+_WHITE = 254  # of 255, in every channel
 _LEAST_OUTSIDE = 0.02  # a smaller dark rim is part of the picture
 _SPREAD = 40.0  # grey values of one standard deviation, flattened
 _MIDDLE = 128.0
@@ -17,7 +19,7 @@ _SEEN = 512  # longer side at which a rim is looked for
 
 
 def field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return where a picture shows something, shape (Y, X); everywhere, if it has no black rim.
+    """Return where a picture shows something, shape (Y, X); everywhere, if it has no rim.
 
     Parameters
     ----------
@@ -31,6 +33,7 @@ def field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     bright = pixels if pixels.ndim == 2 else pixels.max(axis=2)
+    bright = np.where(_white_rim(pixels), 0, bright)
     smooth = ndimage.median_filter(bright, 5)
     level = max(8.0, _BLACK * float(np.percentile(smooth, 95)))
     regions, count = ndimage.label(smooth > level)
@@ -47,6 +50,20 @@ def field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     if outside_share < _LEAST_OUTSIDE or outside_share > 0.9:
         return np.ones(bright.shape, bool)
     return inside
+
+
+def _white_rim(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the white paper around a picture: where it was transparent, or cut from a page."""
+    from scipy import ndimage
+
+    white = (pixels if pixels.ndim == 2 else pixels.min(axis=2)) >= _WHITE
+    regions, _ = ndimage.label(white)
+    border = np.concatenate([regions[0], regions[-1], regions[:, 0], regions[:, -1]])
+    rim = np.isin(regions, np.setdiff1d(border, [0]))
+    if rim.mean() < _LEAST_OUTSIDE:
+        return np.zeros(rim.shape, bool)
+    # A picture that was shrunk has a grey seam between the two.
+    return np.asarray(ndimage.binary_dilation(rim, iterations=1))
 
 
 def small_field_of_view(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -261,7 +261,7 @@ class SegmentationWidget(QWidget):
         self._words = ""
 
     def _on_added(self, keys: tuple[int, ...]) -> None:
-        if self.session.image is None and keys:
+        if keys:  # what a person has just opened; a layer that was taken is hidden
             self.session.choose(keys[0])
 
     def _on_trained(self, file: str) -> None:
