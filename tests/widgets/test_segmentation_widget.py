@@ -150,8 +150,13 @@ def test_a_set_that_cannot_be_saved_is_not_closed_unasked(segmentation, monkeypa
     segmentation.mask_layer.data[90, 40:60] = 1  # one can go on
     segmentation.mask_layer.refresh()
     wait_until(lambda: not segmentation.widget.layers.is_waiting)
+    out = folder.folder.parent / "out"
+    segmentation.widget.exchange.save(out)
+    both = "They are kept in memory. 1 mask written to"
+    wait_until(lambda: both in segmentation.widget.error.text())
     away.rename(folder.folder)
     wait_until(lambda: not folder.save_error)
+    wait_until(lambda: not segmentation.widget.error.text())
     assert segmentation.widget.files.close_set()
     with MaskFolder.open(folder.folder) as again:
         mask = read_class_file(again.mask_file(1))
@@ -169,7 +174,7 @@ def test_a_file_that_cannot_be_opened_is_still_told_when_the_others_are_shown(
     assert "empty.png" in world.widget.error.text()
     world.widget.files.add_paths([tmp_path / "others" / "eye0.png"])
     wait_until(lambda: not world.widget.files.is_busy)
-    assert "These images are in the set already." in world.widget.status.text()
+    assert "All are in the set already." in world.widget.status.text()
 
 
 def test_cancel_keeps_what_is_finished(segmentation):
@@ -275,6 +280,10 @@ def test_regions_have_the_same_colours_in_all_images(segmentation):
     wait_until(lambda: not view.is_busy)
     segmentation.widget.regions_box.setChecked(False)
     assert not view.layer.visible
+    view.forget()
+    segmentation.widget.regions_box.setChecked(True)
+    segmentation.widget.regions_box.setChecked(False)
+    assert "Looking" not in segmentation.widget.status.text()
 
 
 def test_a_model_without_regions_is_refused_in_words(segmentation):

@@ -233,8 +233,8 @@ class ImageSets(QObject):
         elif keys:
             self.told.emit(f"{len(keys)} image{'s' * (len(keys) != 1)} added.", False)
         else:
-            what = "open again, with what you made" if is_again else "in the set already"
-            self.told.emit(f"These images are {what}.", False)
+            again, known = "The set of these images is open again.", "All are in the set already."
+            self.told.emit(again if is_again else known, False)
         if keys:
             self.added.emit(keys)
         self._end()

@@ -102,9 +102,11 @@ class RegionView(QObject):
 
     def _hide(self) -> None:
         self._requests.drop()
+        is_said = self._wanted is not None
         self._wanted = None
         if self.layer is not None and self.layer.visible:
-            self.layer.visible = False
+            self.layer.visible, is_said = False, True
+        if is_said:
             self.told.emit("", False)  # what was said of them
 
     def _show(self) -> None:

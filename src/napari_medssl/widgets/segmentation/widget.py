@@ -92,7 +92,7 @@ class SegmentationWidget(QWidget):
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False
-        self._words = self._not_shown = ""
+        self._words = self._wrong = self._not_shown = self._unsaved = ""
         self._models, self._train_work = models, train_work
         engine = engine or ComputeEngine()
         self.session = MaskSession()
@@ -314,7 +314,7 @@ class SegmentationWidget(QWidget):
 
     def _tell(self, text: str, is_error: bool) -> None:
         self.messages.refuse(text if is_error else "")
-        self._words = "" if is_error else text
+        self._words, self._wrong = ("", text) if is_error else (text, "")
         self._show_saved()
 
     def _show_saved(self) -> None:
@@ -324,10 +324,14 @@ class SegmentationWidget(QWidget):
                 self.messages.say(self._words)
             return
         if folder.save_error is not None:
-            self.messages.refuse(
-                f"Changes cannot be saved: {folder.save_error}. They are kept in memory."
-            )
+            line = f"Changes cannot be saved: {folder.save_error}. They are kept in memory."
+            # What was told of another disk, such as of masks saved there, is said too.
+            self._unsaved = f"{line} {self._wrong or self._words}".rstrip()
+            self.messages.refuse(self._unsaved)
             return
+        if self._unsaved and self.error.text() == self._unsaved:
+            self.messages.refuse(self._wrong)
+        self._unsaved = ""
         is_saved = folder.is_saved and not self.layers.is_waiting
         if not self.error.text():
             words = (self._words, "autosaved" if is_saved else "saving ...")
