@@ -188,7 +188,7 @@ def test_cancel_keeps_what_is_finished(segmentation):
     assert "Stopped." in segmentation.widget.status.text()
 
 
-def test_the_same_folder_brings_the_masks_back(segmentation, tmp_path):
+def test_the_same_folder_brings_the_masks_back(segmentation, tmp_path, monkeypatch):
     segmentation.segment(every=True)
     segmentation.mask_layer.mode = "paint"
     segmentation.paint((40, 80), (100, 80))
@@ -198,6 +198,12 @@ def test_the_same_folder_brings_the_masks_back(segmentation, tmp_path):
     assert not any(layer.visible for layer in segmentation.viewer.layers)
     segmentation.open(tmp_path / "eyes")
     assert (segmentation.mask_layer.data == painted).all()
+    answering(monkeypatch, True)
+    segmentation.segment()  # undo brings back what was painted in another session
+    assert (segmentation.mask_layer.data == truth(0)).all()
+    segmentation.press(Qt.Key.Key_Z, CONTROL)
+    segmentation.wait_saved()
+    assert (segmentation.session.folder.held(segmentation.session.image) == painted).all()
     assert [item.is_edited for item in segmentation.store.as_dict().values()] == [
         True,
         False,

@@ -128,13 +128,21 @@ class MaskLayers(QObject):
         else:
             self._read(key)
 
-    def replace(self, key: int, mask: Mask) -> None:
-        """Show what the program made of an image, if it is shown; napari's undo takes it back."""
+    def replace(self, key: int, mask: Mask, *, was_edited: bool = False) -> None:
+        """Show what the program made of an image, if it has layers.
+
+        Parameters
+        ----------
+        key, mask
+            The image, and its mask, shape (Y, X).
+        was_edited
+            A person has edited the mask that goes, here or earlier: napari's undo brings it back.
+        """
         pair = self._pair_of(key)
         if pair is None:
             return
         layer = pair.mask
-        if pair.was_painted:
+        if was_edited or pair.was_painted:
             where = np.nonzero(layer.data != mask)
             layer.data_setitem(where, mask[where])
         else:  # nothing to take back: writing a history of 12 megapixels takes half a second

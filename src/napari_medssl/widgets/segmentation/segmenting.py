@@ -202,7 +202,7 @@ class Segmenting(QObject):
             if made.key == self._session.image:
                 self._layers.refresh()
         else:
-            self._layers.replace(made.key, found.mask)
+            self._layers.replace(made.key, found.mask, was_edited=item.is_edited)
 
     def _on_ended(self, job: Job) -> None:
         parts = [f"{self._made} image{'s' * (self._made != 1)} segmented."]
