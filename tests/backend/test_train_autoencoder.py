@@ -14,12 +14,16 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import training
 from napari_medssl.backend.autoencoder import load_autoencoder
 from napari_medssl.backend.autoencoder_config import check_trainable
+from napari_medssl.backend.autoencoder_images import middle_squares
 from napari_medssl.backend.autoencoder_outcome import mean_error, remarks
 from napari_medssl.backend.encoders import make_encoder
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import find_weights, load_card
+from napari_medssl.backend.tile_pictures import read_tile
 from napari_medssl.backend.train_autoencoder import train_autoencoder
+from napari_medssl.backend.training_images import load_training_images
 from napari_medssl.cli import main
+from napari_medssl.io.images import ImageRef
 
 
 @pytest.fixture
@@ -173,6 +177,16 @@ def test_images_of_any_kind_become_squares(tmp_path):
     assert report.card.config["channels"] == 3
     assert report.card.metrics["images"] == 4
     assert report.remarks[0] == "There are 4 images, fewer than --batch 16: steps had 4."
+
+
+@pytest.mark.parametrize("limit", [4000, 65535])
+def test_a_picture_of_16_bits_is_trained_on_as_it_is_embedded(tmp_path, limit):
+    for number in range(2):
+        values = np.linspace(0, limit, 40 * 40).reshape(40, 40).astype(np.uint16)
+        tifffile.imwrite(tmp_path / f"{number}.tif", values)
+    found = load_training_images(tmp_path, 32, robust=False)
+    tile = read_tile(ImageRef.parse(tmp_path / "0.tif"), 32)
+    assert np.array_equal(middle_squares(found)[0, 0], tile[..., 0])
 
 
 def test_bad_images_are_told_and_passed_over(images, tmp_path):

@@ -130,7 +130,7 @@ def reconstruct_files(
             )
         on_progress(Progress(number, len(refs), ref.name))
         try:
-            square = model.square(read_image(ref, robust=True))
+            square = model.square(read_image(ref))
         except UserError as error:
             failures.append((ref.name, str(error)))
             continue

@@ -160,7 +160,7 @@ def _end(model: Autoencoder, text: str) -> Tensor:
     table, found, image = text.rpartition("#")
     if found and table.endswith(".parquet"):
         return _row(model, Path(table), image)
-    return model.embed(model.square(read_image(text, robust=True))[None])[0]
+    return model.embed(model.square(read_image(text))[None])[0]
 
 
 def _row(model: Autoencoder, table: Path, image: str) -> Tensor:

@@ -101,6 +101,7 @@ class _Run:
             config.data,
             int(config.size),
             color=config.color,
+            robust=False,  # as tiles are read by whoever embeds them afterwards
             on_progress=on_progress,
             should_stop=should_stop,
         )

@@ -61,6 +61,7 @@ def load_training_images(
     *,
     color: str = "auto",
     equalise: bool = False,
+    robust: bool = True,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> TrainingImages:
@@ -72,6 +73,8 @@ def load_training_images(
         "grey", "rgb", or "auto": grey if the first images are.
     equalise
         Whether to even out the histogram of each.
+    robust
+        As in `read_image`: whether all values of more than 8 bits go by the percentiles.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def load_training_images(
             raise Cancelled("Stopped while reading the images; there is no checkpoint yet.")
         on_progress(Progress(number, len(listing.refs), "reading images"))
         try:
-            pixels = resize_short_side(read_image(ref, robust=True), size)
+            pixels = resize_short_side(read_image(ref, robust=robust), size)
         except UserError as error:
             failures.append((ref.name, str(error)))
             continue  # one damaged image does not spoil a folder of thousands
