@@ -9,12 +9,18 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.compute_process import ComputeError, ComputeProcess
+from napari_medssl.backend.compute_process import (
+    ComputeError,
+    ComputeLostError,
+    ComputeProcess,
+    once_more,
+)
 from napari_medssl.backend.jobs import Cancelled, Job
 from napari_medssl.backend.live import LatestWins
 
@@ -174,7 +180,7 @@ def test_a_child_killed_while_it_works_is_told_and_the_next_call_begins_another(
     def work():
         try:
             process.call("compute_work:never_listen")
-        except UserError as error:
+        except ComputeLostError as error:
             ends.append(str(error))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
@@ -189,6 +195,22 @@ def test_a_child_killed_while_it_works_is_told_and_the_next_call_begins_another(
         "Try again, it starts anew; if it ends again, close other programs or choose the CPU."
     ] * 2  # fmt: skip
     assert process.call("compute_work:echo")["pid"] != pid
+    process.close()
+
+
+def test_a_call_under_which_the_process_was_killed_is_made_once_more():
+    process = ComputeProcess()
+    pids = []
+
+    def killed():
+        pids.append(process.call("compute_work:echo")["pid"])
+        kill = partial(os.kill, pids[-1], signal.SIGKILL)
+        process.call("compute_work:never_listen", on_progress=lambda _: kill())
+
+    lost = []
+    with pytest.raises(ComputeLostError):
+        once_more(killed, lambda: lost.append(len(pids)))
+    assert (lost, len(set(pids))) == ([1], 2)
     process.close()
 
 

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication
 from separation_world import NO_KEYS, World
 from separation_world import wait_until as wait_at_most
 
+from napari_medssl.backend.compute_process import ComputeLostError
 from napari_medssl.backend.landmark_suggestion import Suggestion
 from napari_medssl.backend.landmark_values import Candidate, LandmarkMatch, SimilarityPicture
 from napari_medssl.backend.match_landmarks import ImageMatches, PlacedTemplate, SeenImage
@@ -63,8 +64,10 @@ class KnownEngine:
         self.absent: set[str] = set()
         self.gone: set[str] = set()
         self.scores: dict[str, float] = {}
+        self.kills: list[tuple[str, str]] = []  # what ends the compute process, once each
 
     def look(self, source: str, should_stop: Any = None) -> SeenImage:
+        self._work("look", source)
         pixels = read_image(source)
         self.asked.append(("look", source))
         self.gone.discard(source)
@@ -77,8 +80,14 @@ class KnownEngine:
         self, templates: Any, images: Any, labels: Any, should_stop: Any = None
     ) -> tuple[ImageMatches, ...]:
         assert self.go.wait(20)
+        self._work("match", images[0])
         self.asked.append(("match", tuple(images), tuple(labels)))
         return tuple(self._matches(templates, image, labels) for image in images)
+
+    def _work(self, verb: str, image: str) -> None:
+        if (verb, image) in self.kills:
+            self.kills.remove((verb, image))
+            raise ComputeLostError("The compute process ended by itself.")
 
     def _matches(self, templates: Any, image: str, labels: Any) -> ImageMatches:
         if image in self.gone:

@@ -21,6 +21,7 @@ from shape_world import SMALL
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import training
+from napari_medssl.backend.compute_process import ComputeLostError
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.region_maps import RegionMap
 from napari_medssl.backend.segment_live import Segmented
@@ -64,6 +65,7 @@ class BrightEngine:
         self.asked: list[str] = []
         self.bad: set[str] = set()
         self.refusal = ""
+        self.kills: list[str] = []  # names of files that end the compute process, once each
         self.value = 1
 
     def prepare(self, config: Any, should_stop: Any = None) -> None:
@@ -75,6 +77,9 @@ class BrightEngine:
         while not self.go.wait(0.02):
             if should_stop():
                 raise Cancelled
+        if Path(source).name in self.kills:
+            self.kills.remove(Path(source).name)
+            raise ComputeLostError("The compute process ended by itself.")
         if Path(source).name in self.bad:
             raise UserError(f"{Path(source).name} is too small.")
         mask = (read_image(source)[..., 0] > 100).astype(np.uint8) * self.value

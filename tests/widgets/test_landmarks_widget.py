@@ -462,6 +462,40 @@ def test_bad_images_are_told_and_the_others_go_on(landmarks, tmp_path):
     assert landmarks.store.point(images[1], a).state == "found"
 
 
+def test_an_image_is_tried_again_where_the_compute_process_was_killed(landmarks):
+    images, (a, _) = landmarks.ids()
+    sources = [landmarks.store.image(image).source for image in images]
+    model, engine = landmarks.widget.list.model, landmarks.engine
+    engine.kills = [("look", sources[1]), *[("look", sources[2])] * 2]
+    landmarks.widget.matching.start_anew()
+    landmarks.wait_idle()
+    states = [model.state(image) for image in images]
+    assert states == ["template", "waiting", "unreadable", "waiting"]
+    assert landmarks.widget.error.text() == "The compute process ended by itself."
+    landmarks.session.choose(images[1])  # the person goes on
+    landmarks.wait_idle()
+    assert model.state(images[2]) == "waiting"
+    assert set(landmarks.session.seen) == set(images)
+    landmarks.session.choose(images[0])
+    engine.kills = [("match", sources[1]), *[("match", sources[2])] * 2]
+    landmarks.place(images[0], *SPOT)
+    assert [landmarks.store.point(i, a).state for i in images[1:3]] == ["found", "undefined"]
+    landmarks.session.choose(images[3])
+    landmarks.wait_idle()
+    assert landmarks.store.point(images[2], a).state == "found"
+
+
+def test_a_killed_compute_process_is_told_while_it_is_tried_again(landmarks):
+    images, (a, _) = landmarks.ids()
+    landmarks.engine.kills = [("match", landmarks.store.image(images[1]).source)]
+    landmarks.place(images[0], *SPOT)
+    words = (
+        "The compute process ended while it worked on 'scan1.png'. It began anew and tries again."
+    )
+    assert landmarks.widget.error.text() == words
+    assert landmarks.store.point(images[1], a).state == "found"
+
+
 def test_features_that_are_gone_are_computed_again(landmarks):
     images, (a, _) = landmarks.ids()
     landmarks.engine.gone.add(str(landmarks.paths[1]))

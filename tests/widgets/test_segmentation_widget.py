@@ -250,6 +250,21 @@ def test_a_set_whose_first_image_is_broken_shows_the_next(segmentation, tmp_path
     assert "eye0.png" in segmentation.session.problems[broken]
 
 
+def test_an_image_is_tried_again_where_the_compute_process_was_killed(segmentation):
+    segmentation.engine.kills = ["eye1.png"]
+    segmentation.segment(every=True)
+    words = "3 images segmented. The compute process ended once and began anew."
+    assert segmentation.widget.status.text().startswith(words)
+    assert not segmentation.widget.error.text()
+    segmentation.engine.kills = ["eye1.png"] * 2
+    segmentation.segment(every=True)
+    ended = "The compute process ended once and began anew. 1 failed: The compute process ended"
+    assert ended in segmentation.widget.error.text()
+    assert list(segmentation.session.problems) == [list(segmentation.store)[1]]
+    segmentation.segment(every=True)
+    assert not segmentation.session.problems
+
+
 def test_what_cannot_be_segmented_is_told_and_the_others_go_on(segmentation):
     segmentation.engine.bad = {"eye1.png"}
     segmentation.segment(every=True)

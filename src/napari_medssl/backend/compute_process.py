@@ -19,17 +19,12 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_worker import read_message, write_message
-from napari_medssl.backend.jobs import (
-    Cancelled,
-    OnProgress,
-    ShouldStop,
-    ignore,
-    never,
-)
+from napari_medssl.backend.jobs import Cancelled, OnProgress, ShouldStop, ignore, never
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.05
@@ -38,6 +33,11 @@ _GRACE_AT_EXIT_S = 3.0
 _ENDINGS = ("result", "cancelled", "user error", "os error", "fault", "died")
 
 Answer = tuple[str, Any]
+T = TypeVar("T")
+
+
+class ComputeLostError(UserError):
+    """The process ended while it worked: that says nothing of what it was given, nor of others."""
 
 
 class ComputeError(RuntimeError):
@@ -98,7 +98,8 @@ class ComputeProcess:
         Raises
         ------
         UserError
-            As raised by the function; also if the process died, for example for want of memory.
+            As raised by the function; `ComputeLostError` if the process died, for example for want
+            of memory.
         Cancelled
             If `should_stop` turned true.
         OSError
@@ -269,7 +270,16 @@ def _outcome(kind: str, value: Any) -> Any:
         raise OSError(value)
     if kind == "fault":
         raise ComputeError(*value)
-    raise UserError(value)  # also if the process died
+    raise (ComputeLostError if kind == "died" else UserError)(value)
+
+
+def once_more(call: Callable[[], T], on_lost: Callable[[], object]) -> T:
+    """Return what a call gives; if the process ended under it, tell so and call again, once."""
+    try:
+        return call()
+    except ComputeLostError:
+        on_lost()
+        return call()
 
 
 _shared = ComputeProcess()

@@ -3,6 +3,11 @@
 Two threads: one looks at images, one after the other; one compares, an image at a time, those on
 the canvas first. So a click is answered in every open image at once, also while others are still
 being looked at. A few images are asked for ahead, so that nobody waits for the window to draw.
+
+Where the compute process ends under an image, that image is tried again, once by itself, and then
+when the person goes on: the next time there may be memory enough.
+
+More than 300 lines: what is to be looked at and what is to be compared depend on each other.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from functools import partial
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_medssl.backend.compute_process import ComputeLostError
 from napari_medssl.backend.jobs import Cancelled, error_text
 from napari_medssl.backend.match_landmarks import ImageMatches, PlacedTemplate, SeenImage
 from napari_medssl.state.landmark_items import Point
@@ -69,9 +75,12 @@ class Matching(QObject):
         self._matching: set[int] = set()
         self._pending: dict[int, dict[int, None]] = {}  # image: landmarks
         self._prepared: set[tuple[str, str]] = set()
+        self._lost: dict[int, dict[int, None]] = {}  # image: landmarks not compared, as above
         session.set_changed.connect(self.start_anew)
         session.list_changed.connect(self._look_next)
         session.templates_changed.connect(self._on_templates)
+        session.templates_changed.connect(self._try_lost)
+        session.current_changed.connect(self._try_lost)
 
     @property
     def threads(self) -> tuple[Background, Background]:
@@ -100,6 +109,7 @@ class Matching(QObject):
         self._matching.clear()
         self._pending.clear()
         self._prepared.clear()
+        self._lost.clear()
         self._session.problems.clear()
         if self._session.seen:
             self._session.forget_seen()
@@ -163,7 +173,8 @@ class Matching(QObject):
 
     def _on_unseen(self, store: LandmarkStore, image: int, error: BaseException) -> None:
         self._looking = None
-        if store is self._session.store and image in store and not isinstance(error, Cancelled):
+        is_there = store is self._session.store and image in store
+        if is_there and not isinstance(error, Cancelled) and not self._is_tried_again(image, error):
             text = error_text(error)
             self._session.note_problem(image, text)
             self.failed.emit(text)
@@ -178,7 +189,7 @@ class Matching(QObject):
         for pair in [pair for pair in session.offers if pair[1] == name]:
             del session.offers[pair]
         if not templates:
-            for names in self._pending.values():
+            for names in (*self._pending.values(), *self._lost.values()):
                 names.pop(name, None)
             session.store.forget_found(name)
             return
@@ -229,7 +240,7 @@ class Matching(QObject):
         keys = sorted({template for template, _ in fresh})
         work = partial(_matched, self.engine, templates, seen, list(labels), keys)
         done = partial(self._on_matched, session.store, image, labels, asked)
-        self._matchers.submit(_slot(image), work, done, partial(self._on_unmatched, image))
+        self._matchers.submit(_slot(image), work, done, partial(self._on_unmatched, image, asked))
 
     def _on_matched(
         self,
@@ -252,11 +263,42 @@ class Matching(QObject):
                     session.offer((image, name), offer)
         self._match_next()
 
-    def _on_unmatched(self, image: int, error: BaseException) -> None:
+    def _on_unmatched(self, image: int, names: Iterable[int], error: BaseException) -> None:
         self._matching.discard(image)
-        if not isinstance(error, Cancelled):
+        if self._is_tried_again(image, error):
+            self._pending.setdefault(image, {}).update(dict.fromkeys(names))
+        elif not isinstance(error, Cancelled):
+            if isinstance(error, ComputeLostError):
+                self._lost.setdefault(image, {}).update(dict.fromkeys(names))
             self.failed.emit(error_text(error))
         self._match_next()
+
+    def _is_tried_again(self, image: int, error: BaseException) -> bool:
+        """Whether an image is tried again at once: the process ended, for the first time."""
+        if not isinstance(error, ComputeLostError) or image not in self._session.store:
+            return False
+        self._prepared.clear()  # it went with the process
+        is_first = image not in self._lost
+        if is_first:
+            self._lost[image] = {}
+            name = self._session.store.image(image).name
+            self.failed.emit(
+                f"The compute process ended while it worked on {name!r}. It began anew and tries "
+                "again."
+            )
+        return is_first
+
+    def _try_lost(self, *_: object) -> None:
+        """Try again where the process ended twice: the person goes on."""
+        lost, self._lost = self._lost, {}
+        for image, names in lost.items():
+            if image in self._session.problems:
+                self._session.note_problem(image, "")
+            if names:
+                self._pending.setdefault(image, {}).update(names)
+        if lost:
+            self._look_next()
+            self._match_next()
 
     def _look_again(self, keys: Iterable[str]) -> None:
         """Look again at images whose features the process has lost."""

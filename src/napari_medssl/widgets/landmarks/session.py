@@ -288,8 +288,10 @@ class LandmarkSession:
             self.seen_changed.emit(image)
 
     def note_problem(self, image: int, text: str) -> None:
-        """Take in why an image cannot be compared."""
-        self.problems[image] = text
+        """Take in why an image cannot be compared; an empty text forgets it."""
+        self.problems.pop(image, None)
+        if text:
+            self.problems[image] = text
         self.seen_changed.emit(image)
 
     def forget_seen(self, images: Sequence[int] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.compute_process import once_more
 from napari_medssl.backend.jobs import ShouldStop
 from napari_medssl.backend.region_maps import RegionMap
 from napari_medssl.widgets._live import LiveRequests
@@ -21,6 +23,7 @@ from napari_medssl.widgets.segmentation.session import MaskSession
 
 KIND = "regions"
 _MOST_KEPT = 12
+_log = logging.getLogger(__name__)
 
 
 class RegionView(QObject):
@@ -184,4 +187,5 @@ def _find(
     engine: Engine, key: tuple[str, str], device: str, *, should_stop: ShouldStop
 ) -> tuple[tuple[str, str], RegionMap]:
     model, source = key
-    return key, engine.regions(model, device, source, should_stop)
+    work = partial(engine.regions, model, device, source, should_stop)
+    return key, once_more(work, partial(_log.warning, "the compute process ended under %s", source))

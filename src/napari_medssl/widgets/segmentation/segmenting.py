@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.compute_process import once_more
 from napari_medssl.backend.jobs import Cancelled, Job, OnProgress, Progress, ShouldStop
 from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.backend.segmenters import SegmentConfig
@@ -56,13 +58,15 @@ class SegmentMany:
         """Segment all, write each mask, report it, and return how many there are."""
         total, done = len(config.images), 0
         on_progress(Progress(0, total, "loading the model"))
-        config.engine.prepare(config.config, should_stop)
+        lost = partial(on_progress, Progress(0, total, "beginning anew", {"is_lost": True}))
+        once_more(partial(config.engine.prepare, config.config, should_stop), lost)
         for number, image in enumerate(config.images):
             if should_stop():
                 raise Cancelled
             on_progress(Progress(number, total, image.name))
             try:
-                found = config.engine.segment(config.config, image.source, should_stop)
+                work = partial(config.engine.segment, config.config, image.source, should_stop)
+                found = once_more(work, lost)
                 write_whole(image.place, class_png(found.mask))
                 made = _Made(image.key, image.place.name, found)
                 done += 1
@@ -110,6 +114,7 @@ class Segmenting(QObject):
         self._made = 0
         self._kept: list[str] = []
         self._failed: list[str] = []
+        self._lost = 0
         self.jobs = JobPanel(parent)
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.ended.connect(self._on_ended)
@@ -163,7 +168,7 @@ class Segmenting(QObject):
             item, name = folder.store[key], folder.new_mask_name(key)
             images.append(_ToDo(key, item.name, item.source, folder.mask_place(name)))
         self._folder, self._allowed = folder, allowed
-        self._made, self._kept, self._failed = 0, list(kept), []
+        self._made, self._kept, self._failed, self._lost = 0, list(kept), [], 0
         self.told.emit("", False)
         job = SegmentMany(tuple(images), config, self._engine)
         self.jobs.start(SegmentMany.run, job, title="Segmenting")
@@ -178,6 +183,7 @@ class Segmenting(QObject):
         self._allowed.discard(key)
 
     def _on_progress(self, progress: Progress) -> None:
+        self._lost += "is_lost" in progress.values
         made: _Made | None = progress.values.get("made")
         folder = self._folder
         if made is None or folder is None or folder.is_closed or made.key not in folder.store:
@@ -211,6 +217,9 @@ class Segmenting(QObject):
         if self._kept:
             some = ", ".join(self._kept[:3]) + (" ..." if len(self._kept) > 3 else "")
             parts.append(f"Left as you edited {'it' if len(self._kept) == 1 else 'them'}: {some}.")
+        if self._lost:
+            times = "once" if self._lost == 1 else f"{self._lost} times"
+            parts.append(f"The compute process ended {times} and began anew.")
         if self._failed:
             parts.append(f"{len(self._failed)} failed: {self._failed[0]}")
             self.told.emit(" ".join(parts), True)
