@@ -26,7 +26,7 @@ class ViewRange:
         channels, and of each of them, as parts of half the range of values.
     """
 
-    drawn: int = 4
+    drawn: int = 8
     area: float = 0.5
     turn: float = 0.5
     contrast: float = 0.3
