@@ -37,7 +37,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     data, out = make_folder(folder / "images"), folder / "two.safetensors"
     long = {"warmup_steps": 60, "steps": 40, "checkpoint_every": 500, "learning_rate": 0.005}
-    report = train_autoencoder(config_of(data, out, reconstruction_weight=1.0, **long))
+    report = train_autoencoder(config_of(data, out, **long))
     return out, data, report
 
 
@@ -94,6 +94,15 @@ def test_a_resumed_run_equals_an_unbroken_one(images, tmp_path, at):
     assert one.keys() == other.keys()
     assert all((one[name] == other[name]).all() for name in one)
     assert report.card.metrics == load_card(whole).metrics
+
+
+def test_a_checkpoint_of_another_method_is_told(images, tmp_path):
+    from napari_medssl.backend.checkpoints import save_checkpoint
+
+    config = config_of(images, tmp_path / "m.safetensors", resume=True)
+    save_checkpoint(tmp_path / "m.checkpoint.safetensors", {}, {}, step=1, config={})
+    with pytest.raises(UserError, match="holds no state of the module 'network'"):
+        train_autoencoder(config)
 
 
 def test_the_search_for_clusters_can_be_stopped(images, tmp_path):

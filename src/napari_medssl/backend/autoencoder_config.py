@@ -70,7 +70,7 @@ class TrainAutoencoderConfig:
         0.1, help="Of the shares of clusters.", min=0.01, max=10, advanced=True
     )
     reconstruction_weight: float = option(
-        0.1, help="Of the reconstruction beside the contrastive loss.", min=0, advanced=True
+        1.0, help="Of the reconstruction beside the contrastive loss.", min=0, advanced=True
     )
     momentum: float = option(
         0.9, help="How much of a prototype stays in a step.", min=0, max=1, advanced=True

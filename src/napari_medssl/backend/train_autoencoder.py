@@ -126,8 +126,9 @@ class _Run:
         import torch
 
         saved = load_to_resume(self.checkpoint, self.settings)
-        if saved.notes["clusters"]:
-            self._add_clusters(torch.ones(saved.notes["clusters"], self.config.dim))
+        clusters = saved.notes.get("clusters", 0)  # `restore` tells what is another method's
+        if clusters:
+            self._add_clusters(torch.ones(clusters, self.config.dim))
         saved.restore({"network": self.network}, {"adam": self.optimizer})
         self.done, self.elbow = saved.step, saved.notes["elbow"]
 
