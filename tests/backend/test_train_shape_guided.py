@@ -179,15 +179,15 @@ def test_pictures_that_share_a_name_get_files_apart(tmp_path):
     assert [place.name for place in found] == [
         "OD_001.png",
         "OS_001.png",
-        "x_a_png.png",
-        "x_a_jpg.png",
+        "a_png.png",
+        "a_jpg.png",
         "y_b_tif.png",
         "y_B_tif (2).png",
         "c.png",
     ]
     assert len({str(place).casefold() for place in found}) == len(found)
     with pytest.raises(UserError, match=r"'a.png' in .* is one of your images"):
-        places_apart([ImageRef(tmp_path / "b" / "a.jpg"), ImageRef(tmp_path / "a.png")], tmp_path)
+        places_apart([ImageRef(tmp_path / "a.png")], tmp_path)
 
 
 def test_a_small_picture_is_told_and_the_rest_goes_on(trained, world, tmp_path):
