@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, Qt, QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QLabel, QProgressBar
 
 from napari_medssl.state.landmark_items import Point
 from napari_medssl.state.landmark_queue import image_uncertainty, progress
-from napari_medssl.widgets._item_list import ROW_HEIGHT, ItemList, RowDelegate, narrow_choice
+from napari_medssl.widgets._image_list import ImageSetList
+from napari_medssl.widgets._item_list import narrow_choice
 from napari_medssl.widgets._item_model import (
     DETAIL_ROLE,
-    KEY_ROLE,
     STATE_ROLE,
     ItemFilter,
     ItemModel,
@@ -143,7 +143,7 @@ class ImageFilter(ItemFilter):
         return bool(self._images.state(key) == self.state)
 
 
-class ImageList(ItemList):
+class ImageList(ImageSetList):
     """Search field, filters, list and progress; a click puts an image in front."""
 
     model: ImageModel
@@ -152,15 +152,9 @@ class ImageList(ItemList):
         self, session: LandmarkSession, thumbnails: Thumbnails, parent: Any = None
     ) -> None:
         model = ImageModel(session, thumbnails)
-        states = [("All", None), *((s.capitalize(), s) for s in (TO_CHECK, DONE, WAITING, FAILED))]
         shown = ImageFilter(model, session)
-        super().__init__(model, shown, RowDelegate(STATE_COLORS), states, _HINT, parent)
-        self._session = session
-        self.view.setMinimumHeight(ROW_HEIGHT + 4)
-        self.view.setToolTip("Images of the set; click one to put it in front")
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.selectionModel().currentChanged.connect(self._on_current)
-        self.states.setToolTip("Show only images in this state")
+        states = (TO_CHECK, DONE, WAITING, FAILED)
+        super().__init__(session, model, shown, STATE_COLORS, states, _HINT, parent)
         self.order = narrow_choice([("As added", False), ("Uncertain first", True)])
         self.order.setToolTip("Order of the list: as added, or first where a look mends most")
         self.order.currentIndexChanged.connect(self._on_order)
@@ -174,21 +168,11 @@ class ImageList(ItemList):
         self.column.addWidget(self.progress)
         for signal in (session.items_changed, session.set_changed):
             signal.connect(self.count_later)
-        session.current_changed.connect(self._show_current)
         self.model.layoutChanged.connect(self._show_current)
         self.count_anew()
 
     def _on_order(self, _index: int) -> None:
         self.model.set_by_doubt(bool(self.order.currentData()))
-
-    def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        key = current.data(KEY_ROLE) if current.isValid() else None
-        if key is not None and key != self._session.image:
-            self._session.choose(key)
-
-    def _show_current(self) -> None:
-        if self._session.image is not None:
-            self.mark(self._session.image)
 
     def count_anew(self) -> None:
         """Show how many points are decided about."""

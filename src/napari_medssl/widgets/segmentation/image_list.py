@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_medssl.widgets._item_list import ROW_HEIGHT, ItemList, RowDelegate
+from napari_medssl.widgets._image_list import ImageSetList
 from napari_medssl.widgets._item_model import (
     DETAIL_ROLE,
-    KEY_ROLE,
     STATE_ROLE,
     ItemFilter,
     ItemModel,
@@ -98,22 +97,15 @@ class ImageFilter(ItemFilter):
         return bool(self._images.state(key) == self.state)
 
 
-class ImageList(ItemList):
+class ImageList(ImageSetList):
     """Search field, states and list; a click puts an image in front."""
 
     model: ImageModel
 
     def __init__(self, session: MaskSession, thumbnails: Thumbnails, parent: Any = None) -> None:
         model = ImageModel(session, thumbnails)
-        states = [("All", None), *((s.capitalize(), s) for s in STATE_COLORS)]
         shown = ImageFilter(model, session)
-        super().__init__(model, shown, RowDelegate(STATE_COLORS), states, _HINT, parent)
-        self._session = session
-        self.view.setMinimumHeight(ROW_HEIGHT + 4)
-        self.view.setToolTip("Images of the set; click one to put it in front")
-        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.view.selectionModel().currentChanged.connect(self._on_current)
-        self.states.setToolTip("Show only images in this state")
+        super().__init__(session, model, shown, STATE_COLORS, tuple(STATE_COLORS), _HINT, parent)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
         self.hint.setContentsMargins(12, 0, 12, 0)
         self.progress = QLabel()
@@ -121,17 +113,7 @@ class ImageList(ItemList):
         self.column.addWidget(self.progress)
         for signal in (session.item_changed, session.list_changed, session.set_changed):
             signal.connect(self.count_later)
-        session.current_changed.connect(self._show_current)
         self.count_anew()
-
-    def _on_current(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        key = current.data(KEY_ROLE) if current.isValid() else None
-        if key is not None and key != self._session.image:
-            self._session.choose(key)
-
-    def _show_current(self) -> None:
-        if self._session.image is not None:
-            self.mark(self._session.image)
 
     def count_anew(self) -> None:
         """Show how many images have a mask."""
