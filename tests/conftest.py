@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # napari then refuses a plugin that touches its layers off the main thread, instead of crashing.
 os.environ.setdefault("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
+
+# How quick a machine draws examples is no fault of what is tested.
+settings.register_profile("medssl", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("medssl")
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "").lower() == "true"
