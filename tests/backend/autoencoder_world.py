@@ -1,6 +1,8 @@
 """A folder of two kinds of small pictures, and what trains an autoencoder on them in a moment."""
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig
@@ -32,3 +34,12 @@ def make_folder(folder, count=24):
 
 def config_of(data, out, **changes):
     return TrainAutoencoderConfig(data=data, out=out, **(QUICK | changes))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Train on one thread: networks this small lose more to waiting than they gain by two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from autoencoder_world import config_of, make_folder, picture
+from autoencoder_world import config_of, make_folder, one_thread, picture
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -24,6 +24,8 @@ from napari_medssl.backend.train_autoencoder import train_autoencoder
 from napari_medssl.backend.training_images import load_training_images
 from napari_medssl.cli import main
 from napari_medssl.io.images import ImageRef
+
+__all__ = ["one_thread"]  # a fixture of this module
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from autoencoder_world import config_of, make_folder, picture
+from autoencoder_world import config_of, make_folder, one_thread, picture
 from PIL import Image
 
 from napari_medssl._errors import UserError
@@ -17,6 +17,8 @@ from napari_medssl.backend.train_autoencoder import train_autoencoder
 from napari_medssl.cli import main
 from napari_medssl.io.embedding_table import read_embeddings
 from napari_medssl.io.images import ImageRef
+
+__all__ = ["one_thread"]  # a fixture of this module
 
 
 @pytest.fixture(scope="module")
