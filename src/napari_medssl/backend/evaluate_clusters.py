@@ -129,7 +129,9 @@ def evaluate_clusters(
         sets.append(one)
         failures += bad
     settings = to_json(config)
-    settings["data"] = [folder.name for folder in config.data]  # reports are published
+    # Reports are published: names of files and folders, not where they lie.
+    settings["data"] = [folder.name for folder in config.data]
+    settings["encoder"] = [Path(encoder).name for encoder in config.encoder]
     return ClustersReport(settings, tuple(sets), tuple(failures))
 
 
@@ -163,7 +165,8 @@ def _score_folder(
         shown = found.embeddings
         if encoder != VIEWS:
             shown = principal(found.embeddings)
-        method = "`medssl cluster`" if encoder == VIEWS else encoder + PCA_SUFFIX
+        # Of a file its name: reports are published.
+        method = "`medssl cluster`" if encoder == VIEWS else Path(encoder).name + PCA_SUFFIX
         rows.append(_scored(method, shown, found.embeddings, truth, len(classes), config.seeds))
     tell("pixels")
     pixels = _pixels(folder, names)
