@@ -9,7 +9,6 @@ none; see also `methods.contrastive_autoencoder`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_medssl.backend.autoencoder_config import (
@@ -24,12 +23,13 @@ from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.mixed_precision import mixed_precision
-from napari_medssl.backend.models import ModelCard, Recipe
-from napari_medssl.backend.train_local_discrimination import left_out
+from napari_medssl.backend.models import Recipe
 from napari_medssl.backend.train_steps import (
+    TrainReport,
     checkpoint_of,
     comparable,
     learning_rate_at,
+    left_out,
     load_to_resume,
     stop_line,
     take_steps,
@@ -40,14 +40,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LEAST_VARIANCE = 1e-4  # of pixels over images; below it all images are one
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What a training gives: the card of its model, and lines for the person."""
-
-    card: ModelCard
-    remarks: tuple[str, ...] = ()
 
 
 def train_autoencoder(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from napari_medssl.backend.checkpoints import save_checkpoint
@@ -28,10 +28,12 @@ from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.pixel_embedding import ARCHITECTURE, TASK
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
+    TrainReport,
     checkpoint_of,
     comparable,
     halved,
     learning_rate_at,
+    left_out,
     load_to_resume,
     take_steps,
 )
@@ -46,14 +48,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY = 10  # steps from one look at the regions to the next
 _LOOK_STRIDE = 8  # pixels of the maps between those that are looked at
 _JUDGED = 32  # images whose regions are judged at the end
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """What a training gives: the card of its model, and lines for the person."""
-
-    card: ModelCard
-    remarks: tuple[str, ...] = ()
 
 
 def train_local_discrimination(
@@ -276,11 +270,3 @@ def look_at_regions(assignments: Tensor) -> ClusterReport:
 
 def _thinned(assignments: Tensor) -> Tensor:
     return assignments[:, :, ::_LOOK_STRIDE, ::_LOOK_STRIDE]
-
-
-def left_out(failures: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """Return what a person reads about images that could not be read."""
-    if not failures:
-        return ()
-    many = f"{len(failures)} files are" if len(failures) > 1 else "1 file is"
-    return (f"{many} left out. {failures[0][1]}",)

@@ -30,15 +30,15 @@ from napari_medssl.backend.shape_guided_config import (
 )
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_local_discrimination import (
-    TrainReport,
-    left_out,
     look_at_regions,
 )
 from napari_medssl.backend.train_steps import (
+    TrainReport,
     checkpoint_of,
     comparable,
     halved,
     learning_rate_at,
+    left_out,
     load_to_resume,
     take_steps,
 )

@@ -1,10 +1,10 @@
-"""What trainings share: checks before they start, rates, averages, stopping and resuming."""
+"""What trainings share: checks before they start, rates, averages, stopping, resuming, reports."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,12 +12,29 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import Checkpoint, load_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.models import ModelCard
 from napari_medssl.io.files import check_writable, make_folder
 
 if TYPE_CHECKING:
     import torch
     from _typeshed import DataclassInstance
     from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a training gives: the card of its model, and lines for the person."""
+
+    card: ModelCard
+    remarks: tuple[str, ...] = ()
+
+
+def left_out(failures: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Return what a person reads about images that could not be read."""
+    if not failures:
+        return ()
+    many = f"{len(failures)} files are" if len(failures) > 1 else "1 file is"
+    return (f"{many} left out. {failures[0][1]}",)
 
 
 def checkpoint_of(out: Path) -> Path:
