@@ -173,6 +173,21 @@ def test_stopping_writes_nothing(folder, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_stopping_while_clusters_are_counted_writes_nothing(tmp_path):
+    values = np.random.default_rng(0).normal(size=(40, 4))
+    told = []
+    with pytest.raises(Cancelled, match="Stopped; nothing is written"):
+        cluster_pictures(
+            [table(tmp_path, values)],
+            tmp_path / "c.csv",
+            ClusterConfig(),
+            on_progress=lambda progress: told.append(progress.message),
+            should_stop=lambda: "looking at 3 clusters" in told,
+        )
+    assert told[-1] == "looking at 3 clusters"
+    assert not (tmp_path / "c.csv").exists()
+
+
 def test_the_table_of_scores_has_all_rows(folder, tmp_path, capsys):
     out = tmp_path / "report.json"
     arguments = ["--data", str(folder), "--seeds", "1", "--encoder", "histogram"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.clustering import count_clusters, find_clusters, places_of
+from napari_medssl.backend.clustering import MOST, count_clusters, find_clusters, places_of
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import (
     Cancelled,
@@ -129,20 +129,26 @@ def cluster_pictures(
     total = len(found.names)
     if wanted is not None and wanted > total:
         raise UserError(f"--clusters {wanted} is more than the {total} rows there are.")
-    elbow: Elbow | None = None
-    for step, doing in enumerate(("counting clusters", "clustering", "laying out the map")):
+    steps = (MOST if wanted is None else 0) + 2
+
+    def tell(step: int, doing: str) -> None:
         if should_stop():
             raise Cancelled("Stopped; nothing is written.")
-        on_progress(Progress(step, 3, doing))
-        if step == 0:
-            if wanted is None:
-                elbow = count_clusters(found.embeddings, config.seed)
-            count = elbow.clusters if elbow else wanted or 1
-        elif step == 1:
-            clusters = find_clusters(found.embeddings, count, config.seed)
-        else:
-            places = places_of(found.embeddings, config.seed)
-    on_progress(Progress(3, 3, "writing"))
+        on_progress(Progress(step, steps, doing))
+
+    elbow = None
+    if wanted is None:
+        elbow = count_clusters(
+            found.embeddings,
+            config.seed,
+            on_trial=lambda clusters: tell(clusters - 1, f"looking at {clusters} clusters"),
+        )
+    tell(steps - 2, "clustering")
+    count = elbow.clusters if elbow else wanted or 1
+    clusters = find_clusters(found.embeddings, count, config.seed)
+    tell(steps - 1, "laying out the map")
+    places = places_of(found.embeddings, config.seed)
+    on_progress(Progress(steps, steps, "writing"))
     text = _table(found.names, clusters.labels, clusters.confidence, places)
     write_whole(out, text.encode("utf-8", "backslashreplace"))  # names need not be valid text
     sizes = tuple(int(size) for size in np.bincount(clusters.labels))

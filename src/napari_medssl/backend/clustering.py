@@ -6,13 +6,18 @@ which are the centres of k-means, and K by the elbow of its distortion.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl.backend.tile_map import umap_places
-from napari_medssl.methods.contrastive_autoencoder.choosing import Elbow, find_elbow
+from napari_medssl.methods.contrastive_autoencoder.choosing import (
+    Elbow,
+    choose_clusters,
+    k_means,
+)
 
 TEMPERATURE = 0.2
 """T of the soft assignment, of cosines."""
@@ -54,9 +59,9 @@ def find_clusters(embeddings: NDArray[np.float32], count: int, seed: int = 0) ->
     seed
         Of the starts.
     """
-    from sklearn.cluster import KMeans
-
-    found = KMeans(count, n_init=_STARTS, random_state=seed).fit_predict(embeddings)
+    centres, _ = k_means(embeddings, count, seed, _STARTS)
+    # |x - c|^2 without |x|^2, which is the same for all centres.
+    found = (0.5 * (centres**2).sum(axis=1) - embeddings @ centres.T).argmin(axis=1)
     # The largest first, and of equal ones that whose first member comes first.
     names, firsts, labels, sizes = np.unique(
         found, return_index=True, return_inverse=True, return_counts=True
@@ -84,17 +89,21 @@ def soft_assignment(
     return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
 
 
-def count_clusters(embeddings: NDArray[np.float32], seed: int = 0, most: int = MOST) -> Elbow:
+def count_clusters(
+    embeddings: NDArray[np.float32],
+    seed: int = 0,
+    most: int = MOST,
+    *,
+    on_trial: Callable[[int], None] = lambda clusters: None,
+) -> Elbow:
     """Return K at the elbow of the distortion of k-means for 1 to `most` clusters.
 
-    See `methods.contrastive_autoencoder.choosing`. With two distinct rows or fewer, K is as many.
+    See `choose_clusters`, also of `on_trial`. With two distinct rows or fewer, K is as many.
     """
-    from sklearn.cluster import KMeans
-
     distinct = len(np.unique(embeddings, axis=0))
-    counts = range(1, min(most, distinct) + 1)
-    curve = [float(KMeans(k, n_init=3, random_state=seed).fit(embeddings).inertia_) for k in counts]
-    return find_elbow(curve) if len(curve) > 2 else Elbow(distinct, False, tuple(curve))
+    if distinct < 3:
+        return Elbow(distinct, False, ())
+    return choose_clusters(embeddings, min(most, distinct), seed, on_trial=on_trial)
 
 
 def places_of(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
