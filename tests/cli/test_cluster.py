@@ -140,7 +140,7 @@ def test_a_table_that_cannot_be_clustered_says_why(tmp_path):
         cluster_pictures([table(tmp_path, spoilt)], out, config)
     with pytest.raises(UserError, match="holds 1 rows; at least 2 are due"):
         cluster_pictures([table(tmp_path, [[1.0, 0.0]], "one.parquet")], out, config)
-    with pytest.raises(UserError, match="2 inputs came with a table"):
+    with pytest.raises(UserError, match="2 inputs came with a file of features"):
         cluster_pictures([tmp_path / "one.parquet", tmp_path], out, config)
     (tmp_path / "no.parquet").write_bytes(b"no table")
     with pytest.raises(UserError, match=r"Cannot read 'no\.parquet' as a table of embeddings"):

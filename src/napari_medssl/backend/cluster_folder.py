@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.clustering import MOST, count_clusters, find_clusters, places_of
 from napari_medssl.backend.config import check, option
+from napari_medssl.backend.feature_rows import read_unit_features
 from napari_medssl.backend.jobs import (
     Cancelled,
     OnProgress,
@@ -22,6 +23,7 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
+from napari_medssl.io.feature_table import is_feature_file
 from napari_medssl.io.files import check_writable, write_whole
 from napari_medssl.io.images import ImageRef, name_below, scan_images
 from napari_medssl.methods.contrastive_autoencoder.choosing import Elbow
@@ -62,12 +64,15 @@ class EmbeddedPictures:
         What made them, in words.
     failures
         (name, reason) of pictures that could not be read.
+    refs
+        The picture of each row; none where a file of features was given.
     """
 
     names: tuple[str, ...]
     embeddings: NDArray[np.float32]
     by: str
     failures: tuple[tuple[str, str], ...] = ()
+    refs: tuple[ImageRef, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def cluster_pictures(
     Parameters
     ----------
     inputs
-        Pictures and folders, or one Parquet file of `medssl embed`.
+        Pictures and folders, or one file of features, see `io.feature_table`.
     out
         The table, a CSV file; written at the end, whole or not at all.
     config
@@ -168,8 +173,8 @@ def embed_pictures(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> EmbeddedPictures:
-    """Return embeddings of pictures, or those of a table; parameters as of `cluster_pictures`."""
-    if any(path.suffix.lower() == ".parquet" for path in inputs):
+    """Return embeddings of pictures, or those of a file; parameters as of `cluster_pictures`."""
+    if any(map(is_feature_file, inputs)):
         return _of_table(inputs)
     listing = scan_images(inputs, recursive=config.recursive)
     if not listing.refs and not listing.failures:
@@ -178,8 +183,7 @@ def embed_pictures(
         found = _by_views(listing.refs, inputs, config, on_progress, should_stop)
     else:
         found = _by_encoder(listing.refs, inputs, config, on_progress, should_stop)
-    failures = (*listing.failures, *found.failures)
-    return EmbeddedPictures(found.names, found.embeddings, found.by, failures)
+    return replace(found, failures=(*listing.failures, *found.failures))
 
 
 def _by_views(
@@ -204,6 +208,7 @@ def _by_views(
         made.embeddings,
         "ImageNet features, fitted to views of these pictures",
         made.failures,
+        made.refs,
     )
 
 
@@ -219,46 +224,35 @@ def _by_encoder(
 
     encoder = make_encoder(config.encoder, config.device)
     failures: list[tuple[str, str]] = []
-    names: list[str] = []
+    kept: list[ImageRef] = []
     rows: list[NDArray[np.float32]] = []
     for done, batch, tiles in read_batches(refs, encoder.info.pixels, 32, failures):
         if should_stop():
-            raise Cancelled(f"Stopped after {len(names)} of {len(refs)} pictures.")
+            raise Cancelled(f"Stopped after {len(kept)} of {len(refs)} pictures.")
         rows.append(encoder.embed(tiles))
-        names += [name_below(ref, inputs) for ref in batch]
+        kept += batch
         on_progress(Progress(done, len(refs), "embedding"))
-    if len(names) < 2:
+    if len(kept) < 2:
         raise UserError(
-            f"{len(names)} of {len(refs)} pictures can be read; at least 2 are due to compare."
+            f"{len(kept)} of {len(refs)} pictures can be read; at least 2 are due to compare."
         )
     return EmbeddedPictures(
-        tuple(names), np.concatenate(rows), f"encoder {encoder.info.name}", tuple(failures)
+        tuple(name_below(ref, inputs) for ref in kept),
+        np.concatenate(rows),
+        f"encoder {encoder.info.name}",
+        tuple(failures),
+        tuple(kept),
     )
 
 
 def _of_table(inputs: Sequence[Path]) -> EmbeddedPictures:
-    from napari_medssl.backend.encoders import unit_length
-    from napari_medssl.io.embedding_table import read_embeddings
-
     if len(inputs) != 1:
         raise UserError(
-            f"{len(inputs)} inputs came with a table of embeddings among them. Give one table, or "
+            f"{len(inputs)} inputs came with a file of features among them. Give one such file, or "
             "pictures and folders."
         )
-    names, embeddings, about = read_embeddings(inputs[0])
-    bad = ~np.isfinite(embeddings).all(axis=1)
-    if bad.any():
-        first = names[int(bad.argmax())]
-        raise UserError(
-            f"{int(bad.sum())} of {len(names)} rows of {str(inputs[0])!r} hold NaN or infinity, "
-            f"the first is {first!r}. Embed those pictures again, or take them out."
-        )
-    if len(names) < 2:
-        raise UserError(
-            f"{str(inputs[0])!r} holds {len(names)} rows; at least 2 are due to compare."
-        )
-    by = f"the table's, of encoder {about.get('name', 'unknown')}"
-    return EmbeddedPictures(tuple(names), unit_length(embeddings), by)
+    table = read_unit_features(inputs[0])
+    return EmbeddedPictures(table.names, table.features, table.by)
 
 
 def _count(text: str) -> int | None:

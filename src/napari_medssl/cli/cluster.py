@@ -23,7 +23,9 @@ def cluster(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help="Pictures and folders, or a Parquet file of `medssl embed`.", metavar="INPUTS"
+            help="Pictures and folders, or a file of features: Parquet of `medssl embed`, "
+            ".npy with .csv beside it, h5 of TRIDENT or CLAM.",
+            metavar="INPUTS",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The table: image,cluster,confidence,x,y (CSV).")],

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from napari_medssl.io.files import write_whole
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def write_csv(
     out: Path, header: Sequence[str], rows: Iterable[Sequence[str | int | float]]
@@ -31,5 +33,10 @@ def write_csv(
     write_whole(out, text.getvalue())
 
 
+def raw_text(text: str) -> str:
+    """Return a text of a table that `write_csv` wrote as it was, without the apostrophe."""
+    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULAS else text
+
+
 def _plain(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in _FORMULAS else text
