@@ -167,6 +167,16 @@ class GroupedRows:
         self._groups, self.history = every, history
         self._next_id = max(next_id, 1 + max(every))
 
+    @property
+    def is_whole(self) -> bool:
+        """True if the group of every row is there."""
+        return bool(np.isin(np.unique(self._ids), [*self._groups]).all())
+
+    def mend(self) -> None:
+        """Put rows whose group is not there into none, and forget the history, with no event."""
+        self._ids = _frozen(np.where(np.isin(self._ids, [*self._groups]), self._ids, NONE))
+        self._counts, self.history = None, History(_STEPS)
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _change(self, edit: GroupEdit) -> None:
