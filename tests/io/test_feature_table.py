@@ -52,7 +52,11 @@ def test_the_table_may_be_given_in_place_of_the_array(tmp_path):
         (FEATURES, "image\na\nb\n", "'f.csv' has 2 rows for the 4 of 'f.npy'"),
         (FEATURES, "", "'f.csv' is empty"),
         (FEATURES, "image,image\n" + "a,b\n" * 4, "several columns 'image'"),
-        (FEATURES, "image,x\na,1\nb\n", "Row 2 of 'f.csv' has 1 fields; .* names 2 columns"),
+        (
+            FEATURES,
+            "image,x\na,1\nb\n",
+            "'f.csv' cannot be read: CSV parse error: Row #3: Expected 2 columns, got 1: b",
+        ),
         (FEATURES[0], CSV, r"'f.npy' is float32 \(3,\); due are rows of numbers"),
         (FEATURES[:, :0], CSV, r"is float32 \(4, 0\)"),
         (FEATURES > 3, CSV, r"is bool \(4, 3\)"),
@@ -178,6 +182,14 @@ def test_texts_become_numbers_where_all_are(tmp_path, texts, kind):
     rows = "".join(f"{n}.png;{text}\n" for n, text in enumerate(texts))
     path.write_text(f"\ufeffname;value\n{rows}", encoding="utf-8")
     assert read_name_table(path).columns["value"].dtype.kind == kind
+
+
+def test_a_column_without_a_name_is_no_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(',path,\n0,"a, b.png",\n1,"two\nlines.png",\n')
+    table = read_name_table(path)
+    assert table.names == ("a, b.png", "two\nlines.png")
+    assert table.columns == {}
 
 
 def test_damaged_tables_are_told(tmp_path):

@@ -120,6 +120,19 @@ def test_rows_that_are_added_while_it_is_open(tmp_path):
         assert folder.carried == Carried(12, 0, 0)
 
 
+def test_absent_rows_that_are_added_while_it_is_open_have_their_groups(tmp_path):
+    with opened(tmp_path) as folder:
+        folder.groups.relabel(np.arange(10) % 3)
+    with opened(tmp_path, NAMES[:4], "two") as folder:
+        folder.groups.delete([3])
+        folder.extend((*NAMES[4:6], "a.png"), "three")
+        before = state(folder.groups)
+        assert before[0] == [1, 2, NONE, 1, 2, NONE, NONE]
+    with opened(tmp_path, (*NAMES[:6], "a.png"), "three") as folder:
+        assert state(folder.groups) == before
+        assert folder.carried == Carried(7, 0, 4)
+
+
 def test_a_long_journal_is_written_anew(tmp_path):
     path = tmp_path / "cells.groups" / "journal.jsonl"
     with opened(tmp_path) as folder:

@@ -21,6 +21,7 @@ from napari_medssl.io.slides.finding import EMBEDDINGS
 from napari_medssl.io.table_columns import Column, text_column
 
 _BLOCK = 65_536
+_LINES = 10_000  # names that are made at a time: one call for a million would hold up the window
 
 
 def library_place(path: Path) -> tuple[Path, str] | None:
@@ -107,10 +108,11 @@ def _rows(
     tiles = np.concatenate([np.asarray(part) for part in parts]) if parts else view.flat.tiles[:0]
     locations = np.stack([tiles["x"], tiles["y"]], axis=1).astype(np.int64)
     sizes = tiles["size"].astype(np.int64)
-    names = tuple(
-        f"{called[number]}#{x},{y}"
-        for number, (x, y) in zip(numbers.tolist(), locations.tolist(), strict=True)
-    )
+    names: list[str] = []
+    for start in range(0, len(numbers), _LINES):
+        rows = slice(start, start + _LINES)
+        found = zip(numbers[rows].tolist(), locations[rows].tolist(), strict=True)
+        names += [f"{called[number]}#{x},{y}" for number, (x, y) in found]
     columns: dict[str, Column] = {
         "slide": text_column(called)[numbers],
         "patient": text_column([record.patient for record in records])[numbers],
@@ -125,7 +127,7 @@ def _rows(
         SlidePlace(record.path, record.fingerprint, name)
         for record, name in zip(records, called, strict=True)
     ]
-    return names, columns, TilePictures(places, numbers, locations, sizes)
+    return tuple(names), columns, TilePictures(places, numbers, locations, sizes)
 
 
 def _slide_names(records: Sequence[SlideRecord]) -> list[str]:

@@ -19,6 +19,8 @@ from napari_medssl.io.table_columns import Column, text_column
 FOLDER_COLUMN = "folder"
 """Column of the name of a picture's folder: its class, where folders are classes."""
 
+_LINES = 10_000  # names at a time: one call for a million would hold up the window
+
 
 @dataclass(frozen=True)
 class MapSource:
@@ -55,7 +57,9 @@ class MapSource:
     def content(self) -> str:
         """Hash of names and embeddings; of a million rows it takes a second or more to make."""
         digest = hashlib.blake2b(digest_size=16, person=b"medssl-map")
-        digest.update("\0".join(self.names).encode("utf-8", "surrogatepass"))
+        for start in range(0, len(self.names), _LINES):
+            text = "".join(f"{name}\0" for name in self.names[start : start + _LINES])
+            digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(repr(self.embeddings.shape).encode())
         digest.update(np.ascontiguousarray(self.embeddings).data)
         return digest.hexdigest()
@@ -72,7 +76,10 @@ def check_rows(source: MapSource, place: str) -> MapSource:
     count = len(source)
     if count < 2:
         raise UserError(f"{place!r} holds {count} rows; at least 2 are due to compare.")
-    if len(set(source.names)) < count:
+    seen: set[str] = set()
+    for start in range(0, count, _LINES):
+        seen.update(source.names[start : start + _LINES])
+    if len(seen) < count:
         name, times = Counter(source.names).most_common(1)[0]
         rows = [row for row, other in enumerate(source.names) if other == name][:2]
         raise UserError(
@@ -80,7 +87,8 @@ def check_rows(source: MapSource, place: str) -> MapSource:
             f"{rows[1] + 1}. Groups belong to names: give each row a name of its own, or take "
             "the copies out."
         )
-    if (source.embeddings == source.embeddings[0]).all():
+    is_first = (source.embeddings[1:2] == source.embeddings[0]).all()
+    if is_first and (source.embeddings == source.embeddings[0]).all():
         raise UserError(
             f"All {count} rows of {place!r} have the same embedding, so there is nothing to lay "
             "out. Embed the pictures again."

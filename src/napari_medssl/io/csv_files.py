@@ -33,10 +33,5 @@ def write_csv(
     write_whole(out, text.getvalue())
 
 
-def raw_text(text: str) -> str:
-    """Return a text of a table that `write_csv` wrote as it was, without the apostrophe."""
-    return text[1:] if text[:1] == "'" and text[1:2] in _FORMULAS else text
-
-
 def _plain(text: str) -> str:
     return f"'{text}" if text[:1] in _FORMULAS else text

@@ -7,16 +7,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.csv_files import write_csv
 from napari_medssl.io.files import replace_whole, write_whole
 from napari_medssl.io.name_table import read_name_table
-from napari_medssl.io.table_columns import Column, column_texts, text_column
+from napari_medssl.io.table_columns import Column, column_texts, text_column, to_arrow, written_text
 
 IMAGE, GROUP = "image", "group"
 GROUP_COLUMNS = (GROUP, "class", "cluster", "label")
@@ -85,7 +83,8 @@ def write_groups(
 ) -> None:
     """Write groups as CSV or Parquet, by the name of the file; whole or not at all.
 
-    Columns of a name that is taken are called `source_x` and so on.
+    Texts that a spreadsheet would take for formulas get an apostrophe in CSV, which `read_groups`
+    takes off. Columns of a name that is taken are called `source_x` and so on.
 
     Parameters
     ----------
@@ -105,11 +104,11 @@ def write_groups(
     """
     check_table_name(out)
     table: dict[str, Column] = {
-        IMAGE: text_column([written_name(name) for name in names]),
+        IMAGE: text_column(names),
         GROUP: text_column(groups),
     }
     if places is not None:
-        table["x"], table["y"] = np.asarray(places, np.float64).T
+        table["x"], table["y"] = np.asarray(places, np.float32).T
     for name, column in (columns or {}).items():
         free = name
         while free in table:
@@ -117,10 +116,7 @@ def write_groups(
         table[free] = column
     if any(len(column) != len(names) for column in table.values()):
         raise ValueError(f"columns of other lengths came for {len(names)} rows")
-    if out.suffix.lower() == ".parquet":
-        _write_parquet(out, table)
-    else:
-        write_csv(out, list(table), zip(*map(_cells, table.values()), strict=True))
+    _write_table(out, table)
 
 
 def write_labels(
@@ -130,7 +126,7 @@ def write_labels(
 
     The columns are image, class and slide_id where slides are given: a file `tiles.csv` in the
     folder of the pictures is what `medssl` trains and evaluates by. Programs read it: unlike in
-    `write_groups`, names that a spreadsheet would take for formulas are as they are.
+    `write_groups`, texts that a spreadsheet would take for formulas are as they are.
 
     Raises
     ------
@@ -145,7 +141,7 @@ def write_labels(
     writer.writerow([IMAGE, "class"] if slides is None else [IMAGE, "class", "slide_id"])
     for row in rows:
         last = [] if slides is None else [slides[row]]
-        writer.writerow([written_name(value) for value in (names[row], groups[row], *last)])
+        writer.writerow([written_text(value) for value in (names[row], groups[row], *last)])
     write_whole(out, text.getvalue())
     return len(rows)
 
@@ -190,10 +186,10 @@ def match_rows(names: Sequence[str], table_names: Sequence[str], place: str) -> 
     UserError
         If it names one row twice, or none of them.
     """
-    row_of = {written_name(name): row for row, name in enumerate(names)}
+    row_of = {written_text(name): row for row, name in enumerate(names)}
     rows, places, unknown = [], [], []
     for number, name in enumerate(table_names):
-        row = row_of.get(written_name(name))
+        row = row_of.get(written_text(name))
         if row is None:
             unknown.append(name)
         else:
@@ -215,11 +211,6 @@ def match_rows(names: Sequence[str], table_names: Sequence[str], place: str) -> 
     return MatchedRows(found, np.array(places, np.int64), tuple(unknown))
 
 
-def written_name(name: str) -> str:
-    """Return a name as files have it: names of files need not be valid text."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def _group_names(column: Column) -> list[str]:
     if column.dtype.kind in "if":  # numbers of clusters; -1 is noise in other programs
         numbers = [-1 if np.isnan(value) else value for value in column.tolist()]
@@ -228,21 +219,17 @@ def _group_names(column: Column) -> list[str]:
     return ["" if text.casefold() in _NONE else text for text in texts]
 
 
-def _cells(column: Column) -> list[Any]:
-    if column.dtype.kind == "O":
-        return [written_name(str(value)) for value in column.tolist()]
-    return column_texts(column) if column.dtype.kind in "fb" else column.tolist()
-
-
-def _write_parquet(out: Path, table: Mapping[str, Column]) -> None:
+def _write_table(out: Path, table: Mapping[str, Column]) -> None:
     import pyarrow as arrow
-    from pyarrow import parquet
+    from pyarrow import compute, csv, parquet
 
-    made = {
-        name: arrow.array([written_name(str(value)) for value in column], arrow.string())
-        if column.dtype.kind == "O"
-        else arrow.array(column)
-        for name, column in table.items()
-    }
+    made = {name: to_arrow(column) for name, column in table.items()}
+    if out.suffix.lower() == ".parquet":
+        with replace_whole(out) as temporary:
+            parquet.write_table(arrow.table(made), temporary, compression="zstd")
+        return
+    for name, column in made.items():
+        if arrow.types.is_string(column.type):  # as `csv_files.write_csv`: no formulas
+            made[name] = compute.replace_substring_regex(column, r"^([=+\-@\t\r])", r"'\1")
     with replace_whole(out) as temporary:
-        parquet.write_table(arrow.table(made), temporary, compression="zstd")
+        csv.write_csv(arrow.table(made), temporary)

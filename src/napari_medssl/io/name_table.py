@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.csv_files import raw_text
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.table_columns import Column, arrow_column, typed_column
 
@@ -18,6 +17,7 @@ NAME_COLUMNS = ("image", "name", "filename", "file", "path", "tile")
 
 _MOST_BYTES = 2 * 2**30
 _MOST_COLUMNS = 1000
+_LONGEST_HEADER = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +67,50 @@ def name_column(columns: Sequence[str]) -> str:
 
 
 def _csv(path: Path) -> NameTable:
-    text = path.read_bytes().decode("utf-8-sig")
-    first = text[: text.find("\n")] if "\n" in text else text
-    delimiter = max(",;\t", key=first.count)
-    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) or [[]]
-    header, *rows = lines
-    columns = [name.strip() for name in header]
-    _check_columns(columns, path.name)
-    rows = [row for row in rows if row]
-    for number, row in enumerate(rows):
-        if len(row) != len(columns):
-            raise UserError(
-                f"Row {number + 1} of {path.name!r} has {len(row)} fields; the first line names "
-                f"{len(columns)} columns."
-            )
-    values = dict(
-        zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True)
-    )
-    names = values.pop(name_column(columns))
+    import pyarrow as arrow
+    from pyarrow import csv as fast
+
+    delimiter, columns = _header(path)
+    _check_columns([name for name in columns if name], path.name)
+    keys = [str(number) for number in range(len(columns))]
+    try:
+        table = fast.read_csv(
+            path,
+            fast.ReadOptions(column_names=keys, use_threads=False),
+            fast.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            fast.ConvertOptions(column_types=dict.fromkeys(keys, arrow.string())),
+        ).slice(1)
+    except arrow.ArrowInvalid as error:
+        raise UserError(
+            f"The table {path.name!r} cannot be read: {one_line(error)}. Due are a line of column "
+            "names and a line of as many fields for each picture."
+        ) from None
+    values = {
+        name: _raw_texts(texts)  # a column without a name, as pandas has one, only counts the rows
+        for name, texts in zip(columns, table.columns, strict=True)
+        if name
+    }
+    names = values.pop(name_column(list(values)))
     return NameTable(
-        tuple(map(raw_text, names)),
-        {name: typed_column([raw_text(text) for text in of]) for name, of in values.items()},
+        tuple(names.to_pylist()), {name: typed_column(texts) for name, texts in values.items()}
     )
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """Return what parts the fields of a file, and the names of its columns."""
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        first = stream.readline(_LONGEST_HEADER)
+        stream.seek(0)
+        delimiter = max(",;\t", key=first.count)
+        header = next(csv.reader(stream, delimiter=delimiter), [])
+    return delimiter, [name.strip() for name in header]
+
+
+def _raw_texts(texts: object) -> Any:
+    """Return texts without the apostrophe that `write_csv` puts before formulas."""
+    from pyarrow import compute
+
+    return compute.replace_substring_regex(texts, r"^'([=+\-@\t\r])", r"\1")
 
 
 def _parquet(path: Path) -> NameTable:

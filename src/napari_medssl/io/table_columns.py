@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +13,9 @@ Column = NDArray[Any]
 """Bool, int64 or float64 (NaN where nothing stands), or texts as objects; shape (N,)."""
 
 # "007" is a name, and so is "1_000", which Python would take for a number.
-_WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,15})")
-_NUMBER = re.compile(
-    r"[+-]?(?:(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?|nan|inf)", re.ASCII
-)
+_WHOLE = r"^[+-]?(0|[1-9][0-9]{0,15})$"
+_NUMBER = r"^[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+_NAN = r"^(?i:nan|na|null)$"
 
 
 def text_column(texts: Sequence[str]) -> Column:
@@ -27,21 +25,38 @@ def text_column(texts: Sequence[str]) -> Column:
     return column
 
 
-def typed_column(texts: Sequence[str]) -> Column:
-    """Return texts of a file as whole numbers, as numbers or as texts: what fits all of them."""
-    kinds = dict.fromkeys(texts)
-    held = [text for text in kinds if text.strip()]
-    if held and all(_WHOLE.fullmatch(text.strip()) for text in held):
-        if len(held) == len(kinds):
-            return np.array([int(text) for text in texts], np.int64)
-    elif not held or not all(_is_number(text) for text in held):
-        return text_column(texts)
-    values = {text: float(text) if text.strip() else math.nan for text in kinds}
-    return np.array([values[text] for text in texts], np.float64)
+def typed_column(texts: Any) -> Column:
+    """Return texts of a file as whole numbers, as numbers or as texts: what fits all of them.
+
+    Parameters
+    ----------
+    texts
+        A `pyarrow.Array` or `ChunkedArray` of strings, none of them null.
+    """
+    from pyarrow import compute
+
+    bare = compute.utf8_trim_whitespace(texts)
+    is_empty = compute.or_(compute.equal(bare, ""), compute.match_substring_regex(bare, _NAN))
+    held = bare.filter(compute.invert(is_empty))
+    if not len(held) or not _all_match(held, _NUMBER):
+        return text_column(texts.to_pylist())
+    if len(held) == len(texts) and _all_match(held, _WHOLE):
+        return np.asarray(_unsigned(held).cast("int64").to_numpy(), np.int64)
+    numbers = compute.if_else(is_empty, "nan", _unsigned(bare))
+    return np.asarray(compute.cast(numbers, "float64").to_numpy(), np.float64)
 
 
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text.strip().lower()) is not None
+def _all_match(texts: Any, pattern: str) -> bool:
+    from pyarrow import compute
+
+    return bool(compute.all(compute.match_substring_regex(texts, pattern), min_count=0).as_py())
+
+
+def _unsigned(texts: Any) -> Any:
+    """Return texts of numbers without the plus sign, which Arrow does not know."""
+    from pyarrow import compute
+
+    return compute.replace_substring_regex(texts, r"^\+", "")
 
 
 def arrow_column(values: Any) -> Column | None:
@@ -69,6 +84,20 @@ def arrow_column(values: Any) -> Column | None:
     if types.is_temporal(kind):
         return text_column([text or "" for text in values.cast("string").to_pylist()])
     return None
+
+
+def to_arrow(column: Column) -> Any:
+    """Return a column as an Arrow array; NaN is null, names that are no valid text are written."""
+    import pyarrow as arrow
+
+    if column.dtype.kind != "O":
+        return arrow.array(column, from_pandas=True)
+    return arrow.array([written_text(str(value)) for value in column], arrow.string())
+
+
+def written_text(text: str) -> str:
+    """Return a text as files have it: names of files need not be valid text."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def column_texts(column: Column) -> list[str]:

@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from napari_medssl._errors import UserError
 from napari_medssl.io.files import make_folder
 from napari_medssl.state.group_carry import Carried, carry_over
@@ -36,7 +38,7 @@ from napari_medssl.state.grouped_rows import lightened
 from napari_medssl.state.history import History
 from napari_medssl.state.journal import Journal, Record, dump, line_of, read_journal
 from napari_medssl.state.lock import FolderLock
-from napari_medssl.state.point_group import GroupEdit
+from napari_medssl.state.point_group import NONE, GroupEdit
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.state.project_files import BAD_FILE, report_damage
 
@@ -72,7 +74,6 @@ class GroupFolder:
         self._content = ""
         self._absent: dict[str, int] = {}
         self._sequence = 0
-        self._is_broken = False
         self._journal: Journal | None = None
 
     @classmethod
@@ -124,16 +125,15 @@ class GroupFolder:
         self.close()
 
     def extend(self, names: Sequence[str], content: str) -> None:
-        """Add rows of these names behind those there are; they are in no group.
+        """Add rows of these names behind those there are.
 
-        Those that were absent get the groups they had when the folder is opened the next time.
+        Those that were absent have the groups again that they had, the others are in none.
         """
         every = (*self._names, *names)
         if len(set(every)) != len(every):
             raise ValueError("two rows have one name")
-        self._names, self._content = every, content
         self._append({**names_record(names, content), "kind": "more"})
-        self.groups.extend(len(every))
+        self._add(tuple(names), content)
 
     def save(self) -> None:
         """Write the journal anew, as short as it can be; UserError if the disk refuses."""
@@ -192,6 +192,12 @@ class GroupFolder:
         self._sequence += 1
         self._open_journal.append_later(partial(_edit_line, self._sequence, kind, edit))
 
+    def _add(self, names: tuple[str, ...], content: str) -> None:
+        known = (self._absent.pop(name, NONE) for name in names)
+        ids = [key if key in self.groups else NONE for key in known]
+        self._names, self._content = self._names + names, content
+        self.groups.extend(len(self._names), np.array(ids, np.int32))
+
     def _append(self, record: Record) -> None:
         self._sequence += 1
         self._open_journal.append({**record, "seq": self._sequence})
@@ -249,9 +255,7 @@ class GroupFolder:
         if sequence != self._sequence + 1:  # a line before this one is damaged
             self.groups.history = History(self.groups.history.limit)
         if kind == "more":
-            self._names += names_of(record)
-            self._content = str(record["content"])
-            self.groups.extend(len(self._names))
+            self._add(names_of(record), str(record["content"]))
         elif kind not in ("do", "undo", "redo"):
             raise ValueError(f"kind is {kind!r}")
         else:

@@ -123,12 +123,21 @@ class GroupedRows:
         """Bring the last undone edit back; None if there was nothing to redo."""
         return self._walk("redo")
 
-    def extend(self, count: int) -> None:
-        """Have `count` rows from now on, the added ones in no group. No entry of the history."""
+    def extend(self, count: int, ids: Ids | None = None) -> None:
+        """Have `count` rows from now on. No entry of the history.
+
+        Parameters
+        ----------
+        count
+            Not fewer than there are.
+        ids
+            Groups of the added ones; None for none.
+        """
         added = count - self.count
         if added < 0:
             raise ValueError(f"{count} rows came, there are {self.count} already")
-        self._ids = _frozen(np.concatenate([self._ids, np.full(added, NONE, np.int32)]))
+        fresh = np.full(added, NONE, np.int32) if ids is None else ids
+        self._ids = _frozen(np.concatenate([self._ids, fresh]))
         self._counts = None
         self.changed.emit("extend", GroupEdit("extend"))
 
