@@ -11,6 +11,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import clustering, view_encoder
 from napari_medssl.backend.cluster_folder import ClusterConfig, cluster_pictures
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.map_layout import principal_places
 from napari_medssl.cli import main
 from napari_medssl.io.embedding_table import write_embeddings
 
@@ -33,7 +34,11 @@ def picture(kind, rng, side=48):
 @pytest.fixture(autouse=True)
 def quick_map(monkeypatch):
     """Lay out maps without UMAP, which compiles for many seconds; test_clustering has it."""
-    monkeypatch.setattr(clustering, "umap_places", lambda embeddings, seed: None)
+
+    def principal(embeddings, graph, config, **watch):
+        return principal_places(embeddings)
+
+    monkeypatch.setattr(clustering, "lay_out", principal)
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def cluster_pictures(
     count = elbow.clusters if elbow else wanted or 1
     clusters = find_clusters(found.embeddings, count, config.seed)
     tell(steps - 1, "laying out the map")
-    places = places_of(found.embeddings, config.seed)
+    places = places_of(found.embeddings, config.seed, should_stop=should_stop)
     on_progress(Progress(steps, steps, "writing"))
     text = _table(found.names, clusters.labels, clusters.confidence, places)
     write_whole(out, text.encode("utf-8", "backslashreplace"))  # names need not be valid text

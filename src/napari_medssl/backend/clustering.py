@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medssl.backend.tile_map import umap_places
+from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.map_layout import LayoutConfig, lay_out, neighbours_of
 from napari_medssl.methods.contrastive_autoencoder.choosing import (
     Elbow,
     choose_clusters,
@@ -106,18 +107,17 @@ def count_clusters(
     return choose_clusters(embeddings, min(most, distinct), seed, on_trial=on_trial)
 
 
-def places_of(embeddings: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
-    """Return a place on the plane for each row, float32, shape (N, 2).
+def places_of(
+    embeddings: NDArray[np.float32],
+    seed: int = 0,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> NDArray[np.float32]:
+    """Return a place on the plane for each row, float32, shape (N, 2); see `backend.map_layout`.
 
-    On a UMAP, see `backend.tile_map`; of fewer rows than that takes, the principal components.
+    They are those of the widget "Embedding map" with its defaults and the same seed.
     """
-    places = umap_places(embeddings, seed)
-    return _principal(embeddings) if places is None else places
-
-
-def _principal(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    centred = embeddings - embeddings.mean(axis=0)
-    left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    found = (left * values)[:, :2]
-    missing = 2 - found.shape[1]
-    return np.pad(found, ((0, 0), (0, missing))).astype(np.float32)
+    graph = neighbours_of(embeddings, on_progress=on_progress, should_stop=should_stop)
+    config = LayoutConfig(seed=seed)
+    return lay_out(embeddings, graph, config, on_progress=on_progress, should_stop=should_stop)

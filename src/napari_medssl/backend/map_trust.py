@@ -21,6 +21,7 @@ SAMPLE = 1_000
 NEIGHBOURS = 15
 
 _BLOCK_VALUES = 30_000_000
+_ROUNDING = 1e-6  # of two ways to add up a product: a row is not nearer than itself
 
 Shares = NDArray[np.float32]
 
@@ -136,7 +137,7 @@ def _lost(
     """Return the sums of (rank - k) of false and of torn neighbours of some rows, (2, B)."""
     values, here = embeddings[part], places[part]
     apart = 1 - values @ embeddings[sample].T  # (B, S)
-    false = 1 - np.einsum("bd,bkd->bk", values, embeddings[shown[part]])
+    false = 1 - np.einsum("bd,bkd->bk", values, embeddings[shown[part]]) - _ROUNDING
     away = np.square(here[:, None] - places[sample]).sum(axis=-1)
     torn = np.square(here[:, None] - places[near[part]]).sum(axis=-1)
     rows = np.arange(part.start, part.stop)

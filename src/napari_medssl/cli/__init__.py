@@ -33,6 +33,7 @@ _VERBS = (
     "tiles",
     "embed",
     "cluster",
+    "map",
     "index",
     "search",
     "mirror",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from napari_medssl.cli import new_app
+from napari_medssl.cli.evaluate_batch import evaluate_batch
 from napari_medssl.cli.evaluate_clusters import evaluate_clusters
 from napari_medssl.cli.evaluate_figures import evaluate_figures
 from napari_medssl.cli.evaluate_landmarks import evaluate_landmarks
@@ -40,4 +41,8 @@ def register(app: typer.Typer) -> None:
     verbs.command("clusters", epilog="Example: medssl evaluate clusters --data cells --data tiles")(
         evaluate_clusters
     )
+    verbs.command(
+        "batch",
+        epilog="Example: medssl evaluate batch --data tiles.parquet --groups slides.csv",
+    )(evaluate_batch)
     app.add_typer(verbs)
