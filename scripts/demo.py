@@ -122,6 +122,7 @@ def main() -> int:
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     from demo_landmarks import run as run_landmarks  # they use what is above
+    from demo_map import run as run_map
     from demo_segmentation import run as run_segmentation
     from demo_similar import run as run_similar
     from demo_slides import run as run_slides
@@ -130,12 +131,13 @@ def main() -> int:
         panels = run(out, Path(folder))
         slides = run_slides(out, Path(folder))
         hits = run_similar(out, Path(folder))
+        points = run_map(out, Path(folder))
         found = run_landmarks(out, Path(folder))
         masks = run_segmentation(out, Path(folder))
     figures = f"{panels} panels found in {len(SAMPLES)} figures"
     print(f"{figures}, {slides} slides opened, {hits} similar tiles, {found} landmarks found,")
-    print(f"{masks} images segmented")
-    return 0 if panels and slides and hits and found and masks else 1
+    print(f"{masks} images segmented, {points} points on a map")
+    return 0 if panels and slides and hits and found and masks and points else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from napari_medssl.io.files import write_whole
+from napari_medssl.widgets.embedding_map import palette as embedding_map
 from napari_medssl.widgets.landmarks import palette as landmarks
 from napari_medssl.widgets.segmentation import palette as segmentation
 from napari_medssl.widgets.separation import palette as separation
@@ -26,7 +27,7 @@ END = "    # End of the actions.\n"
 def rendered() -> str:
     """Return the entries as YAML, each title quoted: some hold a colon."""
     lines = []
-    modules = (separation, slides, similar, landmarks, segmentation)
+    modules = (separation, slides, similar, landmarks, segmentation, embedding_map)
     for palette in (module.PALETTE for module in modules):
         for entry in palette.manifest_entries():
             lines += [

@@ -116,6 +116,7 @@ def test_every_command_of_the_manifest_belongs_to_something():
     Actions are the exception: what a person can do in a widget. Each is in the table of its widget,
     from which its keys come too.
     """
+    from napari_medssl.widgets.embedding_map import palette as embedding_map
     from napari_medssl.widgets.landmarks import palette as landmarks
     from napari_medssl.widgets.segmentation import palette as segmentation
     from napari_medssl.widgets.separation import palette as separation
@@ -123,7 +124,7 @@ def test_every_command_of_the_manifest_belongs_to_something():
     from napari_medssl.widgets.slides import palette as slides
 
     contributions = manifest().contributions
-    palettes = (separation, slides, similar, landmarks, segmentation)
+    palettes = (separation, slides, similar, landmarks, segmentation, embedding_map)
     actions = {
         command.id
         for command in contributions.commands

@@ -148,3 +148,22 @@ def similar(similar_window, tmp_path):
     """The widget "Find similar" in a shown viewer, with a library of two slides."""
     similar_window.begin(tmp_path)
     return similar_window
+
+
+@pytest.fixture(scope="module")
+def map_window(qapp, tmp_path_factory):
+    from map_world import MapWorld
+
+    os.environ["NAPARI_CONFIG"] = ""
+    with own_application():
+        world = MapWorld(tmp_path_factory.mktemp("world"))
+        with quick_collections():
+            yield world
+        world.close()
+
+
+@pytest.fixture
+def embedding_map(map_window, tmp_path):
+    """The widget "Embedding map" in a shown viewer, with 60 pictures of three colours."""
+    map_window.begin(tmp_path)
+    return map_window

@@ -7,16 +7,37 @@ is open beside, knows where files lie now and whether names are to be hidden.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl.widgets._layer_names import hide_name, show_name
-from napari_medssl.widgets.similar.session import SimilarSession
 from napari_medssl.widgets.slides.widget import SlidesWidget
+
+
+class KnownPlace(Protocol):
+    """What is known of a slide; `path` may be a URL."""
+
+    @property
+    def path(self) -> str:
+        """Where it lay when it was indexed."""
+        ...
+
+
+class KnownSlides(Protocol):
+    """Knows slides that need not be in the window, by their fingerprint."""
+
+    @property
+    def records(self) -> Mapping[str, KnownPlace]:
+        """What is known of each."""
+        ...
+
+    def mpp_of(self, slide: str) -> float | None:
+        """Return microns per level-0 pixel, None where nobody knows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +84,7 @@ class SlidePlaces(QObject):
     front_changed = Signal()
     masked_changed = Signal()
 
-    def __init__(self, viewer: Any, session: SimilarSession, parent: QObject) -> None:
+    def __init__(self, viewer: Any, session: KnownSlides, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._session = session

@@ -1,0 +1,247 @@
+"""The legend: the groups that give the colours, how many points each has, which are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from qtpy.QtCore import QPoint, QRect, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPaintEvent, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHeaderView,
+    QMenu,
+    QSizePolicy,
+    QStackedWidget,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+
+from napari_medssl._errors import UserError
+from napari_medssl.state.number_colors import NumberColors, number_colors
+from napari_medssl.state.point_group import NONE
+from napari_medssl.state.point_groups import PointGroups
+from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets.embedding_map.session import CLUSTER, MapSession
+
+_SIDE = 14
+_BAR = 18
+
+
+class Legend(QStackedWidget):
+    """A table of groups, or a scale where a number gives the colours.
+
+    A tick shows or hides a group, a double click renames it, a click on its square selects its
+    points; the menu of the right button merges, splits, colours and deletes.
+
+    Signals
+    -------
+    told
+        A line for the person; the second argument is True for an error.
+    split_asked
+        Id of the cluster that is to be split.
+    """
+
+    told = Signal(str, bool)
+    split_asked = Signal(int)
+
+    def __init__(self, session: MapSession, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._keys: list[int] = []
+        self.table = _make_table()
+        self.scale = _Scale()
+        self.addWidget(self.table)
+        self.addWidget(self.scale)
+        self.table.cellChanged.connect(self._on_cell)
+        self.table.cellClicked.connect(self._on_click)
+        self.table.customContextMenuRequested.connect(self._open_menu)
+        session.colors_changed.connect(self._fill)
+        session.selection_changed.connect(self._fill_counts)
+        self._fill()
+
+    @property
+    def groups(self) -> PointGroups | None:
+        """The groups that are listed, None where there are none."""
+        coloring = self._session.coloring
+        return coloring if isinstance(coloring, PointGroups) else None
+
+    def chosen(self) -> list[int]:
+        """Return the ids of the groups marked in the table."""
+        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        return [self._keys[row] for row in rows if row < len(self._keys)]
+
+    # -- filling ---------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        coloring = self._session.coloring
+        if isinstance(coloring, NumberColors):
+            self.scale.show_range(coloring.low, coloring.high)
+            self.setCurrentWidget(self.scale)
+            return
+        self.setCurrentWidget(self.table)
+        if self.table.state() == QTableWidget.State.EditingState:
+            return  # a name is being typed
+        groups = self.groups
+        counts = {} if groups is None else groups.counts()
+        self._keys = [key for key, count in counts.items() if key != NONE or count]
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(self._keys))
+        for row, key in enumerate(self._keys):
+            assert groups is not None
+            group = groups[key]
+            name = QTableWidgetItem(group.name)
+            square = QPixmap(_SIDE, _SIDE)
+            square.fill(QColor(*group.color))
+            name.setIcon(QIcon(square))
+            state = Qt.CheckState.Checked if group.is_shown else Qt.CheckState.Unchecked
+            name.setCheckState(state)
+            name.setToolTip(f"{group.name}: tick to show, double click to rename")
+            if key == NONE:
+                name.setFlags(name.flags() & ~Qt.ItemFlag.ItemIsEditable)
+            self.table.setItem(row, 0, name)
+            self.table.setItem(row, 1, _number(f"{counts[key]:,}"))
+        self.table.blockSignals(False)
+        self._fill_counts()
+
+    def _fill_counts(self) -> None:
+        """Show how many points of each group are selected, where any are."""
+        groups = self.groups
+        mask = self._session.selection.mask
+        has_some = bool(len(self._session.selection)) and groups is not None
+        self.table.setColumnHidden(2, not has_some)
+        if not has_some or groups is None:
+            return
+        counts = np.bincount(groups.ids[mask], minlength=groups.next_id)
+        self.table.blockSignals(True)
+        for row, key in enumerate(self._keys):
+            self.table.setItem(row, 2, _number(f"{counts[key]:,}"))
+        self.table.blockSignals(False)
+
+    # -- what a person does ----------------------------------------------------------------------
+
+    def _on_cell(self, row: int, column: int) -> None:
+        groups = self.groups
+        if column or groups is None or row >= len(self._keys):
+            return
+        key, item = self._keys[row], self.table.item(row, 0)
+        if item is None:
+            return
+        is_shown = item.checkState() == Qt.CheckState.Checked
+        if is_shown != groups[key].is_shown:
+            (groups.show if is_shown else groups.hide)([key])
+        elif item.text() != groups[key].name:
+            self._try(partial(groups.rename, key, item.text()))
+
+    def _on_click(self, row: int, column: int) -> None:
+        groups = self.groups
+        if groups is not None and column == 1 and row < len(self._keys):
+            self._session.selection.replace(groups.ids == self._keys[row], self)
+
+    def _try(self, edit: Callable[[], object]) -> None:
+        try:
+            edit()
+        except UserError as error:
+            self.told.emit(str(error), True)
+            self._fill()
+
+    def _open_menu(self, place: QPoint) -> None:
+        menu = self.make_menu()
+        if menu is not None:
+            menu.popup(self.table.viewport().mapToGlobal(place))
+
+    def make_menu(self) -> QMenu | None:
+        """Return the menu of the groups that are marked, None where none is."""
+        groups, keys = self.groups, self.chosen()
+        if groups is None or not keys:
+            return None
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        add_entry(menu, "Select their points", "", partial(self._select, groups, keys))
+        add_entry(menu, "Show only these", "", partial(groups.show_only, keys))
+        add_entry(menu, "Show all", "", partial(groups.show, list(groups.groups)))
+        add_entry(menu, "Colour ...", "", partial(self._recolor, groups, keys[0]))
+        if self._session.color_name != CLUSTER or NONE in keys:
+            return menu
+        menu.addSeparator()
+        if len(keys) > 1:
+            tip = "Make one cluster of those marked; the first keeps its name"
+            add_entry(menu, "Merge", tip, partial(self._try, partial(groups.merge, keys)))
+        else:
+            tip = "Divide the cluster in two, by k-means of its embeddings"
+            add_entry(menu, "Split in two", tip, partial(self.split_asked.emit, keys[0]))
+        tip = "Their points are in no cluster then"
+        add_entry(menu, "Delete", tip, partial(self._try, partial(groups.delete, keys)))
+        return menu
+
+    def _select(self, groups: PointGroups, keys: list[int]) -> None:
+        self._session.selection.replace(np.isin(groups.ids, keys), self)
+
+    def _recolor(self, groups: PointGroups, key: int) -> None:
+        color = QColorDialog.getColor(QColor(*groups[key].color), self, groups[key].name)
+        if color.isValid():
+            groups.recolor(key, (color.red(), color.green(), color.blue()))
+
+
+def _make_table() -> QTableWidget:
+    table = QTableWidget(0, 3)
+    for column, (head, tip) in enumerate(
+        (
+            ("Group", "What the colours mean"),
+            ("Points", "How many there are; a click selects them"),
+            ("Selected", "How many of them are selected"),
+        )
+    ):
+        cell = QTableWidgetItem(head)
+        cell.setToolTip(tip)
+        table.setHorizontalHeaderItem(column, cell)
+    table.verticalHeader().hide()
+    header = table.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.setAccessibleName("Legend")
+    return table
+
+
+def _number(text: str) -> QTableWidgetItem:
+    cell = QTableWidgetItem(text)
+    cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+    cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return cell
+
+
+class _Scale(QWidget):
+    """A strip of colours with the numbers of its ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._low, self._high = 0.0, 1.0
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def show_range(self, low: float, high: float) -> None:
+        """Show the numbers of other ends."""
+        self._low, self._high = low, high
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Return the size that is due."""
+        return QSize(200, 2 * _BAR + 4)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Paint strip and numbers."""
+        painter = QPainter(self)
+        strip = np.ascontiguousarray(number_colors(np.linspace(0, 1, 256), 0.0, 1.0))
+        image = QImage(strip.tobytes(), 256, 1, 768, QImage.Format.Format_RGB888)
+        painter.drawImage(QRect(0, 2, self.width(), _BAR), image)
+        line = QRect(0, _BAR + 4, self.width(), _BAR)
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft, f"{self._low:.3g}")
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{self._high:.3g}")
+        painter.end()

@@ -1,0 +1,111 @@
+"""Make the map in a thread, and show it as it forms: components at once, then the map itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_medssl.backend.compute_process import compute_process
+from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.make_map import make_map
+from napari_medssl.backend.map_layout import LayoutConfig
+from napari_medssl.backend.map_source import SourceConfig
+from napari_medssl.widgets._base import JobPanel
+
+_STEP = "step"
+
+
+@dataclass(frozen=True)
+class _Request:
+    place: Path
+    config: LayoutConfig
+    source: SourceConfig
+    cache: Path | None
+
+
+class Making(QObject):
+    """Runs one making at a time; another one takes its place.
+
+    Signals
+    -------
+    stepped
+        A name and what is known by then; see `backend.make_map.make_map`.
+    ended
+        "" if all went well, else why not: what was shown stays.
+    """
+
+    stepped = Signal(str, object)
+    ended = Signal(str)
+
+    def __init__(
+        self, parent: QObject, work: Callable[..., Any] | None = None, cache: Path | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._work = work or _make
+        self._cache = cache
+        self._next: _Request | None = None
+        self.jobs = JobPanel(has_error_line=False)
+        self.jobs.progressed.connect(self._on_progress)
+        self.jobs.ended.connect(self._on_ended)
+
+    def start(self, place: Path, config: LayoutConfig, source: SourceConfig) -> None:
+        """Make the map of a place; what runs is stopped first."""
+        self._next = _Request(place, config, source, self._cache)
+        if self.jobs.is_busy:
+            self.jobs.cancel()
+        else:
+            self._go()
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        self._next = None
+        self.jobs.cancel()
+
+    def _go(self) -> None:
+        request, self._next = self._next, None
+        if request is not None:
+            self.jobs.start(self._work, request, title=f"Opening {request.place.name}")
+
+    def _on_progress(self, progress: Progress) -> None:
+        if self._next is None and _STEP in progress.values:
+            name, value = progress.values[_STEP]
+            self.stepped.emit(name, value)
+
+    def _on_ended(self, job: Job) -> None:
+        if self._next is not None:
+            self._go()
+        elif job.state == "failed":
+            self.ended.emit(job.error)
+        else:
+            self.ended.emit("" if job.state == "done" else "Stopped; the map is as far as it came.")
+
+
+def _make(request: _Request, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+    """Do it; what needs torch or scikit-learn is done in the compute process."""
+    call = compute_process().call
+    last = Progress(0)
+
+    def note(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        on_progress(progress)
+
+    def tell(name: str, value: Any) -> None:
+        on_progress(Progress(last.done, last.total, last.message, {_STEP: (name, value)}))
+
+    make_map(
+        request.place,
+        request.config,
+        source=request.source,
+        cache=request.cache,
+        on_step=tell,
+        on_progress=note,
+        should_stop=should_stop,
+        open_with=partial(call, "napari_medssl.backend.map_source:open_source"),
+        cluster_with=partial(call, "napari_medssl.backend.make_map:cluster_rows"),
+    )
