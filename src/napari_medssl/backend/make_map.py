@@ -22,6 +22,7 @@ from napari_medssl.backend.map_layout import (
     LayoutConfig,
     lay_out,
     neighbours_of,
+    place_new,
     principal_places,
     warm_up,
 )
@@ -62,11 +63,21 @@ class MadeMap:
     trust: Trust
 
 
+@dataclass(frozen=True, slots=True)
+class FormerMap:
+    """A map that was made before: its names, embeddings (N, D), and places (N, 2)."""
+
+    names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    places: NDArray[np.float32]
+
+
 def make_map(
     place: Path,
     config: LayoutConfig,
     *,
     source: SourceConfig | None = None,
+    former: FormerMap | None = None,
     clusters: int | None = None,
     cache: Path | None = None,
     on_step: OnStep = lambda name, value: None,
@@ -85,6 +96,9 @@ def make_map(
         How the map is laid out.
     source
         How pictures are embedded, see `open_source`.
+    former
+        A map of the same place. If its rows are all there still, the same as they were, they keep
+        their places, and the rows that are new are placed among them.
     clusters
         How many; by default as many as the elbow of k-means tells.
     cache
@@ -105,8 +119,10 @@ def make_map(
     opened = open_with(place, source, on_progress=on_progress, should_stop=should_stop)
     values = opened.embeddings
     on_step("source", opened)
-    on_progress(Progress(0, None, "looking for the principal components"))
-    on_step("places", principal_places(values))
+    kept = None if former is None else _rows_of(former, opened)
+    if former is None or kept is None:
+        on_progress(Progress(0, None, "looking for the principal components"))
+        on_step("places", principal_places(values))
     with _warming_up(should_stop):
         graph = neighbours_of(
             values,
@@ -124,20 +140,48 @@ def make_map(
     def tell_places(places: NDArray[np.float32]) -> None:
         on_step("places", places)
 
-    places = lay_out(
-        values,
-        graph,
-        config,
-        cache=cache,
-        on_places=tell_places,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
+    if former is not None and kept is not None:
+        places = np.empty((len(values), 2), np.float32)
+        is_new = np.ones(len(values), bool)
+        is_new[kept] = False
+        places[kept] = former.places
+        places[is_new] = place_new(
+            values[is_new],
+            former.embeddings,
+            former.places,
+            config,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    else:
+        places = lay_out(
+            values,
+            graph,
+            config,
+            cache=cache,
+            on_places=tell_places,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
     on_step("places", places)
     on_progress(Progress(0, None, "measuring how far the map can be trusted"))
     trust = trust_of(values, graph, places, should_stop=should_stop)
     on_step("trust", trust)
     return MadeMap(opened, places, graph, labels, trust)
+
+
+def _rows_of(former: FormerMap, source: MapSource) -> NDArray[np.int64] | None:
+    """Return where the rows of a map are in a source, None if it is not that map and more rows."""
+    number_of = {name: number for number, name in enumerate(source.names)}
+    found = [number_of.get(name, -1) for name in former.names]
+    rows = np.array(found, np.int64)
+    added = len(source.names) - len(rows)
+    if not 0 < added <= len(rows) or (rows < 0).any():
+        return None
+    is_same = source.embeddings.shape[1] == former.embeddings.shape[1] and np.array_equal(
+        source.embeddings[rows], former.embeddings
+    )
+    return rows if is_same else None
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
-from napari_medssl.backend.make_map import make_map
+from napari_medssl.backend.make_map import FormerMap, make_map
 from napari_medssl.backend.map_layout import LayoutConfig
 from napari_medssl.backend.map_source import SourceConfig
 from napari_medssl.widgets._base import JobPanel
@@ -25,6 +25,7 @@ class _Request:
     place: Path
     config: LayoutConfig
     source: SourceConfig
+    former: FormerMap | None
     cache: Path | None
 
 
@@ -53,9 +54,15 @@ class Making(QObject):
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.ended.connect(self._on_ended)
 
-    def start(self, place: Path, config: LayoutConfig, source: SourceConfig) -> None:
-        """Make the map of a place; what runs is stopped first."""
-        self._next = _Request(place, config, source, self._cache)
+    def start(
+        self,
+        place: Path,
+        config: LayoutConfig,
+        source: SourceConfig,
+        former: FormerMap | None = None,
+    ) -> None:
+        """Make the map of a place; what runs is stopped first. See `make_map` of `former`."""
+        self._next = _Request(place, config, source, former, self._cache)
         if self.jobs.is_busy:
             self.jobs.cancel()
         else:
@@ -102,6 +109,7 @@ def _make(request: _Request, *, on_progress: OnProgress, should_stop: ShouldStop
         request.place,
         request.config,
         source=request.source,
+        former=request.former,
         cache=request.cache,
         on_step=tell,
         on_progress=note,

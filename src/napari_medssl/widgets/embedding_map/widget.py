@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medssl.backend.folders import cache_folder
+from napari_medssl.backend.make_map import FormerMap
 from napari_medssl.backend.map_source import MapSource, SourceConfig
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._commands import register_keys
@@ -216,16 +217,31 @@ class EmbeddingMapWidget(QWidget):
     # -- opening ---------------------------------------------------------------------------------
 
     def open(self, place: Path) -> None:
-        """Make the map of pictures, of embeddings or of a library."""
+        """Make the map of pictures, of embeddings or of a library.
+
+        Of what is open already, points that are still the same stay where they are.
+        """
+        is_open = self._place == Path(place)
         self._place = Path(place)
-        self.messages.tell("", False)
-        source = SourceConfig(device=read_settings().device)
-        self.making.start(self._place, self.map_panel.form.config(), source)
+        self._make(self._former() if is_open else None)
 
     def lay_out(self) -> None:
         """Lay the map out anew with the settings of the page "Map"."""
         if self._place is not None:
-            self.open(self._place)
+            self._make(None)
+
+    def _make(self, former: FormerMap | None) -> None:
+        if self._place is not None:
+            self.messages.tell("", False)
+            source = SourceConfig(device=read_settings().device)
+            self.making.start(self._place, self.map_panel.form.config(), source, former)
+
+    def _former(self) -> FormerMap | None:
+        """Return the map that is shown, if it is finished."""
+        session = self.session
+        if session.source is None or session.places is None or session.trust is None:
+            return None
+        return FormerMap(session.source.names, session.source.embeddings, session.places)
 
     def _on_step(self, name: str, value: Any) -> None:
         session = self.session
