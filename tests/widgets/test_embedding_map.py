@@ -235,3 +235,34 @@ def test_a_source_with_more_pictures_keeps_the_clusters_of_those_before(embeddin
     clusters = embedding_map.session.clusters
     assert clusters.rows_of(clusters.id_of("tumour")).tolist() == list(range(0, COUNT, 3))
     assert "6 points are new" in embedding_map.widget.status.text()
+
+
+def test_groups_that_are_marked_teach_and_what_is_suggested_is_accepted(embedding_map):
+    widget, session = embedding_map.widget, embedding_map.session
+    for group, name in enumerate(("red", "green", "blue")):
+        session.selection.replace(embedding_map.rows_of(group)[:3])
+        widget.groups.name.setCurrentText(name)
+        QTest.mouseClick(widget.groups.assign_button, LEFT)
+    widget.pages.setCurrentWidget(widget.groups)
+    embedding_map.settle()
+    QTest.mouseClick(widget.groups.learn_button, LEFT)
+    assert "Mark two groups" in widget.error.text()
+    clusters, table = session.clusters, widget.groups.legend.table
+    keys = [clusters.id_of(name) for name in ("red", "green", "blue")]
+    for row in range(table.rowCount()):
+        is_marked = table.item(row, 0).text() in ("red", "green", "blue")
+        for column in range(2):
+            table.item(row, column).setSelected(is_marked)
+    before = session.places.copy()
+    QTest.mouseClick(widget.groups.learn_button, LEFT)
+    wait_until(lambda: session.suggested is not None and not widget.making.jobs.is_busy)
+    assert session.color_name == "suggested"
+    assert not np.array_equal(before, session.places)
+    due = ["red", "green", "blue"]
+    assert session.suggested.names().tolist() == [due[group_of(row)] for row in range(COUNT)]
+    assert session.suggested[session.suggested.id_of("red")].color == clusters[keys[0]].color
+    session.selection.replace(np.ones(COUNT, bool))
+    QTest.mouseClick(widget.groups.accept_button, LEFT)
+    assert clusters.rows_of(keys[1]).tolist() == embedding_map.rows_of(1)
+    widget.undo()
+    assert clusters.rows_of(keys[1]).tolist() == embedding_map.rows_of(1)[:3]

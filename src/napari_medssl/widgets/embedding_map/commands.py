@@ -51,6 +51,8 @@ def _selection() -> Iterator[Row]:
 def _clusters() -> Iterator[Row]:
     yield "assign", "Put the selection into the cluster named", lambda w: w.groups.assign(), ("A",)
     yield "cluster", "Make clusters anew", lambda w: w.groups.cluster(), ()
+    yield "learn", "Learn from the groups marked in the legend", lambda w: w.learn(), ()
+    yield "accept", "Accept what is suggested for the selection", lambda w: w.learning.accept(), ()
     yield "undo", "Undo the last edit of clusters", lambda w: w.undo(), ("Control-Z",)
     yield "redo", "Redo it", lambda w: w.redo(), ("Control-Shift-Z",)
 

@@ -31,9 +31,15 @@ class GroupPanel(QWidget):
     -------
     told
         A line for the person; the second argument is True for an error.
+    learn_asked
+        The groups marked are to be learned from.
+    accept_asked
+        What is suggested for the selected points is right.
     """
 
     told = Signal(str, bool)
+    learn_asked = Signal()
+    accept_asked = Signal()
 
     def __init__(
         self, session: MapSession, thumbnails: Thumbnails, parent: QWidget | None = None
@@ -59,6 +65,16 @@ class GroupPanel(QWidget):
         self.assign_button = PushButton(
             "Assign", "Put the selected points into this cluster (A)", self.assign
         )
+        self.learn_button = PushButton(
+            "Learn from marked",
+            "Suggest a group for all other points from the examples in the groups marked above",
+            self.learn_asked.emit,
+        )
+        self.accept_button = PushButton(
+            "Accept suggested",
+            "Put the selected points into the groups that were suggested for them",
+            self.accept_asked.emit,
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addWidget(self.legend, 1)
@@ -68,6 +84,7 @@ class GroupPanel(QWidget):
         )
         row.setStretch(3, 1)
         layout.addLayout(row)
+        layout.addLayout(row_of([self.learn_button, self.accept_button]))
         self.legend.told.connect(self.told)
         self.legend.split_asked.connect(self.split)
         self.legend.table.itemSelectionChanged.connect(self._on_marked)
@@ -178,7 +195,10 @@ class GroupPanel(QWidget):
             self.name.addItems(names)
             self.name.setCurrentText(former)
         self.number.setEnabled(has_source)
-        self.assign_button.setEnabled(has_source and len(self._session.selection) > 0)
+        has_selection = has_source and len(self._session.selection) > 0
+        self.assign_button.setEnabled(has_selection)
+        self.learn_button.setEnabled(groups is not None)
+        self.accept_button.setEnabled(has_selection and self._session.suggested is not None)
         self.cluster_button.setEnabled(has_source and not self._is_busy)
 
     def _set_busy(self, is_busy: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.learn_groups import LearnRequest, learn_map
 from napari_medssl.backend.make_map import FormerMap, make_map
 from napari_medssl.backend.map_layout import LayoutConfig
 from napari_medssl.backend.map_source import SourceConfig
@@ -27,6 +28,15 @@ class _Request:
     source: SourceConfig
     former: FormerMap | None
     cache: Path | None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A function that is to be run, what it gets, and what it does in words."""
+
+    work: Callable[..., Any]
+    request: Any
+    title: str
 
 
 class Making(QObject):
@@ -49,7 +59,7 @@ class Making(QObject):
         super().__init__(parent)
         self._work = work or _make
         self._cache = cache
-        self._next: _Request | None = None
+        self._next: _Wanted | None = None
         self.jobs = JobPanel(has_error_line=False)
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.ended.connect(self._on_ended)
@@ -62,7 +72,16 @@ class Making(QObject):
         former: FormerMap | None = None,
     ) -> None:
         """Make the map of a place; what runs is stopped first. See `make_map` of `former`."""
-        self._next = _Request(place, config, source, former, self._cache)
+        request = _Request(place, config, source, former, self._cache)
+        self._start(_Wanted(self._work, request, f"Opening {place.name}"))
+
+    def learn(self, request: LearnRequest) -> None:
+        """Learn from groups, and lay the map out anew; what runs is stopped first."""
+        wanted = replace(request, cache=self._cache)
+        self._start(_Wanted(_learn, wanted, "Learning from groups"))
+
+    def _start(self, wanted: _Wanted) -> None:
+        self._next = wanted
         if self.jobs.is_busy:
             self.jobs.cancel()
         else:
@@ -74,9 +93,9 @@ class Making(QObject):
         self.jobs.cancel()
 
     def _go(self) -> None:
-        request, self._next = self._next, None
-        if request is not None:
-            self.jobs.start(self._work, request, title=f"Opening {request.place.name}")
+        wanted, self._next = self._next, None
+        if wanted is not None:
+            self.jobs.start(wanted.work, wanted.request, title=wanted.title)
 
     def _on_progress(self, progress: Progress) -> None:
         if self._next is None and _STEP in progress.values:
@@ -92,28 +111,48 @@ class Making(QObject):
             self.ended.emit("" if job.state == "done" else "Stopped; the map is as far as it came.")
 
 
+class _Steps:
+    """Tells steps and progress as the `Progress` of one job."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self._last = Progress(0)
+
+    def note(self, progress: Progress) -> None:
+        """Tell how far it is."""
+        self._last = progress
+        self._on_progress(progress)
+
+    def step(self, name: str, value: Any) -> None:
+        """Tell what is known now."""
+        self._on_progress(replace(self._last, values={_STEP: (name, value)}))
+
+
 def _make(request: _Request, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
     """Do it; what needs torch or scikit-learn is done in the compute process."""
     call = compute_process().call
-    last = Progress(0)
-
-    def note(progress: Progress) -> None:
-        nonlocal last
-        last = progress
-        on_progress(progress)
-
-    def tell(name: str, value: Any) -> None:
-        on_progress(Progress(last.done, last.total, last.message, {_STEP: (name, value)}))
-
+    steps = _Steps(on_progress)
     make_map(
         request.place,
         request.config,
         source=request.source,
         former=request.former,
         cache=request.cache,
-        on_step=tell,
-        on_progress=note,
+        on_step=steps.step,
+        on_progress=steps.note,
         should_stop=should_stop,
         open_with=partial(call, "napari_medssl.backend.map_source:open_source"),
         cluster_with=partial(call, "napari_medssl.backend.make_map:cluster_rows"),
+    )
+
+
+def _learn(request: LearnRequest, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+    steps = _Steps(on_progress)
+    learn = partial(compute_process().call, "napari_medssl.backend.learn_groups:learn_groups")
+    learn_map(
+        request,
+        on_step=steps.step,
+        on_progress=steps.note,
+        should_stop=should_stop,
+        learn_with=learn,
     )

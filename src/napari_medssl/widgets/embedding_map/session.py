@@ -22,6 +22,9 @@ from napari_medssl.state.row_selection import RowSelection
 CLUSTER = "cluster"
 """The colouring whose groups a person edits and keeps."""
 
+SUGGESTED, SURENESS = "suggested", "sureness"
+"""The colourings by what was learned from groups, and by how sure that is."""
+
 TRUST = ("trustworthiness", "continuity", "torn", "false")
 """What is measured of the map at each point, see `backend.map_trust.Trust`."""
 
@@ -71,6 +74,7 @@ class MapSession:
         self.graph: NeighbourGraph | None = None
         self.trust: Trust | None = None
         self.clusters: PointGroups | None = None
+        self.suggested: PointGroups | None = None
         self.selection = RowSelection(count)
         self.picked = RowSelection(count)
         self.selection.changed.connect(self._on_selected)
@@ -121,6 +125,13 @@ class MapSession:
         self.clusters = clusters
         self._colorings[CLUSTER] = clusters
         self.color_by(CLUSTER)
+
+    def take_suggested(self, suggested: PointGroups, sureness: NDArray[np.float32]) -> None:
+        """Take in what was learned from groups: it gives the colours from now on."""
+        self.suggested = suggested
+        self._colorings[SUGGESTED] = suggested
+        self._colorings[SURENESS] = NumberColors(sureness.astype(np.float64))
+        self.color_by(SUGGESTED)
 
     def made_clusters(self) -> PointGroups:
         """Return the clusters, made if there are none yet, and give the colours by them."""
@@ -250,6 +261,9 @@ class MapSession:
         lines = [self.title(row)]
         if self.clusters is not None:
             lines.append(f"{CLUSTER}: {self.clusters[int(self.clusters.ids[row])].name}")
+        if self.suggested is not None:
+            name = self.suggested[int(self.suggested.ids[row])].name
+            lines.append(f"{SUGGESTED}: {name}, {SURENESS} {self.numbers(SURENESS)[row]:.2f}")
         lines += [f"{name}: {_text(values[row])}" for name, values in source.columns.items()]
         if self.trust is not None:
             torn, false = float(self.trust.torn[row]), float(self.trust.false[row])

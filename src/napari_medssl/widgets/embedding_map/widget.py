@@ -43,6 +43,7 @@ from napari_medssl.widgets.embedding_map.gallery_model import GalleryModel
 from napari_medssl.widgets.embedding_map.group_keeper import GroupKeeper
 from napari_medssl.widgets.embedding_map.group_panel import GroupPanel
 from napari_medssl.widgets.embedding_map.hover_card import NEIGHBOURS, HoverCard
+from napari_medssl.widgets.embedding_map.learning import Learning
 from napari_medssl.widgets.embedding_map.making import Making
 from napari_medssl.widgets.embedding_map.map_keys import MapKeys
 from napari_medssl.widgets.embedding_map.map_panel import MapPanel
@@ -50,7 +51,7 @@ from napari_medssl.widgets.embedding_map.open_menu import OpenMenu
 from napari_medssl.widgets.embedding_map.row_opener import RowOpener
 from napari_medssl.widgets.embedding_map.row_pictures import RowPictures, RowThumbnails
 from napari_medssl.widgets.embedding_map.selection_bar import SelectionBar
-from napari_medssl.widgets.embedding_map.session import MapSession
+from napari_medssl.widgets.embedding_map.session import CLUSTER, MapSession
 from napari_medssl.widgets.embedding_map.slide_bridge import SlideBridge
 from napari_medssl.widgets.embedding_map.toolbar import Toolbar
 
@@ -115,6 +116,7 @@ class EmbeddingMapWidget(QWidget):
         self.filters = FilterPanel(self.session)
         self.map_panel = MapPanel(self.session)
         self.keeper = GroupKeeper(self.session, self, groups)
+        self.learning = Learning(self.session, self.making, self)
         self.opener = RowOpener(self._viewer, self.session, self)
         self.slides = SlideBridge(self._viewer, self.session, self)
         self.pages = QTabWidget()
@@ -172,6 +174,8 @@ class EmbeddingMapWidget(QWidget):
         self.making.stepped.connect(self._on_step)
         self.making.ended.connect(self._on_ended)
         self.map_panel.layout_asked.connect(self.lay_out)
+        self.groups.learn_asked.connect(self.learn)
+        self.groups.accept_asked.connect(self.learning.accept)
         for part in (
             self.groups,
             self.map_panel,
@@ -179,6 +183,7 @@ class EmbeddingMapWidget(QWidget):
             self.opener,
             self.slides,
             self.keeper,
+            self.learning,
         ):
             part.told.connect(self.messages.tell)
         self.canvas.chosen.connect(self._on_chosen)
@@ -255,6 +260,8 @@ class EmbeddingMapWidget(QWidget):
             self.keeper.take_labels(value)
         elif name == "trust":
             session.take_trust(value)
+        elif name == "learned":
+            self.learning.take(value)
 
     def _take_source(self, source: MapSource) -> None:
         former = self.session.source
@@ -422,6 +429,11 @@ class EmbeddingMapWidget(QWidget):
         rows = self.session.picked.rows
         if len(rows):
             self.opener.open(int(rows[0]))
+
+    def learn(self) -> None:
+        """Learn from the groups that are marked in the legend."""
+        keys = self.groups.legend.chosen() if self.session.color_name == CLUSTER else []
+        self.learning.learn(keys, self.map_panel.form.config())
 
     # -- clusters --------------------------------------------------------------------------------
 
