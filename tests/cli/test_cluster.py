@@ -3,6 +3,7 @@
 import csv
 import json
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -135,6 +136,26 @@ def test_a_table_of_embeddings_is_clustered(tmp_path, capsys):
     labels = [row["cluster"] for row in rows_of(out)]
     assert [len(set(labels[n : n + 9])) for n in (0, 9, 18)] == [1, 1, 1]
     assert "Embeddings: the table's, of encoder some." in capsys.readouterr().err
+
+
+def test_features_of_other_tools_are_clustered(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([np.eye(4)[k] + 0.05 * rng.normal(size=(9, 4)) for k in range(3)])
+    np.save(tmp_path / "f.npy", values)
+    names = "".join(f"{n}.png\n" for n in range(27))
+    (tmp_path / "f.csv").write_text(f"image\n{names}")
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["coords"] = np.arange(54).reshape(27, 2)
+        file["features"] = values
+    found = []
+    for name in ("f.npy", "f.csv", "f.h5"):
+        out = tmp_path / f"{name}.clusters.csv"
+        assert main(["cluster", str(tmp_path / name), "--out", str(out), "--clusters", "3"]) == 0
+        found.append([row["cluster"] for row in rows_of(out)])
+    assert found[0] == found[1] == found[2]
+    assert [len(set(found[0][n : n + 9])) for n in (0, 9, 18)] == [1, 1, 1]
+    assert rows_of(out)[1]["image"] == "f#2,3"
+    assert "Embeddings: those of 'f.npy'." in capsys.readouterr().err
 
 
 def test_a_table_that_cannot_be_clustered_says_why(tmp_path):

@@ -97,7 +97,7 @@ def to_arrow(column: Column) -> Any:
 
 def written_text(text: str) -> str:
     """Return a text as files have it: names of files need not be valid text."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def column_texts(column: Column) -> list[str]:
