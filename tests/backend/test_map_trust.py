@@ -76,13 +76,12 @@ def test_a_map_that_keeps_all_neighbours_is_trusted_wholly():
 
 
 def test_estimated_ranks_are_near_the_true_ones(monkeypatch):
-    values, graph, places = made(1500, seed=2)
+    values, graph, places = made(2500, seed=2)
     exact = trust_of(values, graph, places)
     monkeypatch.setattr(map_trust, "EXACT_ROWS", 1000)
-    monkeypatch.setattr(map_trust, "SAMPLE", 500)
     guessed = trust_of(values, graph, places)
-    assert abs(guessed.mean_trustworthiness - exact.mean_trustworthiness) < 0.005
-    assert abs(guessed.mean_continuity - exact.mean_continuity) < 0.005
+    assert abs(guessed.mean_trustworthiness - exact.mean_trustworthiness) < 0.01
+    assert abs(guessed.mean_continuity - exact.mean_continuity) < 0.01
     assert np.abs(guessed.trustworthiness - exact.trustworthiness).max() < 0.06
     assert (guessed.torn == exact.torn).all()
     assert (guessed.false == exact.false).all()

@@ -42,7 +42,7 @@ def test_a_map_is_written_as_csv_and_parquet(table, tmp_path, capsys):
 
 
 def test_a_map_of_another_kind_of_file_is_refused(table, tmp_path, capsys):
-    assert main(["map", str(table), "--out", str(tmp_path / "map.txt")]) == 1
+    assert main(["map", str(table), "--out", str(tmp_path / "map.txt")]) == 2
     assert "is neither .csv nor .parquet" in capsys.readouterr().err
 
 
@@ -61,13 +61,13 @@ def test_groups_that_embeddings_tell_are_scored(table, tmp_path, capsys):
     assert report["accuracy"] > 0.95
     assert report["chance"] == 0.5
     assert "linear probe, mean recall" in capsys.readouterr().out
-    assert main(given) == 1
+    assert main(given) == 2
     assert "has the columns image, slide; due are image and group" in capsys.readouterr().err
 
 
 def test_pictures_without_a_group_are_told(table, tmp_path, capsys):
     groups = tmp_path / "groups.csv"
     groups.write_text('image,group\n"tile, 0.png",A\n')
-    assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 1
+    assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
     told = capsys.readouterr().err.replace("\n", " ")
     assert "59 of 60 pictures have no row" in told
