@@ -48,7 +48,10 @@ def memberships(
     nearest_is_full
         False takes rho as 0, as for rows that are placed among others.
     """
-    rho, sigma = smooth_distances(distances, float(np.log2(neighbours)), nearest_is_full)
+    # Added up here: in a loop of many cores the rounding would depend on their number.
+    overall = float(distances.sum(dtype=np.float64)) / (len(distances) * (distances.shape[1] + 1))
+    target = float(np.log2(neighbours))
+    rho, sigma = smooth_distances(distances, target, overall, nearest_is_full)
     beyond = np.maximum(distances - rho[:, None], 0.0)
     found: NDArray[np.float32] = np.exp(-beyond / sigma[:, None]).astype(np.float32)
     return found

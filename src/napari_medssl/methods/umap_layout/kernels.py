@@ -52,15 +52,14 @@ def _push(squared, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def smooth_distances(distances, target, nearest_is_full):  # type: ignore[no-untyped-def]
+def smooth_distances(distances, target, overall, nearest_is_full):  # type: ignore[no-untyped-def]
     """Return rho and sigma of each row of distances (N, k), both float32 (N,); see `memberships`.
 
     sigma is found by bisection, and not let fall far below the mean distance, which rows that are
-    alike would do. The row itself counts in means, at 0.
+    alike would do. The row itself counts in means, at 0; `overall` is that of all rows.
     """
     count, k = distances.shape
     rho, sigma = np.zeros(count, np.float32), np.zeros(count, np.float32)
-    overall = distances.sum() / (count * (k + 1))
     for i in prange(count):
         nearest = 0.0
         if nearest_is_full:
