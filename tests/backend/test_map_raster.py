@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from napari_medssl.backend.map_pictures import apart, picture_size, rows_with_pictures
 from napari_medssl.backend.map_points import PointGrid
 from napari_medssl.backend.map_raster import (
     SIZES,
@@ -15,6 +14,7 @@ from napari_medssl.backend.map_raster import (
     dots_picture,
     has_dots,
 )
+from napari_medssl.backend.map_thumbnails import apart, picture_size, rows_with_pictures
 from napari_medssl.backend.map_view import MapView
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

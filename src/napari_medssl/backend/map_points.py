@@ -66,12 +66,12 @@ class PointGrid:
         self.ys: NDArray[np.float32] = y[sorting]
         counts = np.bincount(cells, minlength=self._lines * self._columns)
         self._starts = np.concatenate([[0], np.cumsum(counts)])
-        self._occupied = int(np.count_nonzero(counts)) / self._per_unit**2
+        self._spacing = 1 / (self._per_unit * np.sqrt(_usual(counts)))
 
     @property
     def spacing(self) -> float:
-        """How far a row is from the next one, about, where there are any."""
-        return float(np.sqrt(self._occupied / max(len(self.order), 1)))
+        """How far rows lie apart, about, where most of them are."""
+        return float(self._spacing)
 
     def in_rectangle(self, x0: float, y0: float, x1: float, y1: float) -> Rows:
         """Return the rows in a rectangle, ascending; of two corners, whichever."""
@@ -170,6 +170,12 @@ class PointGrid:
         mask = np.zeros(self.count, bool)
         mask[rows] = True
         return np.flatnonzero(mask)
+
+
+def _usual(counts: NDArray[np.int64]) -> int:
+    """Return how many rows share the cell of a row: the median over rows, 1 without any."""
+    rows = np.cumsum(np.bincount(counts) * np.arange(counts.max() + 1))
+    return max(int(np.searchsorted(rows, rows[-1] / 2)), 1)
 
 
 def _ranges(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -29,6 +29,7 @@ _OUTLINED = 3.0  # pixels of radius from which on a dot has an outline
 _OUTLINE_SHARE = 0.55
 _PLACED_FINELY = 1.8  # pixels of radius; smaller dots are placed to whole pixels
 _PHASES = 4
+_OVERLAPPING = 1.8  # pixels of radius from which on one sees which dot lies above
 _MOST_STAMPS = 1_000_000
 
 
@@ -152,9 +153,9 @@ def dots_picture(
     at = _seen(grid, shown, view.widened(reach))
     if not len(at):
         return np.zeros((height, width), np.uint32)
+    if style.radius >= _OVERLAPPING:  # smaller ones: in the order of the grid, which nobody sees
+        at = at[np.argsort(grid.order[at])]
     rows = grid.order[at]
-    ordered = np.argsort(rows)  # later rows above: the same from wherever one looks
-    rows, at = rows[ordered], at[ordered]
     places = np.stack([grid.xs[at], grid.ys[at]], axis=1)
     margin = 2 * reach + 1
     centres = view.to_screen(places) + margin

@@ -138,7 +138,7 @@ class FrameDrawer:
         base = _dots(scene, scene.shown, wide, DotStyle(radius, scene.ground), ratio)
         top = None
         if chosen is not None:
-            ring = DotStyle(radius, scene.ink, 0.9, 1.2 * ratio)
+            ring = DotStyle(radius, scene.ink, 0.7, ratio)
             top = _dots(scene, chosen, wide, ring, ratio)
         rows, size = _NONE, 0.0
         if scene.has_pictures:
