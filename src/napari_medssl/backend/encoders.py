@@ -5,7 +5,8 @@ More than 300 lines: a registry, whose entries are short and are read together.
 An encoder turns uint8 RGB tiles into embeddings of unit length, and says which tiles it wants:
 
 - the name of a model whose card has the task "encoder", such as "siamese-tissue", which is shipped,
-  or "autoencoder" (z of it with "#z" behind), or its file NAME.safetensors
+  or "autoencoder" (z of it with "#z" behind), or "local-discrimination" (pooled over the pixels),
+  or its file NAME.safetensors
 - "imagenet": EfficientNet-Lite0 as ImageNet trained it; "untrained": the same at random
 - "histogram": colours alone
 - NAME.onnx with NAME.json beside it, see `backend.onnx_encoder`
@@ -40,6 +41,7 @@ Embeddings = NDArray[np.float32]
 
 SIAMESE_ARCHITECTURE = "siamese efficientnet-lite0"
 ENCODER_TASK = "encoder"
+PIXEL_TASK = "local-discrimination"
 DEFAULT_ENCODER = "siamese-tissue"
 _HALF = (0.5, 0.5, 0.5)
 _BINS = 8  # of each colour: 512 in all
@@ -232,7 +234,7 @@ _BASELINES: Mapping[str, Callable[[str], Encoder]] = {
 
 def list_encoders() -> tuple[str, ...]:
     """Return the names that `make_encoder` knows, trained ones first."""
-    tasks = (ENCODER_TASK, AUTOENCODER_TASK)
+    tasks = (ENCODER_TASK, AUTOENCODER_TASK, PIXEL_TASK)
     trained = [model.card.name for model in list_models() if model.card.task in tasks]
     return (*trained, *_BASELINES)
 
@@ -274,6 +276,10 @@ def make_encoder(name_or_file: str, device: str = "auto") -> Encoder:
         from napari_medssl.backend.autoencoder_encoder import autoencoder_encoder
 
         return autoencoder_encoder(weights, card, choose_device(device), head)
+    if card.task == PIXEL_TASK:
+        from napari_medssl.backend.pooled_pixels import pooled_pixels
+
+        return pooled_pixels(name_or_file, device)
     return _siamese(weights, card, choose_device(device))
 
 
