@@ -217,13 +217,24 @@ def test_stopping_while_clusters_are_counted_writes_nothing(tmp_path):
 def test_the_table_of_scores_has_all_rows(folder, tmp_path, capsys):
     out = tmp_path / "report.json"
     arguments = ["--data", str(folder), "--seeds", "1", "--encoder", "histogram"]
+    arguments += ["--encoder", "autoencoder", "--autoencoder-steps", "2"]
+    arguments += ["--supervised-steps", "2"]
     assert main(["evaluate", "clusters", *arguments, "--out", str(out)]) == 0
     (one,) = json.loads(out.read_text())["sets"]
     assert one["classes"] == list(KINDS)
-    assert [row["method"] for row in one["rows"]] == ["histogram, PCA", "pixels", "pixels, PCA"]
+    methods = ["histogram, PCA", "autoencoder", "pixels", "pixels, PCA"]
+    assert [row["method"] for row in one["rows"]] == methods
     assert all(0.5 <= row["accuracy"] <= 1 for row in one["rows"])
+    colors, decoded, pixels, components = (row["error"] for row in one["rows"])
+    assert colors is None
+    assert decoded > 0.1  # after two steps
+    assert pixels == 0
+    assert components < 1e-6  # of 14 pictures there are no 32
     assert one["majority"] == 0.5
-    assert "commonest class" in capsys.readouterr().out
+    assert 0 <= one["supervised"] <= 1
+    printed = capsys.readouterr().out
+    assert "commonest class" in printed
+    assert "supervised, held out" in printed
 
 
 def test_classes_are_folders(folder, tmp_path, capsys):

@@ -5,9 +5,9 @@ The names of the classes are looked at after everything is clustered, and only t
 
 from __future__ import annotations
 
-import json
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,21 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import clustering_scores as scores
-from napari_medssl.backend.cluster_folder import VIEWS, ClusterConfig, embed_pictures
+from napari_medssl.backend.cluster_folder import (
+    VIEWS,
+    ClusterConfig,
+    EmbeddedPictures,
+    embed_pictures,
+)
 from napari_medssl.backend.clustering import count_clusters, find_clusters
+from napari_medssl.backend.clusters_report import ClusterScores, ClusterSet, ClustersReport
 from napari_medssl.backend.config import check, option, to_json
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.supervised_baseline import supervised_accuracy
 from napari_medssl.io.images import scan_images
+
+AUTOENCODER = "autoencoder"
+"""Name of the encoder that is trained on the folder: `medssl train autoencoder`."""
 
 PIXELS, PIXELS_PCA, PCA_SUFFIX = "pixels", "pixels, PCA", ", PCA"
 _SIDE, _COMPONENTS = 32, 32
@@ -33,76 +43,18 @@ class EvaluateClustersConfig:
         (), help="Folder with a folder of pictures for each class; may be given several times."
     )
     encoder: tuple[str, ...] = option(
-        (VIEWS, "imagenet", "untrained"),
-        help="views, or an encoder of `medssl embed`; may be given several times.",
+        (VIEWS, AUTOENCODER, "imagenet", "untrained"),
+        help="views, autoencoder (trained on the folder), or an encoder of `medssl embed`; may be "
+        "given several times.",
+    )
+    autoencoder_steps: int = option(
+        400, help="Steps of the autoencoder, at 32 px; five of eight are its warm-up.", min=2
+    )
+    supervised_steps: int = option(
+        150, help="Steps of each of five supervised networks of that size; 0 for none.", min=0
     )
     seeds: int = option(3, help="Runs of k-means, whose scores are averaged.", min=1, max=100)
     device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterScores:
-    """Scores of one row of the table.
-
-    Attributes
-    ----------
-    method
-        What made the embeddings.
-    accuracy, mutual_information, adjusted_rand, silhouette
-        With as many clusters as classes: of the best one-to-one map, and of raw numbers.
-    chosen, purity
-        Number of clusters by the elbow, and the purity with that many.
-    neighbours, probe
-        Accuracy of the five nearest neighbours and of logistic regression, which see labels.
-    """
-
-    method: str
-    accuracy: float
-    mutual_information: float
-    adjusted_rand: float
-    silhouette: float | None
-    chosen: int
-    purity: float
-    neighbours: float
-    probe: float
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSet:
-    """The rows of one folder; `majority` is the part of the commonest class."""
-
-    name: str
-    classes: tuple[str, ...]
-    images: int
-    majority: float
-    rows: tuple[ClusterScores, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClustersReport:
-    """All folders, and the settings."""
-
-    settings: dict[str, object]
-    sets: tuple[ClusterSet, ...]
-    failures: tuple[tuple[str, str], ...]
-
-    def to_json(self) -> str:
-        """Return all of it."""
-        return json.dumps(asdict(self), indent=2)
-
-    def means(self) -> tuple[tuple[str, float, float], ...]:
-        """Return (method, mean accuracy, mean mutual information) over the folders."""
-        found = []
-        for place, row in enumerate(self.sets[0].rows):
-            of_sets = [each.rows[place] for each in self.sets]
-            found.append(
-                (
-                    row.method,
-                    float(np.mean([r.accuracy for r in of_sets])),
-                    float(np.mean([r.mutual_information for r in of_sets])),
-                )
-            )
-        return tuple(found)
 
 
 def evaluate_clusters(
@@ -142,7 +94,7 @@ def _score_folder(
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> tuple[ClusterSet, list[tuple[str, str]]]:
-    steps = len(config.encoder) + 2
+    steps = len(config.encoder) + 3
     rows: list[ClusterScores] = []
     truth: NDArray[np.int64] = np.empty(0, np.int64)
     classes: list[str] = []
@@ -157,25 +109,68 @@ def _score_folder(
 
     for encoder in config.encoder:
         tell(encoder)
-        how = ClusterConfig(encoder=encoder, device=config.device)
-        found = embed_pictures([folder], how, should_stop=should_stop)
+        found, error = _embedded(folder, encoder, config, should_stop)
         if not rows:
             names, failures = found.names, list(found.failures)
             classes, truth = _truth(folder, names)
         shown = found.embeddings
-        if encoder != VIEWS:
+        if encoder not in (VIEWS, AUTOENCODER):
             shown = principal(found.embeddings)
-        # Of a file its name: reports are published.
-        method = "`medssl cluster`" if encoder == VIEWS else Path(encoder).name + PCA_SUFFIX
-        rows.append(_scored(method, shown, found.embeddings, truth, len(classes), config.seeds))
+        row = _scored(_method(encoder), shown, found.embeddings, truth, len(classes), config.seeds)
+        rows.append(replace(row, error=error))
     tell("pixels")
-    pixels = _pixels(folder, names)
+    squares = _squares(folder, names)
+    pixels = squares.reshape(len(squares), -1).astype(np.float32) / np.float32(255)
     for method, values in ((PIXELS, pixels), (PIXELS_PCA, principal(pixels))):
-        rows.append(_scored(method, values, values, truth, len(classes), config.seeds))
-    one = ClusterSet(
-        folder.name, tuple(classes), len(names), scores.majority_rate(truth), tuple(rows)
-    )
+        row = _scored(method, values, values, truth, len(classes), config.seeds)
+        rows.append(replace(row, error=0.0 if values is pixels else left_of(pixels)))
+    tell("supervised")
+    supervised = None
+    if config.supervised_steps:
+        supervised = supervised_accuracy(
+            squares,
+            truth,
+            steps=config.supervised_steps,
+            device=config.device,
+            should_stop=should_stop,
+        )
+    majority = scores.majority_rate(truth)
+    one = ClusterSet(folder.name, tuple(classes), len(names), majority, supervised, tuple(rows))
     return one, failures
+
+
+def _embedded(
+    folder: Path, encoder: str, config: EvaluateClustersConfig, should_stop: ShouldStop
+) -> tuple[EmbeddedPictures, float | None]:
+    """Return the embeddings of a folder, and the error of what is decoded from them."""
+    if encoder != AUTOENCODER:
+        how = ClusterConfig(encoder=encoder, device=config.device)
+        return embed_pictures([folder], how, should_stop=should_stop), None
+    from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig
+    from napari_medssl.backend.train_autoencoder import train_autoencoder
+
+    warmup = max(1, config.autoencoder_steps * 5 // 8)
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / f"{AUTOENCODER}.safetensors"
+        training = TrainAutoencoderConfig(
+            data=folder,
+            out=out,
+            size=str(_SIDE),
+            warmup_steps=warmup,
+            steps=config.autoencoder_steps - warmup,
+            device=config.device,
+        )
+        card = train_autoencoder(training, should_stop=should_stop).card
+        how = ClusterConfig(encoder=str(out), device=config.device)
+        found = embed_pictures([folder], how, should_stop=should_stop)
+    return found, float(card.metrics["reconstruction"])
+
+
+def _method(encoder: str) -> str:
+    if encoder == VIEWS:
+        return "`medssl cluster`"
+    # Of a file its name: reports are published.
+    return encoder if encoder == AUTOENCODER else Path(encoder).name + PCA_SUFFIX
 
 
 def _scored(
@@ -222,8 +217,8 @@ def _truth(folder: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.in
     return [str(name) for name in classes], truth.astype(np.int64)
 
 
-def _pixels(folder: Path, names: Sequence[str]) -> NDArray[np.float32]:
-    """Return the pixels of the pictures at 32 x 32, 0 to 1, shape (N, 3072)."""
+def _squares(folder: Path, names: Sequence[str]) -> NDArray[np.uint8]:
+    """Return the pictures at 32 x 32, RGB, shape (N, 32, 32, 3)."""
     from napari_medssl.backend.tile_pictures import read_batches
     from napari_medssl.io.images import name_below
 
@@ -231,7 +226,13 @@ def _pixels(folder: Path, names: Sequence[str]) -> NDArray[np.float32]:
     listed = scan_images([folder], recursive=True).refs
     refs = [ref for ref in listed if name_below(ref, [folder]) in wanted]
     tiles = [tile for _, _, batch in read_batches(refs, _SIDE, 256, []) for tile in batch]
-    return np.stack(tiles).reshape(len(tiles), -1).astype(np.float32) / np.float32(255)
+    return np.stack(tiles)
+
+
+def left_of(values: NDArray[np.float32], count: int = _COMPONENTS) -> float:
+    """Return the part of the variance of rows that their principal components leave."""
+    sizes = np.linalg.svd(values - values.mean(axis=0), compute_uv=False).astype(np.float64) ** 2
+    return float(sizes[count:].sum() / max(float(sizes.sum()), 1e-12))
 
 
 def principal(values: NDArray[np.float32], count: int = _COMPONENTS) -> NDArray[np.float32]:

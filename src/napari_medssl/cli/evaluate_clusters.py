@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_medssl.backend import evaluate_clusters as work
+from napari_medssl.backend.clusters_report import ClustersReport
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._scoring import score
@@ -25,7 +26,8 @@ def evaluate_clusters(
 
     With as many clusters as classes: accuracy of the best one-to-one map (ACC), NMI, ARI and
     silhouette; with K by the elbow: purity; and what labels would find in the same embeddings:
-    five nearest neighbours, logistic regression. Beside: k-means of pixels and of their PCA.
+    five nearest neighbours, logistic regression; error is what cannot be decoded again, a part of
+    the pixels' variance. Beside: pixels, their PCA, and a network that is told the classes.
     """
     first = config.data[0] if config.data else Path()
     report = score(
@@ -35,14 +37,24 @@ def evaluate_clusters(
     _console.finish(sum(each.images for each in report.sets), report.failures)
 
 
-def _print(report: work.ClustersReport) -> None:
+def _print(report: ClustersReport) -> None:
     from rich.table import Table
 
     for one in report.sets:
         title = f"{one.name}: {one.images} pictures of {len(one.classes)} classes"
         table = Table(title=title, title_justify="left")
         table.add_column("embeddings", no_wrap=True)
-        for head in ("ACC", "NMI", "ARI", "silhouette", "purity", "at K", "5-NN", "linear"):
+        for head in (
+            "ACC",
+            "NMI",
+            "ARI",
+            "silhouette",
+            "purity",
+            "at K",
+            "5-NN",
+            "linear",
+            "error",
+        ):
             table.add_column(head, justify="right")
         for row in one.rows:
             cells = [row.accuracy, row.mutual_information, row.adjusted_rand, row.silhouette]
@@ -50,9 +62,11 @@ def _print(report: work.ClustersReport) -> None:
                 row.method,
                 *map(_share, [*cells, row.purity]),
                 str(row.chosen),
-                *map(_share, (row.neighbours, row.probe)),
+                *map(_share, (row.neighbours, row.probe, row.error)),
             )
         table.add_row("commonest class", _share(one.majority))
+        if one.supervised is not None:
+            table.add_row("supervised, held out", _share(one.supervised))
         _console.say_table(table)
     if len(report.sets) > 1:
         table = Table(title=f"Mean of {len(report.sets)} sets", title_justify="left")
