@@ -40,6 +40,29 @@ class ClusterScores:
 
 
 @dataclass(frozen=True, slots=True)
+class PairScores:
+    """Two classes taken as one, and how well two clusters of their pictures find them again.
+
+    Attributes
+    ----------
+    classes
+        Their names.
+    images
+        Pictures of both.
+    accuracy, mutual_information
+        Of the best one-to-one map, and of raw numbers.
+    majority
+        Part of the larger one.
+    """
+
+    classes: tuple[str, str]
+    images: int
+    accuracy: float
+    mutual_information: float
+    majority: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSet:
     """The rows of one folder.
 
@@ -49,6 +72,8 @@ class ClusterSet:
         Part of the commonest class.
     supervised
         Accuracy of `backend.supervised_baseline`, None if it was not asked for.
+    pairs
+        Sub-groups that are known, of the first encoder's embeddings; none if not asked for.
     """
 
     name: str
@@ -57,6 +82,7 @@ class ClusterSet:
     majority: float
     supervised: float | None
     rows: tuple[ClusterScores, ...]
+    pairs: tuple[PairScores, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

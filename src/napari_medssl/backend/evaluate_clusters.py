@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,12 @@ from napari_medssl.backend.cluster_folder import (
     embed_pictures,
 )
 from napari_medssl.backend.clustering import count_clusters, find_clusters
-from napari_medssl.backend.clusters_report import ClusterScores, ClusterSet, ClustersReport
+from napari_medssl.backend.clusters_report import (
+    ClusterScores,
+    ClusterSet,
+    ClustersReport,
+    PairScores,
+)
 from napari_medssl.backend.config import check, option, to_json
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.supervised_baseline import supervised_accuracy
@@ -54,6 +60,10 @@ class EvaluateClustersConfig:
         150, help="Steps of each of five supervised networks of that size; 0 for none.", min=0
     )
     seeds: int = option(3, help="Runs of k-means, whose scores are averaged.", min=1, max=100)
+    pairs: bool = option(
+        False,
+        help="Also take each two classes as one, and look whether two clusters find them again.",
+    )
     device: str = option("auto", help="Where networks run.", choices=("auto", "cpu", "cuda", "mps"))
 
 
@@ -100,6 +110,7 @@ def _score_folder(
     classes: list[str] = []
     names: tuple[str, ...] = ()
     failures: list[tuple[str, str]] = []
+    pairs: tuple[PairScores, ...] = ()
 
     def tell(doing: str) -> None:
         if should_stop():
@@ -116,6 +127,8 @@ def _score_folder(
         shown = found.embeddings
         if encoder not in (VIEWS, AUTOENCODER):
             shown = principal(found.embeddings)
+        if config.pairs and not rows:
+            pairs = score_pairs(found.embeddings, truth, classes, config.seeds)
         row = _scored(_method(encoder), shown, found.embeddings, truth, len(classes), config.seeds)
         rows.append(replace(row, error=error))
     tell("pixels")
@@ -135,8 +148,46 @@ def _score_folder(
             should_stop=should_stop,
         )
     majority = scores.majority_rate(truth)
-    one = ClusterSet(folder.name, tuple(classes), len(names), majority, supervised, tuple(rows))
+    one = ClusterSet(
+        folder.name, tuple(classes), len(names), majority, supervised, tuple(rows), pairs
+    )
     return one, failures
+
+
+def score_pairs(
+    embeddings: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    seeds: int,
+) -> tuple[PairScores, ...]:
+    """Return how well two clusters find each two classes that were taken as one.
+
+    What is known stands in for what is not: whether clusters inside a class are sub-groups.
+
+    Parameters
+    ----------
+    embeddings
+        Unit length, shape (N, D).
+    truth, classes
+        Class of each row, from 0, shape (N,), and their names.
+    seeds
+        Runs of k-means, whose scores are averaged.
+    """
+    found = []
+    for one, other in combinations(range(len(classes)), 2):
+        rows = np.flatnonzero((truth == one) | (truth == other))
+        own = (truth[rows] == other).astype(np.int64)
+        labels = [find_clusters(embeddings[rows], 2, seed).labels for seed in range(seeds)]
+        found.append(
+            PairScores(
+                (classes[one], classes[other]),
+                len(rows),
+                float(np.mean([scores.hungarian_accuracy(own, each) for each in labels])),
+                float(np.mean([scores.mutual_information(own, each) for each in labels])),
+                scores.majority_rate(own),
+            )
+        )
+    return tuple(found)
 
 
 def _embedded(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from napari_medssl.backend import evaluate_clusters as work
-from napari_medssl.backend.clusters_report import ClustersReport
+from napari_medssl.backend.clusters_report import ClusterSet, ClustersReport
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
 from napari_medssl.cli._scoring import score
@@ -68,6 +69,8 @@ def _print(report: ClustersReport) -> None:
         if one.supervised is not None:
             table.add_row("supervised, held out", _share(one.supervised))
         _console.say_table(table)
+        if one.pairs:
+            _console.say_table(_pairs(one))
     if len(report.sets) > 1:
         table = Table(title=f"Mean of {len(report.sets)} sets", title_justify="left")
         table.add_column("embeddings", no_wrap=True)
@@ -76,6 +79,18 @@ def _print(report: ClustersReport) -> None:
         for method, accuracy, information in report.means():
             table.add_row(method, _share(accuracy), _share(information))
         _console.say_table(table)
+
+
+def _pairs(one: ClusterSet) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"{one.name}: two classes as one", title_justify="left")
+    for head in ("classes", "pictures", "ACC", "NMI", "larger"):
+        table.add_column(head, justify="left" if head == "classes" else "right")
+    for pair in sorted(one.pairs, key=attrgetter("accuracy"), reverse=True):
+        cells = (pair.accuracy, pair.mutual_information, pair.majority)
+        table.add_row(" + ".join(pair.classes), str(pair.images), *map(_share, cells))
+    return table
 
 
 def _share(value: float | None) -> str:

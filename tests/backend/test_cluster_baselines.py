@@ -7,7 +7,7 @@ import pytest
 from autoencoder_world import one_thread, picture
 from PIL import Image
 
-from napari_medssl.backend.evaluate_clusters import left_of, principal
+from napari_medssl.backend.evaluate_clusters import left_of, principal, score_pairs
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.supervised_baseline import supervised_accuracy
 
@@ -41,3 +41,17 @@ def test_what_components_leave_is_the_error_of_the_pictures_made_from_them_again
     due = ((centred - again) ** 2).sum() / (centred**2).sum()
     assert left_of(values, 4) == pytest.approx(due, rel=1e-4)
     assert left_of(values, 9) == pytest.approx(0, abs=1e-9)
+
+
+def test_two_classes_taken_as_one_are_found_again_where_they_lie_apart():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(3), [10, 20, 20])
+    middles = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0]])  # the last two are one in truth
+    rows = middles[truth] + rng.normal(0, 0.05, (50, 3))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    found = {pair.classes: pair for pair in score_pairs(rows, truth, ["a", "b", "c"], 2)}
+    assert set(found) == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert found["a", "b"].accuracy == 1
+    assert found["a", "b"].majority == pytest.approx(2 / 3)
+    assert found["b", "c"].mutual_information < 0.2
+    assert found["b", "c"].images == 40
