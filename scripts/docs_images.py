@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import demo_landmarks
+import demo_map
 import demo_segmentation
 import demo_similar
 import demo_slides
@@ -136,6 +137,7 @@ def main() -> int:
         QApplication.processEvents()
         demo_slides.run(out, Path(folder))
         demo_similar.run(out, Path(folder))
+        demo_map.run(out, Path(folder))
         demo_landmarks.run(out, Path(folder))
         demo_segmentation.run(out, Path(folder))
     return 0
