@@ -1,4 +1,4 @@
-"""Measure how long the window stands still in "Figure separation", "Landmarks", "Segmentation".
+"""Measure how long the window stands still in our widgets.
 
 Run it under Xvfb: `xvfb-run -a python benchmarks/bench_gui_stalls.py`. Every action runs in a fresh
 process with a real viewer and real clicks and keys. A timer of 5 ms beats on the GUI thread; a
@@ -32,7 +32,7 @@ from bench_figures import device_name, find_figures, write_section
 BEAT_MS = 5
 SHORTEST_S = 0.02  # gaps below are not kept
 LIMIT_MS = 50
-MANY, ALL = 500, 20
+MANY, ALL, ROWS = 500, 20, 20_000
 _OURS = f"{os.sep}napari_medssl{os.sep}"
 _THEIRS = ("napari", "vispy", "superqt", "app_model", "magicgui", "npe2", "npe2api", "OpenGL")
 _HEAD = re.compile(r"hread 0x([0-9a-f]+)")
@@ -237,6 +237,22 @@ class Window:
         self.widget.files.add_paths(figures)
         self.until(lambda: self.widget.layers.layer(self.widget.session.image) is not None)
 
+    def add_map(self) -> None:
+        """Dock the widget "Embedding map"."""
+        from napari_medssl.widgets.embedding_map import EmbeddingMapWidget
+
+        place = self.folder
+        self.widget = EmbeddingMapWidget(
+            self.viewer, place / "maps.json", cache=place / "maps", groups=place / "groups"
+        )
+        self.viewer.window.add_dock_widget(self.widget, name="Embedding map", area="right")
+
+    def make_map(self) -> None:
+        """Open embeddings in "Embedding map" and wait until their map is finished."""
+        self.widget.open(self.folder / "map.npy")
+        self.until(lambda: self.widget.session.trust is not None, timeout_s=600)
+        self.until(lambda: not self.widget.canvas.is_drawing)
+
     def is_matched(self) -> bool:
         """Say whether all images are looked at and compared."""
         widget = self.widget
@@ -435,6 +451,34 @@ def see_images(window: Window, figures: list[Path]) -> Callable[[], None]:
     return lambda: window.see_first(figures[:ALL])
 
 
+def open_map(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Embedding map: open the widget."""
+    return window.add_map
+
+
+def form_map(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Embedding map: make the map of 20,000 rows."""
+    window.add_map()
+    window.settle(2)
+    return window.make_map
+
+
+def select_on_map(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Embedding map: draw around half of 20,000 points."""
+    window.add_map()
+    window.make_map()
+    window.settle(2)
+    canvas = window.widget.canvas
+    x0, y0, x1, y1 = canvas.rows.bounds
+    middle = (x0 + x1) / 2
+
+    def act() -> None:
+        canvas.choose_in([(x0, y0), (middle, y0), (middle, y1), (x0, y1)], "replace")
+        window.until(lambda: not canvas.is_drawing)
+
+    return act
+
+
 ACTIONS = (
     open_widget,
     first_figure,
@@ -450,6 +494,9 @@ ACTIONS = (
     place_landmark,
     open_segmentation,
     see_images,
+    open_map,
+    form_map,
+    select_on_map,
 )
 
 
@@ -486,6 +533,7 @@ def prepare(folder: Path) -> None:
     from napari_medssl.methods.simcfs.pool import Pool, made_textures
     from napari_medssl.state.project import Project
 
+    write_embeddings(folder)
     paths = [ref.path for ref in find_figures(None, ALL)]
     simulator = make_simulator(Pool(made_textures()), SimulateConfig()) if not paths else None
     while simulator is not None and len(paths) < ALL:
@@ -503,6 +551,18 @@ def prepare(folder: Path) -> None:
             (first, *_) = store.add(*boxes)
             for step in range(8):
                 store.resize(first, x1=80.0 + step)
+
+
+def write_embeddings(folder: Path) -> None:
+    """Write the embeddings that a map is made of, with the names of their rows beside them."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    middles = rng.normal(size=(12, 64))
+    rows = middles[rng.integers(0, 12, ROWS)] + rng.normal(0, 0.7, (ROWS, 64))
+    np.save(folder / "map.npy", rows.astype(np.float32))
+    names = "\n".join(f"tile{number:05}.png" for number in range(ROWS))
+    (folder / "map.csv").write_text(f"image\n{names}\n")
 
 
 def run(name: str, folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import platformdirs
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
-from napari_medssl._errors import UserError
+from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._recent import read_recent, remember
 
@@ -47,16 +47,15 @@ class OpenMenu(QObject):
         super().__init__(parent)
         self._parent = parent
         self._recent = recent or recent_file()
+        self.background = Background("medssl-map-recent", self)
         self.menu = QMenu(parent)
         self.menu.aboutToShow.connect(self._fill)
         self._fill()
 
     def note_open(self, place: Path) -> None:
-        """Remember what was opened."""
-        try:
-            remember(self._recent, place)
-        except UserError as error:  # it is open all the same
-            _log.warning("%s", error)
+        """Remember what was opened; a thread writes it."""
+        work = partial(remember, self._recent, place)
+        self.background.submit("note", work, _done, _warn)
 
     def ask_folder(self) -> None:
         """Ask for a folder of pictures."""
@@ -91,3 +90,11 @@ class OpenMenu(QObject):
             self.menu.addSeparator()
         for place in places:
             add_entry(self.menu, place.name, str(place), partial(self.chosen.emit, place))
+
+
+def _done(_result: None) -> None:
+    """There is nothing to tell."""
+
+
+def _warn(error: BaseException) -> None:
+    _log.warning("%s", error)  # it is open all the same

@@ -208,6 +208,7 @@ class EmbeddingMapWidget(QWidget):
         session.selection_changed.connect(self._on_selection)
         session.picked_changed.connect(self._on_picked_changed)
         self.threads: tuple[Background, ...] = (
+            self.opening.background,
             self.thumbnails.background,
             self.groups.background,
             self.map_panel.background,
