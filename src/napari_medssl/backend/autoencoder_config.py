@@ -21,7 +21,6 @@ from napari_medssl.backend.training_images import find_images
 
 if TYPE_CHECKING:
     from napari_medssl.methods.contrastive_autoencoder.network import NetworkConfig
-    from napari_medssl.methods.contrastive_autoencoder.views import Sampling
 
 TASK = "autoencoder"
 ARCHITECTURE = "contrastive autoencoder"
@@ -136,17 +135,6 @@ def network_config(config: TrainAutoencoderConfig, channels: int) -> NetworkConf
         config.dim,
         temperature=config.share_temperature,
     )
-
-
-def sampling(config: TrainAutoencoderConfig) -> Sampling:
-    """Return how views are made."""
-    from napari_medssl.methods.contrastive_autoencoder.views import Sampling
-    from napari_medssl.methods.local_discrimination.coloring import Coloring
-
-    colors = Coloring(
-        config.brightness, config.contrast, config.saturation, config.hue, config.grey
-    )
-    return Sampling(config.crop, config.flip_x, config.flip_y, config.rotation, colors)
 
 
 def split_head(name: str) -> tuple[str, str]:

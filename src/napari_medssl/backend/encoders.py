@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.autoencoder_config import TASK as AUTOENCODER_TASK
 from napari_medssl.backend.autoencoder_config import split_head
+from napari_medssl.backend.contrastive_config import ARCHITECTURE as CONTRASTIVE_ARCHITECTURE
 from napari_medssl.backend.models import find_weights, list_models, load_card, read_weights
-from napari_medssl.backend.trunks import load_imagenet_trunk
+from napari_medssl.backend.trunks import load_contrastive_trunk, load_imagenet_trunk
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -280,7 +281,23 @@ def make_encoder(name_or_file: str, device: str = "auto") -> Encoder:
         from napari_medssl.backend.pooled_pixels import pooled_pixels
 
         return pooled_pixels(name_or_file, device)
+    if card.architecture == CONTRASTIVE_ARCHITECTURE:
+        return _contrastive(weights, card, choose_device(device))
     return _siamese(weights, card, choose_device(device))
+
+
+def _contrastive(weights: Path, card: ModelCard, device: str) -> Encoder:
+    from napari_medssl.backend.models import file_sha256
+    from napari_medssl.methods.siamese.trunk import TRUNK_DIM
+
+    trunk, _ = load_contrastive_trunk(weights)
+    info = EncoderInfo(
+        name=card.name,
+        dim=TRUNK_DIM,
+        pixels=int(card.config["pixels"]),
+        sha256=card.sha256 or file_sha256(weights),
+    )
+    return TorchEncoder(info, _scaled(trunk), device)
 
 
 def _siamese(weights: Path, card: ModelCard, device: str) -> Encoder:

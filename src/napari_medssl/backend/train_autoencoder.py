@@ -16,7 +16,6 @@ from napari_medssl.backend.autoencoder_config import (
     check_trainable,
     clusters_wanted,
     network_config,
-    sampling,
 )
 from napari_medssl.backend.autoencoder_images import middle_squares, variance_over_images
 from napari_medssl.backend.checkpoints import save_checkpoint
@@ -35,6 +34,7 @@ from napari_medssl.backend.train_steps import (
     take_steps,
 )
 from napari_medssl.backend.training_images import load_training_images
+from napari_medssl.backend.training_views import TwoViews, sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,7 +109,7 @@ class _Run:
             # `nn.Module.to` has no typed overload for a memory format alone.
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
-        self.sampling = sampling(config)
+        self.views = TwoViews(self.images, self.batch, config.seed, sampling(config), self.device)
         self.elbow: dict[str, object] = {}
         if config.resume:
             self._resume()
@@ -142,7 +142,7 @@ class _Run:
         rate = learning_rate_at(self.done, self.config.all_steps, self.config.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        views = self._views()
+        views = self.views.of_step(self.done)
         with mixed_precision(self.device, self.config.amp):
             came = self.network(views, self.batch)
         contrastive = nt_xent(
@@ -161,23 +161,6 @@ class _Run:
         if self.network.prototypes is not None:
             values |= self._move_prototypes(came.embeddings)
         return values
-
-    def _views(self) -> Tensor:
-        """Return two views of each image of the step, (2 B, C, S, S): first all first ones."""
-        import torch
-
-        from napari_medssl.methods.contrastive_autoencoder.views import (
-            draw_batch,
-            make_views,
-            step_generator,
-        )
-
-        numbers = draw_batch(len(self.images), self.batch, self.config.seed, self.done)
-        images = self.images[numbers].to(self.device)
-        generator = step_generator(self.config.seed, 0, self.done)
-        views = [make_views(images, self.sampling, generator) for _ in range(2)]
-        both = torch.cat(views)
-        return both.contiguous(memory_format=torch.channels_last) if self.device == "cpu" else both
 
     def _move_prototypes(self, embeddings: Tensor) -> dict[str, float]:
         """Move the prototypes after a step; return what of it is worth drawing."""

@@ -6,10 +6,12 @@ import typer
 
 from napari_medssl.backend import (
     autoencoder_config,
+    contrastive_config,
     local_discrimination_config,
     shape_guided_config,
 )
 from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig
+from napari_medssl.backend.contrastive_config import TrainContrastiveConfig
 from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
 from napari_medssl.backend.shape_guided_config import TrainShapeGuidedConfig
 from napari_medssl.backend.siamese_config import TrainSiameseConfig, check_trainable
@@ -45,6 +47,10 @@ def register(app: typer.Typer) -> None:
         "autoencoder",
         epilog="Example: medssl train autoencoder --data cells --out cells.safetensors",
     )(train_autoencoder)
+    verbs.command(
+        "contrastive",
+        epilog="Example: medssl train contrastive --data panels --out panels.safetensors",
+    )(train_contrastive)
     app.add_typer(verbs)
 
 
@@ -163,3 +169,25 @@ def train_autoencoder(config: TrainAutoencoderConfig) -> None:
     for line in report.remarks:
         _console.warn(line)
     _console.note(f"Model {report.card.name!r} written to {config.out}")
+
+
+@with_config(TrainContrastiveConfig)
+def train_contrastive(config: TrainContrastiveConfig) -> None:
+    """Train an encoder by SimSiam on unlabelled images, such as panels of `medssl harvest`.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it.
+    """
+    from napari_medssl.backend import train_contrastive as work
+    from napari_medssl.backend.training import run_in_child
+
+    contrastive_config.check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        report = run_in_child(
+            work.train_contrastive, config, on_progress=on_progress, should_stop=should_stop
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(f"Encoder {report.card.name!r} written to {config.out}")

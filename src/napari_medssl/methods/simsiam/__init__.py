@@ -1,0 +1,1 @@
+"""SimSiam: an encoder from two views of each image, without negatives."""
