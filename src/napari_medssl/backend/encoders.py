@@ -29,7 +29,7 @@ from napari_medssl.backend.autoencoder_config import TASK as AUTOENCODER_TASK
 from napari_medssl.backend.autoencoder_config import split_head
 from napari_medssl.backend.contrastive_config import ARCHITECTURE as CONTRASTIVE_ARCHITECTURE
 from napari_medssl.backend.models import find_weights, list_models, load_card, read_weights
-from napari_medssl.backend.trunks import load_contrastive_trunk, load_imagenet_trunk
+from napari_medssl.backend.trunks import load_contrastive_trunk, load_imagenet_trunk, random_trunk
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -194,14 +194,10 @@ def _imagenet(device: str) -> Encoder:
 
 
 def _untrained(device: str) -> Encoder:
-    import torch
+    from napari_medssl.methods.siamese.trunk import TRUNK_DIM
 
-    from napari_medssl.methods.siamese.trunk import TRUNK_DIM, EfficientNetLite0
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same network each time, or its embeddings would not compare
-        trunk = EfficientNetLite0()
-    return TorchEncoder(EncoderInfo("untrained", TRUNK_DIM), _scaled(trunk), device)
+    # The same network each time, or its embeddings would not compare.
+    return TorchEncoder(EncoderInfo("untrained", TRUNK_DIM), _scaled(random_trunk(0)), device)
 
 
 def _scaled(trunk: EfficientNetLite0) -> nn.Module:

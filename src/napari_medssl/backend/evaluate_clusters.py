@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import clustering_scores as scores
+from napari_medssl.backend.class_folders import classes_of
 from napari_medssl.backend.cluster_folder import (
     VIEWS,
     ClusterConfig,
@@ -123,7 +124,7 @@ def _score_folder(
         found, error = _embedded(folder, encoder, config, should_stop)
         if not rows:
             names, failures = found.names, list(found.failures)
-            classes, truth = _truth(folder, names)
+            classes, truth = classes_of(folder, names)
         shown = found.embeddings
         if encoder not in (VIEWS, AUTOENCODER):
             shown = principal(found.embeddings)
@@ -248,24 +249,6 @@ def _scored(
         scores.neighbour_accuracy(embeddings, truth),
         scores.probe_accuracy(embeddings, truth),
     )
-
-
-def _truth(folder: Path, names: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the classes, which are the folders that pictures lie in, and that of each picture."""
-    parts = [name.split("/", 1) for name in names]
-    beside = [part[0] for part in parts if len(part) == 1]
-    if beside:
-        raise UserError(
-            f"{beside[0]!r} lies in {str(folder)!r} itself, and so has no class. Put each picture "
-            "into a folder that is named after its class."
-        )
-    classes, truth = np.unique([part[0] for part in parts], return_inverse=True)
-    if len(classes) < 2:
-        raise UserError(
-            f"{str(folder)!r} holds pictures of {len(classes)} class; at least 2 are due, a folder "
-            "each."
-        )
-    return [str(name) for name in classes], truth.astype(np.int64)
 
 
 def _squares(folder: Path, names: Sequence[str]) -> NDArray[np.uint8]:

@@ -37,7 +37,7 @@ from napari_medssl.backend.train_steps import (
 )
 from napari_medssl.backend.training_images import load_training_images
 from napari_medssl.backend.training_views import TwoViews, sampling
-from napari_medssl.backend.trunks import start_trunk
+from napari_medssl.backend.trunks import load_imagenet_trunk
 
 if TYPE_CHECKING:
     from torch import optim
@@ -88,6 +88,7 @@ class _Run:
     ) -> None:
         import torch
 
+        from napari_medssl.methods.siamese.trunk import EfficientNetLite0
         from napari_medssl.methods.simsiam.network import SimSiam
 
         check_trainable(config)
@@ -108,7 +109,8 @@ class _Run:
         self.count, self.batch = len(images), min(config.batch, len(images))
         self.views = TwoViews(images, self.batch, config.seed, sampling(config), self.device)
         torch.manual_seed(config.seed)
-        self.network = SimSiam(start_trunk(config.start), config.dim).to(self.device).train()
+        trunk = load_imagenet_trunk() if config.start == "imagenet" else EfficientNetLite0()
+        self.network = SimSiam(trunk, config.dim).to(self.device).train()
         self.network.trunk.follow_batches()
         if self.device == "cpu":
             # `nn.Module.to` has no typed overload for a memory format alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,26 +73,36 @@ def check_transfer(config: EvaluateTransferConfig) -> None:
     check(config)
     if not config.data:
         raise UserError("--data is missing. Give a folder with pairs.csv, images/ and masks/.")
-    names = [folder.name for folder in config.data]
-    if len(set(names)) < len(names):
-        raise UserError(
-            f"--data has two folders named {max(names, key=names.count)!r}; due is one."
-        )
-    if config.out.suffix != ".json":
-        raise UserError(f"--out {str(config.out)!r} must end in .json.")
-    try:
-        is_range = all(1 <= percent <= 100 for percent in config.percents)
-    except ValueError:
-        is_range = False
-    if not is_range:
-        raise UserError(
-            f"--fractions {config.fractions!r}; due are whole numbers from 1 to 100, as 20,60,100."
-        )
+    check_report_place(config.data, config.out)
+    check_percents(config.fractions)
     if config.pretrain and config.model != TRAIN:
         raise UserError(f"--pretrain is for --model {TRAIN}, but --model is {config.model!r}.")
     pretraining(config, config.data[0], config.out)
     check_device(config.device)
-    check_writable(config.out)
+
+
+def check_report_place(data: Sequence[Path], out: Path) -> None:
+    """Raise UserError if sets would have one name in a report, or it cannot be written."""
+    names = [folder.name for folder in data]
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"--data has two folders named {max(names, key=names.count)!r}; due is one."
+        )
+    if out.suffix != ".json":
+        raise UserError(f"--out {str(out)!r} must end in .json.")
+    check_writable(out)
+
+
+def check_percents(fractions: str) -> None:
+    """Raise UserError unless the text lists whole percentages."""
+    try:
+        is_range = all(1 <= int(text) <= 100 for text in fractions.split(","))
+    except ValueError:
+        is_range = False
+    if not is_range:
+        raise UserError(
+            f"--fractions {fractions!r}; due are whole numbers from 1 to 100, as 20,60,100."
+        )
 
 
 def pretraining(

@@ -55,10 +55,11 @@ class TransferJournal:
         """Return the scores of a run, None if it is not finished."""
         return self._finished.get(run)
 
-    def add(self, run: str, dice: Scores) -> None:
+    def add(self, run: str, scores: Scores) -> None:
         """Mark a run as finished; returns when the line is on the disk."""
         assert self._stream is not None  # only called while it is open
-        self._stream.write(encode({"run": run, "dice": dice}))
+        # "dice" of all scores: the name is in journals of older versions.
+        self._stream.write(encode({"run": run, "dice": scores}))
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self._finished[run] = dice
+        self._finished[run] = scores

@@ -191,7 +191,7 @@ def _trained(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, schedule.steps, schedule.learning_rate)
         generator = step_generator(seed, step)
-        drawn = [images.train[part[n]] for n in _draw(len(part), schedule.batch, generator)]
+        drawn = [images.train[part[n]] for n in draw_evenly(len(part), schedule.batch, generator)]
         crops, truth = draw_crops(
             [pixels.to(device) for pixels, _ in drawn],
             [classes.to(device) for _, classes in drawn],
@@ -209,7 +209,7 @@ def _trained(
     return network.eval()
 
 
-def _draw(count: int, wanted: int, generator: object) -> list[int]:
+def draw_evenly(count: int, wanted: int, generator: object) -> list[int]:
     """Return `wanted` numbers below `count`, none more than once oftener than another."""
     import torch
 

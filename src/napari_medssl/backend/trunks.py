@@ -28,11 +28,15 @@ def load_imagenet_trunk() -> EfficientNetLite0:
     return _load(find_weights(IMAGENET_TRUNK))
 
 
-def start_trunk(name: str) -> EfficientNetLite0:
-    """Return the trunk with the weights of "imagenet", or with "random" ones of torch's seed."""
+def random_trunk(seed: int) -> EfficientNetLite0:
+    """Return the trunk with the random weights of a seed; torch's own state stays as it is."""
+    import torch
+
     from napari_medssl.methods.siamese.trunk import EfficientNetLite0
 
-    return load_imagenet_trunk() if name == "imagenet" else EfficientNetLite0()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return EfficientNetLite0()
 
 
 def load_contrastive_trunk(name_or_file: str | Path) -> tuple[EfficientNetLite0, ModelCard]:
