@@ -138,6 +138,30 @@ def _autoencoder_loss(network: nn.Module, device: str) -> Tensor:
     return loss + reconstruction_error(came.decoded, views[:4], 0.1)
 
 
+def _simsiam_views(device: str) -> Tensor:
+    """Return two views, the second a little darker, of six coarse pictures."""
+    generator = torch.Generator().manual_seed(9)
+    small = torch.rand(6, 3, 4, 4, generator=generator)
+    first = small.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+    return torch.cat([first, 0.9 * first]).to(device)
+
+
+def _simsiam_network() -> nn.Module:
+    from napari_medssl.backend.trunks import load_imagenet_trunk
+    from napari_medssl.methods.simsiam.network import SimSiam
+
+    torch.manual_seed(0)
+    return SimSiam(load_imagenet_trunk(), dim=16)
+
+
+def _simsiam_loss(network: nn.Module, device: str) -> Tensor:
+    from napari_medssl.methods.simsiam.losses import simsiam_loss
+
+    (p1, z1), (p2, z2) = (network(part) for part in _simsiam_views(device).chunk(2))
+    # From 0, not from -1: losses are compared relative to their size.
+    return 1 + simsiam_loss((p1, p2), (z1, z2))
+
+
 NETWORKS = (
     Network(
         name="simcfs panel detector",
@@ -162,5 +186,11 @@ NETWORKS = (
         build=_autoencoder_network,
         forward=lambda network, device: tuple(network(_autoencoder_views(device))),
         loss=_autoencoder_loss,
+    ),
+    Network(
+        name="simsiam",
+        build=_simsiam_network,
+        forward=lambda network, device: network(_simsiam_views(device)),
+        loss=_simsiam_loss,
     ),
 )
