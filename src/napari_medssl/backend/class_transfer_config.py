@@ -53,12 +53,7 @@ class EvaluateClassTransferConfig:
     @property
     def models(self) -> dict[str, str]:
         """Names or files of models by their names in the table, in order."""
-        pairs = [
-            (name, file) if equals else (Path(given).stem if "/" in given else given, given)
-            for given in self.model
-            for name, equals, file in (given.partition("="),)
-        ]
-        return dict(pairs)
+        return dict(_named(given) for given in self.model)
 
 
 def check_class_transfer(config: EvaluateClassTransferConfig) -> None:
@@ -83,3 +78,11 @@ def check_class_transfer(config: EvaluateClassTransferConfig) -> None:
     check_percents(config.fractions)
     check_report_place(config.data, config.out)
     check_device(config.device)
+
+
+def _named(given: str) -> tuple[str, str]:
+    """Return the name in the table and the model of NAME=FILE, or of a name or file alone."""
+    name, equals, file = given.partition("=")
+    if equals and "/" not in name:
+        return name, file
+    return Path(given).stem if given.endswith(".safetensors") else given, given

@@ -79,6 +79,8 @@ def segmentation_config(options: TransferOptions) -> EvaluateTransferConfig:
         raise UserError(
             f"--model came {len(options.model)} times; due is once, or --task {CLASSIFICATION}."
         )
+    if not options.fine_tuning:
+        raise UserError(f"--no-fine-tuning is for --task {CLASSIFICATION} alone. Leave it out.")
     values = _given(options, EvaluateTransferConfig)
     values["model"] = options.model[0] if options.model else None
     return from_json(EvaluateTransferConfig, {k: v for k, v in values.items() if v is not None})
