@@ -21,7 +21,13 @@ from napari_medssl.backend.class_transfer_report import (
     ClassTransferReport,
     ClassTransferRun,
 )
-from napari_medssl.backend.class_transfer_run import Start, fine_tune, probe, scores_of
+from napari_medssl.backend.class_transfer_run import (
+    Start,
+    fine_tune,
+    measure_statistics,
+    probe,
+    scores_of,
+)
 from napari_medssl.backend.contrastive_config import ARCHITECTURE
 from napari_medssl.backend.evaluate_class_transfer import evaluate_class_transfer
 from napari_medssl.backend.jobs import Cancelled
@@ -163,6 +169,17 @@ def test_fine_tuning_learns_and_all_starts_have_one_head(kinds):
     for load in (random_trunk, lambda seed: load_imagenet_trunk()):
         heads.append(_head(load))
     assert torch.equal(*heads)
+
+
+def test_statistics_are_the_means_over_batches_and_weights_stay():
+    norm = torch.nn.BatchNorm2d(2)
+    norm.running_mean += 100  # of weights that are long gone
+    batches = [torch.randn(4, 2, 3, 3) + shift for shift in (0, 1, 5)]
+    before = norm.weight.detach().clone()
+    measure_statistics(torch.nn.Sequential(norm), batches)
+    due = torch.stack([b.mean(dim=(0, 2, 3)) for b in batches]).mean(dim=0)
+    assert torch.allclose(norm.running_mean, due, atol=1e-5)
+    assert torch.equal(norm.weight, before)
 
 
 def _head(load):

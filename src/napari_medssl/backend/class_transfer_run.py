@@ -7,7 +7,7 @@ train on, which needs no labels; fine-tuning is short, as labels are few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PROBE, FINE_TUNING = "linear probe", "fine-tuning"
 HOW = (PROBE, FINE_TUNING)
 _AT_ONCE = 64
+_BATCHES, _MEASURED = 8, 32  # views of labelled pictures that statistics are measured on
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,28 @@ def fine_tune(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
         on_step(step + 1, float(loss.detach()))
+    after = range(schedule.steps, schedule.steps + _BATCHES)
+    drawn = (_views(known, rows, _MEASURED, seed, step)[0].to(device) for step in after)
+    measure_statistics(network, drawn)
     return _predict(network, known, device)
+
+
+def measure_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the running statistics of batch normalisation to their means over batches.
+
+    In a short training the weights change faster than the statistics follow: from random weights
+    the network then gives one class to all pictures, however well it has learned.
+    """
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean of all batches
+    network.train()
+    with torch.no_grad():
+        for views in batches:
+            network(views)
 
 
 def scores_of(known: ClassSet, predicted: NDArray[np.integer]) -> list[list[float]]:

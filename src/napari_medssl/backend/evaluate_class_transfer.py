@@ -56,7 +56,7 @@ from napari_medssl.io.files import write_whole
 if TYPE_CHECKING:
     from napari_medssl.methods.siamese.trunk import EfficientNetLite0
 
-_FORMAT = "medssl-class-transfer-1"
+_FORMAT = "medssl-class-transfer-2"
 
 
 @dataclass(frozen=True, slots=True)
