@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medssl.backend.autoencoder_config import (
-    TrainAutoencoderConfig,
-    network_config,
-    sampling,
-)
+from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig, network_config
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
 from napari_medssl.backend.train_steps import learning_rate_at
+from napari_medssl.backend.training_views import sampling
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
