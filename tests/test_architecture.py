@@ -48,9 +48,10 @@ def test_opening_a_widget_imports_nothing_heavy():
     """
     code = """
 import sys, importlib, napari.layers, napari.window
-heavy = ("pandas", "scipy.ndimage", "skimage", "torch", "umap", "openslide", "zarr", "dask")
+heavy = ("pandas", "scipy", "sklearn", "numba", "skimage", "torch", "umap", "openslide", "zarr")
+heavy += ("dask",)
 known = set(sys.modules)
-for name in ("landmarks", "segmentation", "separation", "slides", "similar"):
+for name in ("embedding_map", "landmarks", "segmentation", "separation", "slides", "similar"):
     importlib.import_module("napari_medssl.widgets." + name)
     added = sorted(each for each in set(sys.modules) - known if each.startswith(heavy))
     assert not added, f"{name} imports {added[:9]}"
