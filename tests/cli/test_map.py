@@ -8,6 +8,7 @@ import pytest
 
 from napari_medssl.cli import main
 from napari_medssl.io.embedding_table import write_embeddings
+from napari_medssl.io.name_table import read_name_table
 
 
 @pytest.fixture
@@ -41,6 +42,17 @@ def test_a_map_is_written_as_csv_and_parquet(table, tmp_path, capsys):
     assert about["by"] == "the table's, of encoder made"
 
 
+def test_names_in_a_map_are_no_formulas(tmp_path, capsys):
+    values = np.eye(6, dtype=np.float32)
+    names = ["=1+1.png", *(f"{number}.png" for number in range(5))]
+    write_embeddings(names, values, {"name": "made"}, tmp_path / "e.parquet")
+    out = tmp_path / "map.csv"
+    assert main(["map", str(tmp_path / "e.parquet"), "--out", str(out), "--epochs", "5"]) == 0
+    with out.open(newline="", encoding="utf-8") as stream:
+        assert next(csv.DictReader(stream))["image"] == "'=1+1.png"
+    assert read_name_table(out).names[0] == "=1+1.png"
+
+
 def test_a_map_of_another_kind_of_file_is_refused(table, tmp_path, capsys):
     assert main(["map", str(table), "--out", str(tmp_path / "map.txt")]) == 2
     assert "is neither .csv nor .parquet" in capsys.readouterr().err
@@ -71,3 +83,12 @@ def test_pictures_without_a_group_are_told(table, tmp_path, capsys):
     assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
     told = capsys.readouterr().err.replace("\n", " ")
     assert "59 of 60 pictures have no row" in told
+
+
+def test_a_picture_of_two_groups_is_told(table, tmp_path, capsys):
+    groups = write_groups(tmp_path / "groups.csv", lambda number: "AB"[number % 2])
+    with groups.open("a") as stream:
+        stream.write('"tile, 0.png",A\n"tile, 0.png",B\n')
+    assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "gives 'tile, 0.png' two groups, 'A' and 'B'. Leave one row" in told

@@ -90,7 +90,7 @@ def test_pickled_objects_are_refused_and_never_loaded(tmp_path):
 
 def test_an_array_that_claims_more_than_it_has_is_refused(tmp_path):
     path = tmp_path / "f.npy"
-    for shape in ((10**12, 512), (4, 4), (2**62, 8)):
+    for shape in ((10**12, 512), (4, 4), (2**62, 8), (-5, 3)):
         with path.open("wb") as stream:
             head = {"descr": "<f4", "fortran_order": False, "shape": shape}
             npy.write_array_header_2_0(stream, head)

@@ -49,6 +49,15 @@ def test_the_first_columns_are_those_that_are_documented(tmp_path):
     assert parquet.read_schema(tmp_path / "g.parquet").names == ["image", "group"]
 
 
+def test_names_of_columns_are_no_formulas_either(tmp_path):
+    write_groups(tmp_path / "g.csv", ["a", "b"], ["1", "2"], columns={"=1+1": np.array([3, 4])})
+    first = (tmp_path / "g.csv").read_text().splitlines()[0]
+    assert first == '"image","group","\'=1+1"'
+    table = read_groups(tmp_path / "g.csv")
+    assert table.columns["=1+1"].tolist() == [3, 4]
+    assert table.groups == ("1", "2")
+
+
 def test_a_file_that_cannot_be_written_is_told_and_the_former_one_stays(tmp_path, monkeypatch):
     path = tmp_path / "g.parquet"
     write_groups(path, NAMES, GROUPS)
@@ -82,6 +91,8 @@ def test_labels_for_training_are_the_rows_in_a_group(tmp_path):
         ("file;Label\na;ring\nb;None\n", ("ring", "")),
         ("image,class,group\na,x,g\nb,x,\n", ("g", "")),
         ("name,cluster\na,-1\nb,\n", ("", "")),
+        ("image,class\na,3\nb,1234567890123456\n", ("3", "1234567890123456")),
+        ("image,group\na,1.5\nb,\n", ("1.5", "")),
     ],
 )
 def test_tables_of_others_are_read(tmp_path, text, groups):

@@ -11,6 +11,7 @@ from napari_medssl.backend.cluster_folder import ClusterConfig, embed_pictures
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
 from napari_medssl.backend.map_batch import BatchEffect, check_batch
+from napari_medssl.io.csv_files import bare_text
 from napari_medssl.io.limits import one_line
 
 
@@ -72,8 +73,20 @@ def _groups(path: Path, column: str) -> dict[str, str]:
                     f"{str(path)!r} has the columns {', '.join(known) or 'of nothing'}; due are "
                     f"image and {column}. Name the column of the groups with --column."
                 )
-            return {row["image"]: (row[column] or "").strip() for row in rows}
+            return _by_image(rows, column, path)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"Cannot read the groups in {str(path)!r} ({one_line(error)}). Give a CSV file, UTF-8."
         ) from error
+
+
+def _by_image(rows: csv.DictReader[str], column: str, path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in rows:
+        image, group = bare_text(row["image"]), bare_text((row[column] or "").strip())
+        if found.setdefault(image, group) != group:
+            raise UserError(
+                f"{str(path)!r} gives {image!r} two groups, {found[image]!r} and {group!r}. Leave "
+                "one row of each image."
+            )
+    return found

@@ -20,6 +20,7 @@ from napari_medssl.backend.map_layout import (
     neighbours_of,
 )
 from napari_medssl.backend.map_trust import Trust, trust_of
+from napari_medssl.io.csv_files import write_table_csv
 from napari_medssl.io.files import check_writable, replace_whole
 
 COLUMNS = ("image", "x", "y", "trustworthiness", "continuity", "torn", "false")
@@ -65,8 +66,9 @@ def map_pictures(
     inputs
         Pictures and folders, or one Parquet file of `medssl embed`.
     out
-        A CSV or Parquet file; written at the end, whole or not at all. Parquet holds the settings
-        too, as JSON in its metadata under `napari-medssl-map`.
+        A CSV or Parquet file; written at the end, whole or not at all. In CSV, names that a
+        spreadsheet would take for formulas get an apostrophe. Parquet holds the
+        settings too, as JSON in its metadata under `napari-medssl-map`.
     config
         How.
 
@@ -104,7 +106,7 @@ def _write(out: Path, report: MapReport, config: MapConfig) -> None:
     import json
 
     import pyarrow as arrow
-    from pyarrow import csv, parquet
+    from pyarrow import parquet
 
     trust = report.trust
     values = (
@@ -119,12 +121,11 @@ def _write(out: Path, report: MapReport, config: MapConfig) -> None:
     names = [name.encode("utf-8", "backslashreplace").decode() for name in report.pictures.names]
     columns = [arrow.array(names), *(arrow.array(each.round(5)) for each in values)]
     about = json.dumps({"format": 1, "settings": to_json(config), "by": report.pictures.by})
+    if out.suffix.lower() == ".csv":
+        write_table_csv(out, dict(zip(COLUMNS, columns, strict=True)))
+        return
     table = arrow.Table.from_arrays(
         columns, names=list(COLUMNS), metadata={"napari-medssl-map": about}
     )
     with replace_whole(out) as temporary:
-        if out.suffix.lower() == ".parquet":
-            parquet.write_table(table, temporary, compression="zstd")
-        else:
-            options = csv.WriteOptions(quoting_style="needed")
-            csv.write_csv(table, temporary, options)
+        parquet.write_table(table, temporary, compression="zstd")

@@ -143,13 +143,14 @@ def read_array(path: Path) -> NDArray[np.float32]:
             f"{name!r} is {dtype} {tuple(shape)}; due are rows of numbers (N, D), D from 1 to "
             f"{MOST_DIM}."
         )
-    if shape[0] > MOST_TILES or offset + math.prod(shape) * dtype.itemsize > size:
+    if not 0 <= shape[0] <= MOST_TILES or offset + math.prod(shape) * dtype.itemsize > size:
         raise UserError(
             f"{name!r} says that it is {tuple(shape)} of {dtype} but has {size} bytes. It is "
             "damaged."
         )
     if not shape[0]:
         return np.empty(shape, np.float32)
+    shape = (int(shape[0]), int(shape[1]))  # a damaged header may say (True, 3)
     order: Literal["F", "C"] = "F" if is_fortran else "C"
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told then
         mapped = np.memmap(path, dtype, "r", offset, shape, order)

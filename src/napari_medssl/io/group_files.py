@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.csv_files import write_table_csv
 from napari_medssl.io.files import replace_whole, write_whole
 from napari_medssl.io.name_table import read_name_table
 from napari_medssl.io.table_columns import Column, column_texts, text_column, to_arrow, written_text
@@ -149,7 +150,7 @@ def write_labels(
 def read_groups(path: Path) -> GroupTable:
     """Return the groups of a table: of this program, of `medssl cluster`, or of any other.
 
-    Numbers of clusters become names: "cluster 3".
+    Numbers become names: "cluster 3"; but in a column `group` or `class` they are names already.
 
     Raises
     ------
@@ -165,7 +166,8 @@ def read_groups(path: Path) -> GroupTable:
             f" It has {', '.join(table.columns) or 'none besides the names'}."
         )
     others = {name: of for name, of in table.columns.items() if name != column}
-    groups = tuple(_group_names(table.columns[column]))
+    named = column.casefold() in (GROUP, "class")
+    groups = tuple(_group_names(table.columns[column], "" if named else "cluster "))
     return GroupTable(table.names, groups, others, table.left_out)
 
 
@@ -211,25 +213,22 @@ def match_rows(names: Sequence[str], table_names: Sequence[str], place: str) -> 
     return MatchedRows(found, np.array(places, np.int64), tuple(unknown))
 
 
-def _group_names(column: Column) -> list[str]:
+def _group_names(column: Column, before: str) -> list[str]:
     if column.dtype.kind in "if":  # numbers of clusters; -1 is noise in other programs
         numbers = [-1 if np.isnan(value) else value for value in column.tolist()]
-        return ["" if value < 0 else f"cluster {value:g}" for value in numbers]
+        written = [f"{value:.15g}" if isinstance(value, float) else f"{value}" for value in numbers]
+        return ["" if text.startswith("-") else before + text for text in written]
     texts = [text.strip() for text in column_texts(column)]
     return ["" if text.casefold() in _NONE else text for text in texts]
 
 
 def _write_table(out: Path, table: Mapping[str, Column]) -> None:
     import pyarrow as arrow
-    from pyarrow import compute, csv, parquet
+    from pyarrow import parquet
 
-    made = {name: to_arrow(column) for name, column in table.items()}
-    if out.suffix.lower() == ".parquet":
-        with replace_whole(out) as temporary:
-            parquet.write_table(arrow.table(made), temporary, compression="zstd")
+    made = {written_text(name): to_arrow(column) for name, column in table.items()}
+    if out.suffix.lower() == ".csv":
+        write_table_csv(out, made)
         return
-    for name, column in made.items():
-        if arrow.types.is_string(column.type):  # as `csv_files.write_csv`: no formulas
-            made[name] = compute.replace_substring_regex(column, r"^([=+\-@\t\r])", r"'\1")
     with replace_whole(out) as temporary:
-        csv.write_csv(arrow.table(made), temporary)
+        parquet.write_table(arrow.table(made), temporary, compression="zstd")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.csv_files import FORMULA, bare_text
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.table_columns import Column, arrow_column, typed_column
 
@@ -103,14 +104,14 @@ def _header(path: Path) -> tuple[str, list[str]]:
         stream.seek(0)
         delimiter = max(",;\t", key=first.count)
         header = next(csv.reader(stream, delimiter=delimiter), [])
-    return delimiter, [name.strip() for name in header]
+    return delimiter, [bare_text(name.strip()) for name in header]
 
 
 def _raw_texts(texts: object) -> Any:
     """Return texts without the apostrophe that `write_csv` puts before formulas."""
     from pyarrow import compute
 
-    return compute.replace_substring_regex(texts, r"^'([=+\-@\t\r])", r"\1")
+    return compute.replace_substring_regex(texts, f"^'{FORMULA}", r"\1")
 
 
 def _parquet(path: Path) -> NameTable:
