@@ -246,3 +246,11 @@ def test_what_is_not_there_is_told(tmp_path, cache):
     (tmp_path / "notes.txt").write_text("no")
     with pytest.raises(UserError):
         open_source(tmp_path / "notes.txt", HISTOGRAM, cache=cache)
+
+
+def test_features_of_any_size_have_a_direction(tmp_path):
+    values = np.array([[3e25, 4e25], [3, 4], [3e-30, -4e-30]], np.float32)
+    np.save(tmp_path / "f.npy", values)
+    (tmp_path / "f.csv").write_text("image\na\nb\nc\n")
+    source = open_source(tmp_path / "f.npy")
+    np.testing.assert_allclose(source.embeddings, [[0.6, 0.8], [0.6, 0.8], [0.6, -0.8]], rtol=1e-5)

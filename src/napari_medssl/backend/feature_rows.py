@@ -52,4 +52,8 @@ def unit_features(table: FeatureTable, place: str) -> FeatureTable:
             )
     if count < 2:
         raise UserError(f"{place!r} holds {count} rows; at least 2 are due to compare.")
-    return replace(table, features=unit_length(table.features))
+    # The squares of very large or small numbers are beyond float32.
+    longest = np.maximum(table.features.max(axis=1), -table.features.min(axis=1))[:, None]
+    is_far = (longest > 1e15) | (longest < 1e-9)
+    features = np.divide(table.features, longest, where=is_far, out=table.features.copy())
+    return replace(table, features=unit_length(features))
