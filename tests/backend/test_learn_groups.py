@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import learn_groups as backend
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.learn_groups import (
     UNKNOWN,
@@ -80,6 +81,17 @@ def test_two_examples_of_each_bundle_tell_all_others():
     assert learned.sureness.min() > 0.6
     assert learned.embeddings.shape == (60, 11)
     np.testing.assert_allclose(np.linalg.norm(learned.embeddings, axis=1), 1, rtol=1e-5)
+
+
+def test_many_rows_are_told_block_by_block(monkeypatch):
+    rows = bundles()
+    graph = neighbours_of(rows, 5)
+    whole = learn_groups(rows, graph, labels_of())
+    monkeypatch.setattr(backend, "_BLOCK_ROWS", 7)
+    parts = learn_groups(rows, graph, labels_of())
+    assert (parts.group == whole.group).all()
+    np.testing.assert_allclose(parts.embeddings, whole.embeddings, rtol=1e-5, atol=1e-6)
+    assert parts.embeddings.dtype == np.float32
 
 
 def test_numbers_of_groups_need_not_follow_each_other():

@@ -29,6 +29,7 @@ UNKNOWN = -1
 _STAYS = 0.9  # a: how far a label runs
 _ROUNDS = 60
 _WIDTH = 0.1  # of the kernel exp(-d / width) of cosine distances
+_BLOCK_ROWS = 65_536
 _STRENGTH = 10.0  # C of logistic regression
 
 
@@ -108,17 +109,34 @@ def learn_groups(
     places = np.searchsorted(groups, labels)
     probe = LogisticRegression(C=_STRENGTH, max_iter=500, class_weight="balanced")
     probe.fit(embeddings[known], places[known])
-    told = probe.predict_proba(embeddings)
+    told = _told(probe, embeddings, should_stop)
     on_progress(Progress(1, 2, "learning from groups"))
     count = len(groups)
     spread = spread_labels(graph, np.where(known, places, UNKNOWN), count, should_stop=should_stop)
     shares = (told + spread) / 2
     shares[known] = np.eye(count)[places[known]]
     group = groups[shares.argmax(axis=1)]
-    wide = np.concatenate([embeddings, shares], axis=1)
-    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     sureness = shares.max(axis=1).astype(np.float32)
-    return Learned(group.astype(np.int64), sureness, np.ascontiguousarray(wide, np.float32))
+    return Learned(group.astype(np.int64), sureness, _widened(embeddings, shares))
+
+
+def _told(
+    probe: Any, embeddings: NDArray[np.float32], should_stop: ShouldStop
+) -> NDArray[np.float64]:
+    """Return the shares that a probe gives, (N, K); block by block, for it takes float64."""
+    parts = []
+    for start in range(0, len(embeddings), _BLOCK_ROWS):
+        if should_stop():
+            raise Cancelled("Stopped; nothing was learned.")
+        parts.append(probe.predict_proba(embeddings[start : start + _BLOCK_ROWS]))
+    return np.concatenate(parts)
+
+
+def _widened(embeddings: NDArray[np.float32], shares: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return embeddings with shares besides, of unit length."""
+    wide = np.concatenate([embeddings, shares.astype(np.float32)], axis=1)
+    wide /= np.sqrt(np.einsum("nd,nd->n", wide, wide))[:, None]
+    return wide
 
 
 def spread_labels(

@@ -97,7 +97,7 @@ def trust_of(
     shown = near_on_map(places, k)
     sample = _sample(count)
     lost = np.zeros((2, count), np.float64)
-    step = max(1, _BLOCK_VALUES // (len(sample) * 4))
+    step = max(1, _BLOCK_VALUES // max(len(sample) * 4, k * embeddings.shape[1]))
     for start in range(0, count, step):
         if should_stop():
             raise Cancelled("Stopped while the map was compared with the embeddings.")
