@@ -27,3 +27,8 @@ def test_a_value_called_none_or_of_two_lines_or_of_whole_numbers() -> None:
     assert groups_of_column(np.array(["a\nb"])).names().tolist() == ["a b"]
     assert groups_of_column(np.array([3, 3, 1])).names().tolist() == ["3", "3", "1"]
     assert groups_of_column(np.zeros(0, str)).counts() == {0: 0}
+
+
+def test_values_that_read_alike_are_one_group_and_unreadable_ones_none() -> None:
+    groups = groups_of_column(np.array(["a\x01b", "a b", "\x01", "x" * 119 + " y"], object))
+    assert groups.names().tolist() == ["a b", "a b", "", "x" * 119]

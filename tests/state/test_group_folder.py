@@ -16,8 +16,10 @@ from napari_medssl._errors import UserError
 from napari_medssl.state.group_carry import Carried
 from napari_medssl.state.group_folder import GroupFolder
 from napari_medssl.state.group_place import groups_place
+from napari_medssl.state.group_records import restore_state, state_record
 from napari_medssl.state.journal import Journal, encode, read_journal
 from napari_medssl.state.point_group import NONE
+from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.state.project_files import ProjectDamagedError
 
 NAMES = tuple(f"{n}.png" for n in range(10))
@@ -322,3 +324,14 @@ def test_a_million_rows_open_again(tmp_path):
         ids = folder.groups.ids
     with opened(tmp_path, names) as folder:
         assert (folder.groups.ids == ids).all()
+
+
+@pytest.mark.parametrize(
+    "change", [{"next_id": 10**9}, {"groups": {"1000000000": ["x", [1, 2, 3], True]}}]
+)
+def test_ids_of_groups_that_would_fill_the_memory_are_damage(change):
+    groups = PointGroups.of_labels(np.array([0, 1, 1]))
+    record = {**state_record(groups, {}, 1), **change}
+    with pytest.raises(ValueError, match=r"next_id is 1000000000|group '1000000000'"):
+        restore_state(PointGroups(3), record)
+    assert restore_state(PointGroups(3), state_record(groups, {"gone": 1}, 1)) == {"gone": 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medssl.state.point_group import NONE_NAME
+from napari_medssl._errors import UserError
+from napari_medssl.state.point_group import NONE_NAME, clean_group_name
 from napari_medssl.state.point_groups import PointGroups
 
 MOST_GROUPS = 100
@@ -24,15 +26,22 @@ def groups_of_column(values: NDArray[Any]) -> PointGroups:
     values
         Texts or whole numbers, shape (N,).
     """
-    texts = np.array([" ".join(str(value).split())[:_LONGEST_NAME] for value in values], object)
-    found, places, sizes = (
-        np.unique(texts.astype(str), return_inverse=True, return_counts=True)
-        if len(texts)
-        else (np.zeros(0, str), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    )
-    commonest = np.argsort(-sizes, kind="stable")[:MOST_GROUPS]
-    labels = np.full(len(found), -1, np.int64)
-    kept = sorted(int(n) for n in commonest if found[n] not in ("", NONE_NAME))
-    labels[kept] = np.arange(len(kept))
-    names = {label: str(found[n]) for label, n in enumerate(kept)}
-    return PointGroups.of_labels(labels[places], names)
+    listed = values.tolist()
+    name_of = {value: _name_of(value) for value in dict.fromkeys(listed)}
+    times = Counter(map(name_of.__getitem__, listed))
+    for nothing in ("", NONE_NAME):
+        times.pop(nothing, None)
+    commonest = sorted(sorted(times), key=times.__getitem__, reverse=True)[:MOST_GROUPS]
+    names = sorted(commonest)
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = (label_of.get(name_of[value], -1) for value in listed)
+    found = np.fromiter(labels, np.int64, len(listed))
+    return PointGroups.of_labels(found, dict(enumerate(names)))
+
+
+def _name_of(value: Any) -> str:
+    """Return a value as a name of a group; "" if it holds nothing to read."""
+    try:
+        return clean_group_name(" ".join(str(value).split())[:_LONGEST_NAME])
+    except UserError:
+        return ""

@@ -19,6 +19,7 @@ FORMAT = "napari-medssl groups"
 VERSION = 1
 
 _MOST_ROWS = 20_000_000
+_MOST_IDS = 1_000_000  # there is a table of them
 _MOST_TEXT = 2 * 2**30
 
 
@@ -76,11 +77,14 @@ def restore_state(groups: GroupedRows, record: Record) -> dict[str, int]:
     edits = [edit_of(one) for one in record["edits"]]
     if any(len(edit.rows) and edit.rows.max() >= groups.count for edit in edits):
         raise ValueError("edits of rows that there are not")
+    next_id = int(record["next_id"])
+    if next_id > _MOST_IDS:
+        raise ValueError(f"next_id is {next_id}")
     groups.restore(
         _unpacked(record["ids"], groups.count),
         _groups_of(record["groups"]),
         History.of([*edits], int(record["position"]), groups.history.limit),
-        int(record["next_id"]),
+        next_id,
     )
     names = names_of(record["absent"])
     return dict(zip(names, _unpacked(record["absent_ids"], len(names)).tolist(), strict=True))
@@ -128,7 +132,7 @@ def _rows_of(groups: Mapping[int, PointGroup]) -> dict[str, list[Any]]:
 def _groups_of(rows: Mapping[str, Any]) -> dict[int, PointGroup]:
     found = {}
     for key, (name, color, is_shown) in rows.items():
-        if int(key) < 0:
+        if not 0 <= int(key) < _MOST_IDS:
             raise ValueError(f"group {key!r}")
         found[int(key)] = PointGroup(str(name), check_color(color), bool(is_shown))
     return found
