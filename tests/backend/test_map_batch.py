@@ -69,3 +69,9 @@ def test_what_cannot_be_compared_is_told():
         check_batch(values, groups[:3])
     with pytest.raises(Cancelled):
         check_batch(values, groups, should_stop=lambda: True)
+
+
+def test_too_many_groups_are_told(monkeypatch):
+    monkeypatch.setattr(map_batch, "MOST_GROUPS", 2)
+    with pytest.raises(UserError, match="3 groups came to tell apart; due are 2 at most"):
+        check_batch(*made(0.0))

@@ -40,6 +40,38 @@ def test_lists_find_what_is_promised(monkeypatch):
     assert (np.diff(graph.distances, axis=1) >= 0).all()
 
 
+def true_part(values, graph):
+    """Return which part of the neighbours of a graph are as near as the true ones."""
+    apart = 1 - values @ values.T
+    np.fill_diagonal(apart, np.inf)
+    k = graph.rows.shape[1]
+    last = np.sort(apart, axis=1)[:, k - 1 : k]
+    return (np.take_along_axis(apart, graph.rows, 1) <= last + 1e-5).mean()
+
+
+def test_of_rows_in_no_clusters_all_are_compared(monkeypatch):
+    monkeypatch.setattr(neighbour_graph, "_EXACT_ROWS", 1000)
+    values = unit(np.random.default_rng(6), 3000, 64)
+    graph = nearest_rows(values, 10)
+    assert graph.recall == 1
+    assert true_part(values, graph) > 0.9999
+
+
+def test_of_too_many_rows_in_no_clusters_the_recall_is_told_as_it_is(monkeypatch):
+    monkeypatch.setattr(neighbour_graph, "_EXACT_ROWS", 1000)
+    monkeypatch.setattr(neighbour_graph, "_MOST_PRODUCTS", 0)
+    monkeypatch.setattr(neighbour_graph, "_MOST_COMPARED", 400)
+    monkeypatch.setattr(neighbour_graph, "_MEASURED", 1500)
+    values = unit(np.random.default_rng(6), 3000, 64)
+    graph = nearest_rows(values, 10)
+    assert graph.recall < neighbour_graph.RECALL
+    assert graph.recall == pytest.approx(true_part(values, graph), abs=0.02)
+    among = nearest_among(values[:50], values, 10)
+    assert among is not None
+    assert among.recall < neighbour_graph.RECALL
+    assert (among.rows[:, 0] == np.arange(50)).all()
+
+
 @pytest.mark.parametrize("count", [2, 5, 40])
 def test_no_row_is_its_own_neighbour_even_among_rows_that_are_alike(count):
     values = np.tile(unit(np.random.default_rng(2), 1), (count, 1))
@@ -64,6 +96,12 @@ def test_the_search_can_be_stopped_and_tells_how_far_it_is():
 
 def test_rows_of_another_table_are_found():
     values = unit(np.random.default_rng(5), 80)
-    found = nearest_among(values[:4], values, 3)
+    told = []
+    found = nearest_among(
+        values[:4], values, 3, on_step=lambda done, total, what: told.append((done, total))
+    )
+    assert found is not None
+    assert told == [(4, 4)]
+    assert nearest_among(values[:4], values, 3, should_stop=lambda: True) is None
     assert (found.rows[:, 0] == np.arange(4)).all()
     assert found.distances[:, 0].max() < 1e-6

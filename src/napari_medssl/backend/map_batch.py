@@ -24,12 +24,14 @@ from napari_medssl.backend.jobs import (
     never,
 )
 from napari_medssl.backend.map_places import checked_rows
-from napari_medssl.index.neighbour_graph import NeighbourGraph, nearest_among
+from napari_medssl.index.neighbour_graph import nearest_rows
 
 FOLDS = 5
 NEIGHBOURS = 15
 MOST_ROWS = 5_000
-"""Rows that are looked at; of more, as many are drawn, alike of each group."""
+"""Rows that are looked at, or about as many; of more, the same part of each group is drawn."""
+
+MOST_GROUPS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def check_batch(
     Raises
     ------
     UserError
-        If fewer than two groups have `FOLDS` rows, or the embeddings cannot be used.
+        If fewer than two groups have `FOLDS` rows, more than `MOST_GROUPS` do, or the embeddings
+        cannot be used.
     Cancelled
         If it was asked to stop.
     """
@@ -117,6 +120,11 @@ def check_batch(
             f"{int(is_used.sum())} of {len(known)} groups have {FOLDS} rows or more; at least 2 "
             "are due to compare. Choose a column with fewer values, such as the slide or scanner."
         )
+    if is_used.sum() > MOST_GROUPS:
+        raise UserError(
+            f"{int(is_used.sum())} groups came to tell apart; due are {MOST_GROUPS} at most. "
+            "Choose a column with fewer values, such as the slide or scanner."
+        )
     rng = np.random.default_rng(seed)
     rows = _drawn(labels, is_used, rng)
     place = np.cumsum(is_used) - 1
@@ -128,7 +136,9 @@ def check_batch(
         GroupShare(str(name), int(count), float(recall))
         for name, count, recall in zip(known[is_used], counts, recalls, strict=True)
     ]
-    near = _neighbours(values)
+    near = nearest_rows(values, NEIGHBOURS, should_stop=should_stop)
+    if near is None:
+        raise Cancelled("Stopped while groups were told apart.")
     same = float((labels[near.rows] == labels[:, None]).mean())
     by_chance = float((counts * (counts - 1)).sum() / (len(rows) * (len(rows) - 1)))
     left_out = tuple(str(name) for name in known[~is_used] if name)
@@ -177,13 +187,3 @@ def _told(
         told[test] = model.fit(values[train], labels[train]).predict(values[test])
     on_progress(Progress(FOLDS, FOLDS, "telling groups apart"))
     return told
-
-
-def _neighbours(values: NDArray[np.float32]) -> NeighbourGraph:
-    k = min(NEIGHBOURS, len(values) - 1)
-    found = nearest_among(values, values, k + 1)
-    itself = found.rows == np.arange(len(values))[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    return NeighbourGraph(
-        found.rows[~itself].reshape(-1, k), found.distances[~itself].reshape(-1, k)
-    )

@@ -14,7 +14,7 @@ from napari_medssl.backend.config import to_json
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.map_places import Embeddings, Places
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same settings give other places."""
 
 _CACHE_BYTES = 500_000_000

@@ -183,7 +183,15 @@ def place_new(
     values = checked_rows(embeddings)
     more = checked_rows(rows, values.shape[1])
     on_progress(Progress(0, len(more), "finding neighbours"))
-    near = nearest_among(more, values, config.neighbours)
+    near = nearest_among(
+        more,
+        values,
+        config.neighbours,
+        on_step=lambda done, total, what: on_progress(Progress(done, total, what)),
+        should_stop=should_stop,
+    )
+    if near is None:
+        raise Cancelled("Stopped while neighbours were looked for.")
     settings = _settings(config, len(more)) | {"epochs": _epochs(config, len(values)) // _AMONG}
     watch = Watch(ignore_places, on_progress, should_stop)
     found: Places = call_child("place_rows", watch, near.rows, near.distances, places, settings)
