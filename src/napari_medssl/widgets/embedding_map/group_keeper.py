@@ -15,6 +15,7 @@ from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.map_source import MapSource
 from napari_medssl.state.group_folder import GroupFolder
 from napari_medssl.state.group_place import groups_place
+from napari_medssl.state.point_group import NONE
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.state.project_files import ProjectDamagedError
 from napari_medssl.widgets import _questions as questions
@@ -63,8 +64,10 @@ class GroupKeeper(QObject):
 
     def open(self, place: Path, source: MapSource, *, repair: bool = False) -> None:
         """Look for the groups of a source, and keep them from now on."""
-        self.close()
         self._is_opening, self._labels = True, None
+        self._let_go()
+        if source is not self._session.source:
+            return  # another was opened while the last changes of the former were written
         work = partial(_open, place, source, self._data_folder, repair)
         self.background.submit(
             "open", work, partial(self._take, source), partial(self._refuse, place, source)
@@ -81,9 +84,12 @@ class GroupKeeper(QObject):
 
     def close(self) -> None:
         """Write what is left, and let go of the folder."""
+        self._is_opening = False
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.background.drop("open")
         folder, self.folder = self.folder, None
-        self._is_opening = False
         if folder is not None:
             try:
                 wait_for(folder.close)
@@ -99,6 +105,7 @@ class GroupKeeper(QObject):
         groups, added = folder.groups, folder.carried.added
         if _is_empty(groups) and labels is not None:
             groups.relabel(labels)
+        _add(self._session.clusters, groups)
         self._session.take_clusters(groups)
         if added and not _is_empty(groups) and folder.carried.known:
             self.told.emit(f"{added:,} points are new since: they are in no cluster.", False)
@@ -136,6 +143,13 @@ class GroupKeeper(QObject):
 def _is_empty(groups: PointGroups) -> bool:
     """Say whether nobody ever made a group."""
     return len(groups.groups) == 1 and not groups.history.edits
+
+
+def _add(made: PointGroups | None, groups: PointGroups) -> None:
+    """Take over what a person made before it was known what was kept."""
+    if made is not None and made.history.edits:
+        rows = np.flatnonzero(made.ids != NONE)
+        groups.assign_names(rows, made.names()[rows].tolist())
 
 
 def _open(place: Path, source: MapSource, data_folder: Path | None, repair: bool) -> GroupFolder:

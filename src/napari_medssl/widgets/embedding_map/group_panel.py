@@ -92,6 +92,7 @@ class GroupPanel(QWidget):
         if line is not None:
             line.returnPressed.connect(self.assign)
         session.colors_changed.connect(self._fill)
+        session.colors_changed.connect(self._show_typical)
         session.selection_changed.connect(self._fill)
         session.opened.connect(self._fill)
         self._fill()
@@ -99,10 +100,9 @@ class GroupPanel(QWidget):
     def cluster(self) -> None:
         """Make clusters anew."""
         source = self._session.source
-        if source is None:
+        if source is None or self._is_refused():
             return
-        self._set_busy(True)
-        self.told.emit("Looking for clusters ...", False)
+        self._begin("Looking for clusters ...")
         count = self.number.value() or None
         work = partial(
             compute_process().call,
@@ -134,12 +134,13 @@ class GroupPanel(QWidget):
         """Divide a cluster in two."""
         session = self._session
         source, groups = session.source, session.clusters
-        if source is None or groups is None:
+        if source is None or groups is None or key not in groups or self._is_refused():
             return
         rows = groups.rows_of(key)
         if len(rows) < 2:
             self.told.emit(f"Cluster {groups[key].name!r} has one point: it cannot be split.", True)
             return
+        self._begin(f"Splitting {groups[key].name!r} ...")
         work = partial(
             compute_process().call,
             "napari_medssl.backend.make_map:cluster_rows",
@@ -153,12 +154,17 @@ class GroupPanel(QWidget):
     def _on_split(
         self, groups: PointGroups, key: int, rows: NDArray[np.int64], labels: NDArray[np.int64]
     ) -> None:
-        if groups is not self._session.clusters or key not in groups:
+        self._set_busy(False)
+        if groups is not self._session.clusters:
             return
-        if not np.array_equal(groups.rows_of(key), rows):
+        if key not in groups or not np.array_equal(groups.rows_of(key), rows):
             self.told.emit("The cluster changed meanwhile; split it again.", True)
             return
-        groups.split(key, labels)
+        name, parts = groups[key].name, groups.split(key, labels)
+        if len(parts) < 2:
+            self.told.emit(f"The points of {name!r} are all alike: it cannot be split.", True)
+            return
+        self.told.emit(f"{name!r} is split; Ctrl+Z takes that back.", False)
 
     def assign(self) -> None:
         """Put the selected points into the cluster that is named."""
@@ -180,10 +186,17 @@ class GroupPanel(QWidget):
     def _on_marked(self) -> None:
         keys = self.legend.chosen()
         groups = self.legend.groups
-        if groups is not None and keys and keys[0] in groups:
+        self._show_typical()
+        if groups is not None and groups is self._session.clusters and keys and keys[0] != NONE:
+            self.name.setCurrentText(groups[keys[0]].name)
+
+    def _show_typical(self) -> None:
+        """Show the typical points of the group that is marked, as it is now."""
+        keys, groups = self.legend.chosen(), self.legend.groups
+        if groups is not None and keys:
             self.strip.show_group(groups, keys[0])
-            if groups is self._session.clusters and keys[0] != NONE:
-                self.name.setCurrentText(groups[keys[0]].name)
+        else:
+            self.strip.clear()
 
     def _fill(self, _source: object = None) -> None:
         has_source = self._session.source is not None
@@ -200,6 +213,17 @@ class GroupPanel(QWidget):
         self.learn_button.setEnabled(groups is not None)
         self.accept_button.setEnabled(has_selection and self._session.suggested is not None)
         self.cluster_button.setEnabled(has_source and not self._is_busy)
+
+    def _is_refused(self) -> bool:
+        """Say that one thing is done after the other, if something is being done."""
+        if self._is_busy:
+            self.told.emit("Clusters are being looked for. Wait a moment.", True)
+        return self._is_busy
+
+    def _begin(self, words: str) -> None:
+        """Say what is done from now on."""
+        self._set_busy(True)
+        self.told.emit(words, False)
 
     def _set_busy(self, is_busy: bool) -> None:
         self._is_busy = is_busy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_medssl.backend.learn_groups import UNKNOWN, Learned, LearnRequest
@@ -30,6 +29,7 @@ class Learning(QObject):
         self._session = session
         self._making = making
         self._asked: PointGroups | None = None  # as they were when it was asked
+        self._taught: dict[int, int] = {}  # their ids by those of what is suggested
 
     def learn(self, keys: list[int], config: LayoutConfig) -> None:
         """Learn from the clusters with these ids; the points of all others are suggested one."""
@@ -60,10 +60,12 @@ class Learning(QObject):
         made = PointGroups.of_labels(
             np.where(np.isin(ids, keys), ids, -1), {key: clusters[key].name for key in keys}
         )
+        self._taught = {}
         for key in keys:
             own = made.id_of(clusters[key].name)
             if own is not None:
                 made.recolor(own, clusters[key].color)
+                self._taught[own] = key
         session.take_suggested(made, learned.sureness)
         sure = int((learned.sureness[~np.isin(clusters.ids, keys)] >= 0.9).sum())
         self.told.emit(
@@ -82,6 +84,13 @@ class Learning(QObject):
         if not len(rows):
             self.told.emit("Select the points whose suggestions you accept.", True)
             return
-        names: NDArray[np.object_] = suggested.names()[rows]
-        session.made_clusters().assign_names(rows, names.tolist())
+        rows = rows[suggested.ids[rows] != NONE]  # a group may have gone while it was learned from
+        clusters = session.made_clusters()
+        names = {key: self._name_of(key, suggested, clusters) for key in suggested.groups}
+        clusters.assign_names(rows, [names[key] for key in suggested.ids[rows].tolist()])
         self.told.emit(f"{len(rows):,} suggestions are accepted; Ctrl+Z takes that back.", False)
+
+    def _name_of(self, key: int, suggested: PointGroups, clusters: PointGroups) -> str:
+        """Return the name that a suggested group has now: it may have been renamed since."""
+        own = self._taught.get(key, NONE)
+        return clusters[own].name if own != NONE and own in clusters else suggested[key].name

@@ -65,6 +65,9 @@ class SelectionBar(QWidget):
         selected, count = len(session.selection), session.count
         shown = int(session.shown.sum())
         parts = [f"{selected:,} of {count:,} selected"] if selected else [f"{count:,} points"]
+        unseen = int((session.selection.mask & ~session.shown).sum()) if selected else 0
+        if unseen:
+            parts[0] += f", {unseen:,} of them hidden"
         if shown < count:
             parts.append(f"{count - shown:,} hidden")
         self.words.setText(" · ".join(parts) if count else "")
