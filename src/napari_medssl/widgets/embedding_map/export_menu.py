@@ -135,7 +135,9 @@ class ExportMenu(QObject):
         self.background.submit("write", work, partial(self._on_written, words), self._refuse)
 
     def _on_written(self, words: str, count: int) -> None:
-        self.told.emit(f"{count:,} {words}", False)
+        hidden = " The table holds the names that are hidden here."
+        tail = hidden if self._session.names.is_masked else ""
+        self.told.emit(f"{count:,} {words}{tail}", False)
 
     # -- reading ---------------------------------------------------------------------------------
 

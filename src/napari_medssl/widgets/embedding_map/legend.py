@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from qtpy.QtCore import QPoint, QRect, QSize, Qt, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, QRect, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -25,7 +25,7 @@ from napari_medssl.state.number_colors import NumberColors, number_colors
 from napari_medssl.state.point_group import NONE
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.widgets._buttons import add_entry
-from napari_medssl.widgets.embedding_map.session import CLUSTER, MapSession
+from napari_medssl.widgets.embedding_map.session import CLUSTER, SUGGESTED, MapSession
 
 _SIDE = 14
 _BAR = 18
@@ -51,16 +51,24 @@ class Legend(QStackedWidget):
     def __init__(self, session: MapSession, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._keys: list[int] = []
+        self._listed: PointGroups | None = None
+        self._keys: list[int] = []  # of the groups listed, a row each
+        self._marks: dict[str, list[int]] = {}  # ids by what gave the colours
         self.table = _make_table()
         self.scale = _Scale()
         self.addWidget(self.table)
         self.addWidget(self.scale)
         self.table.cellChanged.connect(self._on_cell)
         self.table.cellClicked.connect(self._on_click)
+        self.table.itemSelectionChanged.connect(self._on_marked)
         self.table.customContextMenuRequested.connect(self._open_menu)
+        delegate = self.table.itemDelegate()
+        assert delegate is not None
+        delegate.closeEditor.connect(self._on_typed)
+        session.opened.connect(self._on_opened)
         session.colors_changed.connect(self._fill)
         session.selection_changed.connect(self._fill_counts)
+        session.names.changed.connect(self._fill)
         self._fill()
 
     @property
@@ -72,7 +80,9 @@ class Legend(QStackedWidget):
     def chosen(self) -> list[int]:
         """Return the ids of the groups marked in the table."""
         rows = sorted({index.row() for index in self.table.selectedIndexes()})
-        return [self._keys[row] for row in rows if row < len(self._keys)]
+        groups, keys = self.groups, [self._keys[row] for row in rows if row < len(self._keys)]
+        is_listed = groups is not None and groups is self._listed
+        return [key for key in keys if key in groups] if is_listed and groups is not None else []
 
     # -- filling ---------------------------------------------------------------------------------
 
@@ -87,25 +97,49 @@ class Legend(QStackedWidget):
             return  # a name is being typed
         groups = self.groups
         counts = {} if groups is None else groups.counts()
+        marked = self._marks.get(self._session.color_name, [])
         self._keys = [key for key, count in counts.items() if key != NONE or count]
+        self._listed = groups
         self.table.blockSignals(True)
         self.table.setRowCount(len(self._keys))
         for row, key in enumerate(self._keys):
             assert groups is not None
             group = groups[key]
-            name = QTableWidgetItem(group.name)
+            shown = self._title(key)
+            name = QTableWidgetItem(shown)
             square = QPixmap(_SIDE, _SIDE)
             square.fill(QColor(*group.color))
             name.setIcon(QIcon(square))
             state = Qt.CheckState.Checked if group.is_shown else Qt.CheckState.Unchecked
             name.setCheckState(state)
-            name.setToolTip(f"{group.name}: tick to show, double click to rename")
-            if key == NONE:
+            name.setToolTip(f"{shown}: tick to show, double click to rename")
+            if key == NONE or shown != group.name:
                 name.setFlags(name.flags() & ~Qt.ItemFlag.ItemIsEditable)
             self.table.setItem(row, 0, name)
             self.table.setItem(row, 1, _number(f"{counts[key]:,}"))
+        self._mark(marked)
         self.table.blockSignals(False)
         self._fill_counts()
+
+    def _title(self, key: int) -> str:
+        """Return the name of a group as it is to be shown; clusters are called by a person."""
+        column, groups = self._session.color_name, self._listed
+        assert groups is not None
+        name = groups[key].name
+        if key == NONE or column in (CLUSTER, SUGGESTED):
+            return name
+        return self._session.names.value(column, name) or f"{column} {key}"
+
+    def _mark(self, keys: list[int]) -> None:
+        """Mark groups: rows of the table are of others once a group came or went."""
+        found = QItemSelection()
+        model, chooser = self.table.model(), self.table.selectionModel()
+        assert model is not None
+        assert chooser is not None
+        for row, key in enumerate(self._keys):
+            if key in keys:
+                found.select(model.index(row, 0), model.index(row, model.columnCount() - 1))
+        chooser.select(found, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
     def _fill_counts(self) -> None:
         """Show how many points of each group are selected, where any are."""
@@ -115,13 +149,26 @@ class Legend(QStackedWidget):
         self.table.setColumnHidden(2, not has_some)
         if not has_some or groups is None:
             return
-        counts = np.bincount(groups.ids[mask], minlength=groups.next_id)
+        if groups is not self._listed:
+            return  # a name is being typed, see `_fill`
+        size = max(groups.next_id, *self._keys, 0) + 1
+        counts = np.bincount(groups.ids[mask], minlength=size)
         self.table.blockSignals(True)
         for row, key in enumerate(self._keys):
             self.table.setItem(row, 2, _number(f"{counts[key]:,}"))
         self.table.blockSignals(False)
 
     # -- what a person does ----------------------------------------------------------------------
+
+    def _on_opened(self) -> None:
+        self._marks.clear()
+
+    def _on_marked(self) -> None:
+        self._marks[self._session.color_name] = self.chosen()
+
+    def _on_typed(self, *_: object) -> None:
+        """Show what changed while a name was typed, and what became of the name."""
+        self._fill()
 
     def _on_cell(self, row: int, column: int) -> None:
         groups = self.groups
@@ -130,15 +177,19 @@ class Legend(QStackedWidget):
         key, item = self._keys[row], self.table.item(row, 0)
         if item is None:
             return
+        if groups is not self._listed or key not in groups:
+            self.told.emit("The groups changed while the name was typed. Rename again.", True)
+            self._fill()
+            return
         is_shown = item.checkState() == Qt.CheckState.Checked
         if is_shown != groups[key].is_shown:
             (groups.show if is_shown else groups.hide)([key])
-        elif item.text() != groups[key].name:
+        elif item.text() != self._title(key):
             self._try(partial(groups.rename, key, item.text()))
 
     def _on_click(self, row: int, column: int) -> None:
         groups = self.groups
-        if groups is not None and column == 1 and row < len(self._keys):
+        if groups is not None and groups is self._listed and column == 1 and row < len(self._keys):
             self._session.selection.replace(groups.ids == self._keys[row], self)
 
     def _try(self, edit: Callable[[], object]) -> None:
@@ -181,8 +232,8 @@ class Legend(QStackedWidget):
         self._session.selection.replace(np.isin(groups.ids, keys), self)
 
     def _recolor(self, groups: PointGroups, key: int) -> None:
-        color = QColorDialog.getColor(QColor(*groups[key].color), self, groups[key].name)
-        if color.isValid():
+        color = QColorDialog.getColor(QColor(*groups[key].color), self, self._title(key))
+        if color.isValid() and key in groups:  # it may have gone while the dialog was open
             groups.recolor(key, (color.red(), color.green(), color.blue()))
 
 

@@ -47,11 +47,11 @@ class Making(QObject):
     stepped
         A name and what is known by then; see `backend.make_map.make_map`.
     ended
-        "" if all went well, else why not: what was shown stays.
+        "" if all went well, else why not, and whether it failed: what was shown stays.
     """
 
     stepped = Signal(str, object)
-    ended = Signal(str)
+    ended = Signal(str, bool)
 
     def __init__(
         self, parent: QObject, work: Callable[..., Any] | None = None, cache: Path | None = None
@@ -106,9 +106,10 @@ class Making(QObject):
         if self._next is not None:
             self._go()
         elif job.state == "failed":
-            self.ended.emit(job.error)
+            self.ended.emit(job.error, True)
         else:
-            self.ended.emit("" if job.state == "done" else "Stopped; the map is as far as it came.")
+            words = "" if job.state == "done" else "Stopped; the map is as far as it came."
+            self.ended.emit(words, False)
 
 
 class _Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
@@ -75,6 +76,7 @@ class MapPanel(QWidget):
         layout.addStretch(1)
         session.opened.connect(self._on_opened)
         session.colored.connect(self._fill)
+        session.names.changed.connect(self._forget)
         self._fill()
 
     def stop_decoding(self) -> None:
@@ -105,7 +107,9 @@ class MapPanel(QWidget):
         self.background.submit("check", work, partial(self._take, name), self._refuse)
 
     def _take(self, name: str, effect: BatchEffect) -> None:
-        self.words.setText(batch_words(name, effect))
+        shown = self._session.names.value
+        left_out = [shown(name, one) or f"a {name}" for one in effect.left_out]
+        self.words.setText(batch_words(name, replace(effect, left_out=tuple(left_out))))
 
     def _refuse(self, error: BaseException) -> None:
         self.words.setText("")
@@ -115,6 +119,10 @@ class MapPanel(QWidget):
         self.background.drop("check")
         self.words.setText("")
         self._fill()
+
+    def _forget(self) -> None:
+        """Take the finding away: it may tell names that are to be hidden."""
+        self.words.setText("")
 
     def _fill(self) -> None:
         session, former = self._session, self.column.currentText()

@@ -18,6 +18,7 @@ from napari_medssl.state.column_groups import groups_of_column
 from napari_medssl.state.number_colors import NumberColors
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.state.row_selection import RowSelection
+from napari_medssl.widgets.embedding_map.shown_names import ShownNames
 
 CLUSTER = "cluster"
 """The colouring whose groups a person edits and keeps."""
@@ -54,6 +55,8 @@ class MapSession:
         What is selected: the gallery shows it, the slide outlines it.
     picked
         What of it is picked in the gallery or on the slide: the map lights it up.
+    names
+        How names of slides and patients are shown; when that changes, so do the words here.
     """
 
     opened = Signal()
@@ -66,6 +69,7 @@ class MapSession:
 
     def __init__(self) -> None:
         self.source: MapSource | None = None
+        self.names = ShownNames()
         self._empty()
 
     def _empty(self) -> None:
@@ -252,7 +256,7 @@ class MapSession:
     def title(self, row: int) -> str:
         """Return the name of a point, without its folders."""
         assert self.source is not None
-        return self.source.names[row].replace("\\", "/").rsplit("/", 1)[-1]
+        return self.names.text(self.source.names[row].replace("\\", "/").rsplit("/", 1)[-1])
 
     def facts(self, row: int) -> list[str]:
         """Return what is known of a point, a line each."""
@@ -264,7 +268,11 @@ class MapSession:
         if self.suggested is not None:
             name = self.suggested[int(self.suggested.ids[row])].name
             lines.append(f"{SUGGESTED}: {name}, {SURENESS} {self.numbers(SURENESS)[row]:.2f}")
-        lines += [f"{name}: {_text(values[row])}" for name, values in source.columns.items()]
+        known = {
+            name: self.names.value(name, _text(values[row]))
+            for name, values in source.columns.items()
+        }
+        lines += [f"{name}: {value}" for name, value in known.items() if value]
         if self.trust is not None:
             torn, false = float(self.trust.torn[row]), float(self.trust.false[row])
             lines.append(f"of its neighbours {torn:.0%} torn away, {false:.0%} of those here false")

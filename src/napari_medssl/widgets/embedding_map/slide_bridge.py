@@ -6,6 +6,7 @@ The widget "Slides" and all it draws with take half a second to import, so a thr
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_medssl.widgets.embedding_map.slide_link import SlideLink
 
 _LINK = "napari_medssl.widgets.embedding_map.slide_link"
+_SLIDES = "napari_medssl.widgets.slides.widget"
 
 
 class SlideBridge(QObject):
@@ -58,7 +60,11 @@ class SlideBridge(QObject):
     def _on_opened(self) -> None:
         self._drop()
         source = self._session.source
-        if source is not None and isinstance(source.pictures, TilePictures):
+        if source is None or not isinstance(source.pictures, TilePictures):
+            return
+        if _SLIDES in sys.modules:  # names may be hidden there: no word before that is known
+            self._make(_load())
+        else:
             self.background.submit("link", _load, self._make, self._refuse)
 
     def _make(self, module: Any) -> None:

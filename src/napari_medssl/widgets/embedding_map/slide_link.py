@@ -49,14 +49,32 @@ class SlideLink(QObject):
         self.fly = FlyTo(viewer, self.places, self)
         self.pick = PickTool(viewer, self.places, self)
         self.overlay = TileOverlay(viewer, session, self.places, self)
+        self.places.masked_changed.connect(self.mask_names)
+        self.places.front_changed.connect(self.mask_names)
+        self.mask_names()
         self.pick.picked.connect(self._on_picked)
         self.pick.refused.connect(self._refuse)
         self.fly.failed.connect(self._refuse)
         self.fly.arrived.connect(self._on_arrived)
         self.overlay.draw_later()
 
+    def mask_names(self) -> None:
+        """Hide the names of slides in all words of the map where the window hides them."""
+        self.places.slides()  # that widget may be open since
+        if not self.places.is_masked:
+            self._session.names.show()
+            return
+        slides = self._pictures.slides
+        short = [
+            self.places.title(slide.fingerprint) if slide.fingerprint else f"slide {number}"
+            for number, slide in enumerate(slides, start=1)
+        ]
+        names = [(slide.name, alias) for slide, alias in zip(slides, short, strict=True)]
+        self._session.names.hide(names, self.places.masked_text)
+
     def close(self) -> None:
         """Let go of the viewer."""
+        self._session.names.show()
         self.pick.close()
         self.fly.close()
         self.overlay.close()
@@ -89,6 +107,7 @@ class SlideLink(QObject):
         if area.width and area.height:
             box = (area.x, area.y, area.x + area.width, area.y + area.height)
             rows = self._pictures.rows_in(slide, box)
+            rows = rows[self._session.shown[rows]]
             mode = {"new": "replace", "wanted": "union", "unwanted": "difference"}[role]
             self._session.selection.combine(rows, mode, self)
             return
@@ -101,7 +120,7 @@ class SlideLink(QObject):
     def _holding(self, slide: int, area: Area) -> np.ndarray:
         """Return the rows whose tiles hold a point, that with the nearest middle first."""
         pictures = self._pictures
-        rows = np.flatnonzero(pictures.numbers == slide)
+        rows = np.flatnonzero((pictures.numbers == slide) & self._session.shown)
         low, size = pictures.locations[rows], pictures.sizes[rows, None]
         point = np.array([area.x, area.y])
         inside = ((low <= point) & (point < low + size)).all(axis=1)

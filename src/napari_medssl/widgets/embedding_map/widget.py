@@ -94,7 +94,8 @@ class EmbeddingMapWidget(QWidget):
         self.pictures = RowPictures(self.session)
         self.thumbnails = Thumbnails(self.pictures, self)
         self.thumbnails.use(settings.has_thumbnails, settings.open_cache("map"))
-        self._place: Path | None = None
+        self._place: Path | None = None  # of what is shown
+        self._wanted: Path | None = None  # of what was asked for last
         self._is_following = False
         self._build(groups)
         self._connect()
@@ -128,7 +129,7 @@ class EmbeddingMapWidget(QWidget):
             (self.map_panel, "Map"),
         ):
             self.pages.addTab(page, title)
-        self.messages = Messages()
+        self.messages = Messages(self.session.names.text)
         self.status, self.error = self.messages.status, self.messages.error
         upper = QWidget()
         column = QVBoxLayout(upper)
@@ -207,6 +208,7 @@ class EmbeddingMapWidget(QWidget):
         session.shown_changed.connect(self._on_shown)
         session.selection_changed.connect(self._on_selection)
         session.picked_changed.connect(self._on_picked_changed)
+        session.names.changed.connect(self._on_names)
         self.threads: tuple[Background, ...] = (
             self.opening.background,
             self.thumbnails.background,
@@ -227,20 +229,18 @@ class EmbeddingMapWidget(QWidget):
 
         Of what is open already, points that are still the same stay where they are.
         """
-        is_open = self._place == Path(place)
-        self._place = Path(place)
-        self._make(self._former() if is_open else None)
+        self._make(Path(place), self._former() if self._place == Path(place) else None)
 
     def lay_out(self) -> None:
         """Lay the map out anew with the settings of the page "Map"."""
         if self._place is not None:
-            self._make(None)
+            self._make(self._place, None)
 
-    def _make(self, former: FormerMap | None) -> None:
-        if self._place is not None:
-            self.messages.tell("", False)
-            source = SourceConfig(device=read_settings().device)
-            self.making.start(self._place, self.map_panel.form.config(), source, former)
+    def _make(self, place: Path, former: FormerMap | None) -> None:
+        self._wanted = place
+        self.messages.tell("", False)
+        source = SourceConfig(device=read_settings().device)
+        self.making.start(place, self.map_panel.form.config(), source, former)
 
     def _former(self) -> FormerMap | None:
         """Return the map that is shown, if it is finished."""
@@ -266,8 +266,10 @@ class EmbeddingMapWidget(QWidget):
 
     def _take_source(self, source: MapSource) -> None:
         former = self.session.source
-        if former is not None and _is_same(former, source):
+        is_there = self._place == self._wanted
+        if is_there and former is not None and _is_same(former, source):
             return  # the map alone is made anew: selection and clusters stay
+        self._place = self._wanted
         self.session.open(source)
         if self._place is not None:
             self.opening.note_open(self._place)
@@ -279,9 +281,9 @@ class EmbeddingMapWidget(QWidget):
             count = len(source.failures)
             self.messages.refuse(f"{count} left out, such as {name}: {reason}")
 
-    def _on_ended(self, words: str) -> None:
+    def _on_ended(self, words: str, has_failed: bool) -> None:
         if words:
-            self.messages.refuse(words)
+            self.messages.tell(words, has_failed)
 
     def _on_opened(self) -> None:
         self.thumbnails.clear()
@@ -339,6 +341,11 @@ class EmbeddingMapWidget(QWidget):
         if row != self.card.row:
             self.card.show_row(-1, QPoint())
         self._link(row)
+
+    def _on_names(self) -> None:
+        """Hide what was said before names were to be hidden."""
+        self.card.show_row(-1, QPoint())
+        self.messages.mask_again()
 
     def _link(self, row: int) -> None:
         """Draw lines from a row to its nearest in truth; none from row -1."""
@@ -416,7 +423,9 @@ class EmbeddingMapWidget(QWidget):
             self.messages.refuse("Select points first; their neighbours are known once they are.")
             return
         near = session.graph.rows[chosen].ravel()
-        session.selection.union(np.unique(np.concatenate([chosen, near[near >= 0]])), self)
+        near = near[near >= 0]
+        near = near[session.shown[near]]
+        session.selection.union(np.unique(np.concatenate([chosen, near])), self)
 
     def show_selection(self) -> None:
         """Bring what is selected, or picked, into sight."""
