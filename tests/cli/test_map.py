@@ -88,7 +88,14 @@ def test_pictures_without_a_group_are_told(table, tmp_path, capsys):
 def test_a_picture_of_two_groups_is_told(table, tmp_path, capsys):
     groups = write_groups(tmp_path / "groups.csv", lambda number: "AB"[number % 2])
     with groups.open("a") as stream:
-        stream.write('"tile, 0.png",A\n"tile, 0.png",B\n')
+        stream.write('"tile, 0.png",A\n\n"tile, 0.png",B\n')
     assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert "gives 'tile, 0.png' two groups, 'A' and 'B'. Leave one row" in told
+
+
+def test_lines_that_are_cut_short_are_no_groups(table, tmp_path, capsys):
+    groups = tmp_path / "groups.csv"
+    groups.write_text("group,image\nA\n")
+    assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
+    assert "60 of 60 pictures have no row" in " ".join(capsys.readouterr().err.split())

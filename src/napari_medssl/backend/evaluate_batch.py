@@ -83,7 +83,8 @@ def _groups(path: Path, column: str) -> dict[str, str]:
 def _by_image(rows: csv.DictReader[str], column: str, path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in rows:
-        image, group = bare_text(row["image"]), bare_text((row[column] or "").strip())
+        # A line that is cut short has no value at all.
+        image, group = bare_text(row["image"] or ""), bare_text((row[column] or "").strip())
         if found.setdefault(image, group) != group:
             raise UserError(
                 f"{str(path)!r} gives {image!r} two groups, {found[image]!r} and {group!r}. Leave "

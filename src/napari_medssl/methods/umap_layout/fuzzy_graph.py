@@ -42,7 +42,7 @@ def memberships(
     Parameters
     ----------
     distances
-        To the neighbours of each row, nearest first, shape (N, k); infinity for none.
+        To the neighbours of each row, nearest first, finite, shape (N, k).
     neighbours
         What log2 is taken of: with the row itself counted, as umap-learn does.
     nearest_is_full
