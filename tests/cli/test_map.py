@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 
 from napari_medssl.cli import main
+from napari_medssl.index import neighbour_graph
 from napari_medssl.io.embedding_table import write_embeddings
 from napari_medssl.io.name_table import read_name_table
 
@@ -51,6 +53,18 @@ def test_names_in_a_map_are_no_formulas(tmp_path, capsys):
     with out.open(newline="", encoding="utf-8") as stream:
         assert next(csv.DictReader(stream))["image"] == "'=1+1.png"
     assert read_name_table(out).names[0] == "=1+1.png"
+
+
+def test_neighbours_that_were_not_found_are_told(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(neighbour_graph, "_EXACT_ROWS", 10)
+    monkeypatch.setattr(neighbour_graph, "_MOST_PRODUCTS", 0)
+    monkeypatch.setattr(neighbour_graph, "_MOST_COMPARED", 4)
+    out = tmp_path / "map.csv"
+    assert main(["map", str(table), "--out", str(out), "--epochs", "5"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert re.search(
+        r"Of the nearest neighbours \d\d?\.\d% were found; the map and its trust", told
+    )
 
 
 def test_a_map_of_another_kind_of_file_is_refused(table, tmp_path, capsys):

@@ -44,11 +44,15 @@ class MapConfig(LayoutConfig):
 
 @dataclass(frozen=True, slots=True)
 class MapReport:
-    """What `map_pictures` made: the pictures, their places (N, 2), and the trust of each."""
+    """What `map_pictures` made: the pictures, their places (N, 2), and the trust of each.
+
+    `recall` is the part of their true neighbours that all of it is made with, 1 for all.
+    """
 
     pictures: EmbeddedPictures
     places: NDArray[np.float32]
     trust: Trust
+    recall: float
 
 
 def map_pictures(
@@ -97,7 +101,7 @@ def map_pictures(
     )
     on_progress(Progress(0, None, "comparing the map with the embeddings"))
     trust = trust_of(found.embeddings, graph, places, should_stop=should_stop)
-    report = MapReport(found, places, trust)
+    report = MapReport(found, places, trust, graph.recall)
     _write(out, report, config)
     return report
 

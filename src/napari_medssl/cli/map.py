@@ -55,4 +55,9 @@ def map_pictures(
         f"{_console.escape_name(str(out))}; trustworthiness {trust.mean_trustworthiness:.3f}, "
         f"continuity {trust.mean_continuity:.3f} of {trust.neighbours} neighbours"
     )
+    if report.recall < 1:
+        _console.note(
+            f"Of the nearest neighbours {report.recall:.1%} were found; the map and its trust are "
+            "made with these."
+        )
     _console.finish(len(report.places), report.pictures.failures)
