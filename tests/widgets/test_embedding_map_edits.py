@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from map_world import COUNT, make_source, wait_until
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
 
+from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.embedding_map import group_keeper, group_panel
 
 pytestmark = pytest.mark.gui
@@ -183,6 +186,49 @@ def test_the_same_pictures_in_another_folder_have_clusters_of_their_own(embeddin
     assert embedding_map.session.clusters.id_of("tumour") is None
     embedding_map.open(embedding_map.folder / "pictures")
     assert embedding_map.session.clusters.id_of("tumour") == 1
+
+
+def test_clusters_that_cannot_be_saved_are_not_left_without_a_question(embedding_map, monkeypatch):
+    asked, answers = [], [False, True]
+
+    def may(_parent, _title, words):
+        asked.append(words)
+        return answers.pop(0)
+
+    monkeypatch.setattr(questions, "may", may)
+    widget, keeper = embedding_map.widget, embedding_map.widget.keeper
+    shutil.rmtree(keeper.folder.folder)
+    embedding_map.session.clusters.rename(1, "tumour")
+    wait_until(lambda: "cannot be saved" in widget.error.text())
+    first = len(embedding_map.work.asked)
+    widget.open(embedding_map.folder / "others")
+    assert len(embedding_map.work.asked) == first
+    assert embedding_map.session.clusters.id_of("tumour") == 1
+    assert "Export" in asked[0]
+    embedding_map.open(embedding_map.folder / "others")
+    assert not answers
+    assert widget.title.text() == "<b>others</b>"
+    embedding_map.open(embedding_map.folder / "pictures")
+    assert len(asked) == 2
+
+
+def test_a_dropped_link_is_refused_and_a_dropped_folder_opened(embedding_map):
+    def drop(url):
+        data = QMimeData()
+        data.setUrls([url])
+        keys, action = Qt.KeyboardModifier.NoModifier, Qt.DropAction.CopyAction
+        event = QDropEvent(QPointF(50, 50), action, data, LEFT, keys)
+        embedding_map.widget.dropEvent(event)
+
+    asked = len(embedding_map.work.asked)
+    drop(QUrl("https://example.org/slides"))
+    assert "no file or folder" in embedding_map.widget.error.text()
+    assert len(embedding_map.work.asked) == asked
+    folder = embedding_map.folder / "run 1.2 <b>"
+    drop(QUrl.fromLocalFile(str(folder)))
+    wait_until(lambda: not embedding_map.widget.making.jobs.is_busy)
+    assert embedding_map.work.asked[-1] == folder
+    assert embedding_map.widget.title.text() == "<b>run 1.2 &lt;b&gt;</b>"
 
 
 def test_what_is_stopped_is_no_error(embedding_map):

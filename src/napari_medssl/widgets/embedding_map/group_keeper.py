@@ -52,6 +52,7 @@ class GroupKeeper(QObject):
         self._labels: NDArray[np.int64] | None = None  # that came before the folder was open
         self._is_opening = False
         self._refused = ""
+        self._why_not = ""  # nothing can be kept
         self._look = QTimer(self)
         self._look.setInterval(_LOOK_MS)
         self._look.timeout.connect(self._tell_unsaved)
@@ -62,9 +63,17 @@ class GroupKeeper(QObject):
         """True until it is known what was kept."""
         return self._is_opening
 
+    @property
+    def unsaved(self) -> str:
+        """Why what a person made would be lost with another source, "" if it would not."""
+        clusters = self._session.clusters
+        if self._is_opening or clusters is None or not clusters.history.edits:
+            return ""
+        return self._why_not if self.folder is None else self.folder.save_error or ""
+
     def open(self, place: Path, source: MapSource, *, repair: bool = False) -> None:
         """Look for the groups of a source, and keep them from now on."""
-        self._is_opening, self._labels = True, None
+        self._is_opening, self._labels, self._why_not = True, None, ""
         self._let_go()
         if source is not self._session.source:
             return  # another was opened while the last changes of the former were written
@@ -121,7 +130,8 @@ class GroupKeeper(QObject):
             self._labels = labels
             return
         self._is_opening = False
-        self.told.emit(f"Clusters are not saved: {error_text(error)}", True)
+        self._why_not = error_text(error)
+        self.told.emit(f"Clusters are not saved: {self._why_not}", True)
         labels, self._labels = self._labels, None
         if labels is not None:
             self.take_labels(labels)

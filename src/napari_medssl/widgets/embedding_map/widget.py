@@ -6,6 +6,7 @@ More than 300 lines: the one place where all parts are put together; each part h
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from qtpy.QtWidgets import (
 from napari_medssl.backend.folders import cache_folder
 from napari_medssl.backend.make_map import FormerMap
 from napari_medssl.backend.map_source import MapSource, SourceConfig
+from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._commands import register_keys
 from napari_medssl.widgets._gl_context import keep_context
@@ -56,6 +58,7 @@ from napari_medssl.widgets.embedding_map.slide_bridge import SlideBridge
 from napari_medssl.widgets.embedding_map.toolbar import Toolbar
 
 MOST_MARKED = 300  # points that have a ring at once
+_ENDINGS = (".parquet", ".npy", ".h5", ".hdf5", ".library", ".embeddings")
 
 
 class EmbeddingMapWidget(QWidget):
@@ -99,7 +102,7 @@ class EmbeddingMapWidget(QWidget):
         self._is_following = False
         self._build(groups)
         self._connect()
-        self._guard = CloseGuard(self, lambda: True, self.shut_down)
+        self._guard = CloseGuard(self, self._may_leave, self.shut_down)
         self.setAcceptDrops(True)
 
     # -- building --------------------------------------------------------------------------------
@@ -229,7 +232,15 @@ class EmbeddingMapWidget(QWidget):
 
         Of what is open already, points that are still the same stay where they are.
         """
+        if not self._may_leave():
+            return
         self._make(Path(place), self._former() if self._place == Path(place) else None)
+
+    def _may_leave(self) -> bool:
+        """Ask before clusters are lost that could not be saved."""
+        why = "" if self.is_closed else self.keeper.unsaved
+        words = "They are lost if you go on; Export > Points as table keeps them. Go on?"
+        return not why or questions.may(self, "Clusters are not saved", f"{why}\n\n{words}")
 
     def lay_out(self) -> None:
         """Lay the map out anew with the settings of the page "Map"."""
@@ -273,7 +284,7 @@ class EmbeddingMapWidget(QWidget):
         self.session.open(source)
         if self._place is not None:
             self.opening.note_open(self._place)
-            self.title.setText(f"<b>{self._place.stem}</b>")
+            self.title.setText(f"<b>{escape(_title_of(self._place))}</b>")
             self.title.setToolTip(str(self._place))
             self.keeper.open(self._place, source)
         if source.failures:
@@ -473,9 +484,12 @@ class EmbeddingMapWidget(QWidget):
     def dropEvent(self, event: QDropEvent | None) -> None:
         """Open what is dropped."""
         if event is not None:
-            urls = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-            if urls:
-                self.open(urls[0])
+            urls = event.mimeData().urls()
+            places = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
+            if places:
+                self.open(places[0])
+            else:
+                self.messages.refuse("What was dropped is no file or folder of this machine.")
 
     def shut_down(self) -> None:
         """Stop all threads: the window is about to go."""
@@ -487,6 +501,11 @@ class EmbeddingMapWidget(QWidget):
         self.decoding.close_down()
         self.slides.close_down()
         _let_go(self.threads)
+
+
+def _title_of(place: Path) -> str:
+    """Return the name of a place; a folder may have a dot in its own."""
+    return place.stem if place.suffix.casefold() in _ENDINGS else place.name
 
 
 def _is_same(one: MapSource, other: MapSource) -> bool:
