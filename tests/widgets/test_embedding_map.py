@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_medssl.backend.map_pictures import FilePictures
+from napari_medssl.widgets.embedding_map.map_panel import trust_words
 
 pytestmark = pytest.mark.gui
 SHIFT, CONTROL = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -31,6 +32,9 @@ def test_components_are_shown_at_once_and_the_map_takes_their_place(embedding_ma
     wait_until(lambda: embedding_map.session.trust is not None)
     assert not np.array_equal(first, embedding_map.session.places)
     assert widget.map_panel.trust.text().startswith("Trustworthiness")
+    assert "were found" not in widget.map_panel.trust.text()  # all were compared
+    session.graph = replace(session.graph, recall=0.97)
+    assert trust_words(session).endswith("Of the nearest neighbours 97% were found.")
     assert widget.title.text() == "<b>others</b>"
 
 

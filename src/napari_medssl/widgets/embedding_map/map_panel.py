@@ -134,18 +134,26 @@ class MapPanel(QWidget):
             self.column.setCurrentText(former if former in names else (names or [""])[0])
         self.check_button.setEnabled(bool(names))
         self.layout_button.setEnabled(session.source is not None)
-        trust = session.trust
-        self.trust.setText(
-            "How far the map can be trusted is measured once it is laid out."
-            if trust is None
-            else f"Trustworthiness {trust.mean_trustworthiness:.3f}, continuity "
-            f"{trust.mean_continuity:.3f} (1 is best). Colour by one of them, or by torn or false "
-            "neighbours, to see where it lies."
-        )
+        self.trust.setText(trust_words(session))
 
     def close_down(self) -> None:
         """Stop the thread."""
         self.background.close()
+
+
+def trust_words(session: MapSession) -> str:
+    """Return how far the map can be trusted, in words."""
+    trust, graph = session.trust, session.graph
+    if trust is None:
+        return "How far the map can be trusted is measured once it is laid out."
+    words = (
+        f"Trustworthiness {trust.mean_trustworthiness:.3f}, continuity "
+        f"{trust.mean_continuity:.3f} (1 is best). Colour by one of them, or by torn or false "
+        "neighbours, to see where it lies."
+    )
+    if graph is not None and graph.recall < 1:
+        words += f" Of the nearest neighbours {graph.recall:.0%} were found."
+    return words
 
 
 def batch_words(name: str, effect: BatchEffect) -> str:
