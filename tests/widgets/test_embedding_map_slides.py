@@ -131,6 +131,15 @@ def test_names_that_are_hidden_in_the_widget_slides_are_hidden_on_the_map(tiles,
     assert "miller" in words_of(tiles, 0)
 
 
+def test_a_widget_slides_that_was_opened_later_hides_names_too(tiles, slides):
+    assert tiles.widget.slides.link.places.front is None  # no layer tells of it
+    slides.session.mask(True)
+    wait_until(lambda: tiles.session.names.is_masked)
+    assert not any(name in words_of(tiles, 0) for name in NAMES)
+    slides.session.mask(False)
+    wait_until(lambda: not tiles.session.names.is_masked)
+
+
 def test_names_are_hidden_from_the_first_on(tiles, slides, library):
     slides.session.mask(True)
     tiles.open(library)

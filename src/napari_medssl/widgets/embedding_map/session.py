@@ -256,7 +256,7 @@ class MapSession:
     def title(self, row: int) -> str:
         """Return the name of a point, without its folders."""
         assert self.source is not None
-        return self.names.text(self.source.names[row].replace("\\", "/").rsplit("/", 1)[-1])
+        return self.names.name(self.source.names[row].replace("\\", "/").rsplit("/", 1)[-1])
 
     def facts(self, row: int) -> list[str]:
         """Return what is known of a point, a line each."""

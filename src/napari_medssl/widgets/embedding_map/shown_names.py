@@ -53,15 +53,17 @@ class ShownNames:
             self.changed.emit()
 
     def text(self, text: str) -> str:
-        """Return a text as it is to be shown."""
-        if not self.is_masked or not text:
-            return text
-        for name, short in self._short.items():
-            text = text.replace(name, short)
-        return self._masked(text)
+        """Return a message as it is to be shown: it may tell of any slide, and of paths."""
+        return self._masked(self.name(text)) if self.is_masked and text else text
+
+    def name(self, name: str) -> str:
+        """Return the name of a row or a slide of the map as it is to be shown; that is quick."""
+        for full, short in self._short.items():
+            name = name.replace(full, short)
+        return name
 
     def value(self, column: str, value: str) -> str:
         """Return a value of a column as it is to be shown, "" for a patient who is hidden."""
         if self.is_masked and column.casefold() == PATIENT:
             return ""
-        return self.text(value)
+        return self.name(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl.backend.map_pictures import SlidePlace, SlideTile, TilePictures
 from napari_medssl.state.search_examples import Area
@@ -14,6 +14,8 @@ from napari_medssl.widgets.embedding_map.tile_overlay import TileOverlay
 from napari_medssl.widgets.similar.fly import FlyTo
 from napari_medssl.widgets.similar.pick_tool import PickTool
 from napari_medssl.widgets.similar.slide_places import ShownSlide, SlidePlaces
+
+_LOOK_MS = 500
 
 
 class SlidesOfMap:
@@ -51,6 +53,10 @@ class SlideLink(QObject):
         self.overlay = TileOverlay(viewer, session, self.places, self)
         self.places.masked_changed.connect(self.mask_names)
         self.places.front_changed.connect(self.mask_names)
+        self._look = QTimer(self)
+        self._look.setInterval(_LOOK_MS)
+        self._look.timeout.connect(self._look_for_slides)
+        self._look.start()
         self.mask_names()
         self.pick.picked.connect(self._on_picked)
         self.pick.refused.connect(self._refuse)
@@ -58,9 +64,15 @@ class SlideLink(QObject):
         self.fly.arrived.connect(self._on_arrived)
         self.overlay.draw_later()
 
+    def _look_for_slides(self) -> None:
+        """Look whether the widget "Slides" was opened beside: nobody tells of it."""
+        self.places.slides()
+        if self.places.is_masked != self._session.names.is_masked:
+            self.mask_names()
+
     def mask_names(self) -> None:
         """Hide the names of slides in all words of the map where the window hides them."""
-        self.places.slides()  # that widget may be open since
+        self.places.slides()
         if not self.places.is_masked:
             self._session.names.show()
             return
@@ -74,6 +86,7 @@ class SlideLink(QObject):
 
     def close(self) -> None:
         """Let go of the viewer."""
+        self._look.stop()
         self._session.names.show()
         self.pick.close()
         self.fly.close()
