@@ -15,7 +15,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import map_folder
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.jobs import Cancelled
-from napari_medssl.backend.map_source import SourceConfig, open_source
+from napari_medssl.backend.map_source import SourceConfig, has_embeddings, open_source
 from napari_medssl.index.library import Library
 from napari_medssl.io.embedding_table import write_embeddings
 from napari_medssl.io.images import ImageRef
@@ -254,3 +254,14 @@ def test_features_of_any_size_have_a_direction(tmp_path):
     (tmp_path / "f.csv").write_text("image\na\nb\nc\n")
     source = open_source(tmp_path / "f.npy")
     np.testing.assert_allclose(source.embeddings, [[0.6, 0.8], [0.6, 0.8], [0.6, -0.8]], rtol=1e-5)
+
+
+def test_what_holds_embeddings_needs_no_network(tmp_path):
+    np.save(tmp_path / "rows.npy", np.eye(3, dtype=np.float32))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    assert has_embeddings(tmp_path / "rows.npy")
+    assert has_embeddings("s3://bucket/library")
+    assert not has_embeddings(pictures)
+    assert not has_embeddings(pictures / "one.png")
+    assert not has_embeddings(tmp_path / "nowhere")

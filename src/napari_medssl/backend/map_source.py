@@ -53,6 +53,16 @@ class SourceConfig:
     slides: Path | None = option(None, help="Folder of the slides that h5 files are of.")
 
 
+def has_embeddings(place: Path | str) -> bool:
+    """Say whether a place holds embeddings, so that no network is needed to open it."""
+    if isinstance(place, str) and is_url(place):
+        return True
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return library_place(path) is not None or bool(feature_files(path))
+    return path.is_file() and is_feature_file(path)
+
+
 def open_source(
     place: Path | str,
     config: SourceConfig | None = None,

@@ -15,7 +15,7 @@ from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
 from napari_medssl.backend.learn_groups import LearnRequest, learn_map
 from napari_medssl.backend.make_map import FormerMap, make_map
 from napari_medssl.backend.map_layout import LayoutConfig
-from napari_medssl.backend.map_source import SourceConfig
+from napari_medssl.backend.map_source import SourceConfig, has_embeddings, open_source
 from napari_medssl.widgets._base import JobPanel
 
 _STEP = "step"
@@ -130,9 +130,13 @@ class _Steps:
 
 
 def _make(request: _Request, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
-    """Do it; what needs torch or scikit-learn is done in the compute process."""
+    """Do it; what needs torch or scikit-learn is done in the compute process.
+
+    Embeddings that are there already are read here: that process takes seconds to begin.
+    """
     call = compute_process().call
     steps = _Steps(on_progress)
+    embed = partial(call, "napari_medssl.backend.map_source:open_source")
     make_map(
         request.place,
         request.config,
@@ -142,7 +146,7 @@ def _make(request: _Request, *, on_progress: OnProgress, should_stop: ShouldStop
         on_step=steps.step,
         on_progress=steps.note,
         should_stop=should_stop,
-        open_with=partial(call, "napari_medssl.backend.map_source:open_source"),
+        open_with=open_source if has_embeddings(request.place) else embed,
         cluster_with=partial(call, "napari_medssl.backend.make_map:cluster_rows"),
     )
 
