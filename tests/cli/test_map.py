@@ -113,3 +113,12 @@ def test_lines_that_are_cut_short_are_no_groups(table, tmp_path, capsys):
     groups.write_text("group,image\nA\n")
     assert main(["evaluate", "batch", "--data", str(table), "--groups", str(groups)]) == 2
     assert "60 of 60 pictures have no row" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_folder_of_files_that_are_no_pictures_is_told_by_the_first(tmp_path, capsys):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_bytes(b"no picture")
+    assert main(["map", str(tmp_path / "bad"), "--out", str(tmp_path / "m.csv")]) == 2
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert "No picture can be read; of 1" in error
+    assert "not a picture that we know" in error

@@ -270,3 +270,16 @@ def test_groups_that_are_marked_teach_and_what_is_suggested_is_accepted(embeddin
     assert clusters.rows_of(keys[1]).tolist() == embedding_map.rows_of(1)
     widget.undo()
     assert clusters.rows_of(keys[1]).tolist() == embedding_map.rows_of(1)[:3]
+
+
+def test_a_map_that_forms_elsewhere_is_seen_all_the_while(embedding_map):
+    embedding_map.session.place(embedding_map.session.places * 20 + 400)
+    wait_until(lambda: not embedding_map.map.is_drawing)
+    assert len(embedding_map.map.visible_rows()) == COUNT
+
+
+def test_without_a_map_assigning_says_what_is_due(embedding_map):
+    embedding_map.widget.keeper.close()
+    embedding_map.session.open(None)
+    QTest.keyClick(embedding_map.map, Qt.Key.Key_A)
+    assert "There is no map yet" in embedding_map.widget.error.text()

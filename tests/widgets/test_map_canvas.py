@@ -333,7 +333,16 @@ def test_pictures_take_the_place_of_dots_when_close(canvas, qtbot):
     assert not is_color(color_at(canvas, at), (0, 200, 0))
 
 
-def test_places_move_while_the_view_stays(canvas, qtbot):
+def test_places_that_move_away_stay_in_sight(canvas, qtbot):
+    seen = canvas.visible_rows().tolist()
+    assert seen == np.flatnonzero(np.isfinite(PLACES).all(axis=1)).tolist()
+    canvas.move_places(np.array(PLACES) * 30 + 900)
+    settle(canvas, qtbot)
+    assert canvas.visible_rows().tolist() == seen
+
+
+def test_places_move_while_the_view_stays_that_a_person_chose(canvas, qtbot):
+    canvas.zoom(1.0)
     view = canvas.view
     moved = np.array(PLACES) * 0.5
     canvas.move_places(moved)

@@ -179,6 +179,9 @@ def embed_pictures(
     listing = scan_images(inputs, recursive=config.recursive)
     if not listing.refs and not listing.failures:
         raise UserError("There is no picture in what was given. Give a folder of pictures.")
+    if not listing.refs:
+        (name, reason), count = listing.failures[0], len(listing.failures)
+        raise UserError(f"No picture can be read; of {count} that were found, {name!r}: {reason}")
     if config.encoder == VIEWS:
         found = _by_views(listing.refs, inputs, config, on_progress, should_stop)
     else:

@@ -1,6 +1,6 @@
 """Make the map of a source: read it, lay it out, cluster it, say how far it can be trusted.
 
-What is known is told as soon as it is, so that a window can show it: see `MapStep`.
+What is known is told as soon as it is, so that a window can show it: see `make_map`.
 """
 
 from __future__ import annotations

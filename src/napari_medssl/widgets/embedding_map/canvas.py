@@ -144,9 +144,9 @@ class MapCanvas(NavigatedWidget):
         self.update()
 
     def move_places(self, places: ArrayLike) -> None:
-        """Show the same rows elsewhere; the view stays."""
+        """Show the same rows elsewhere: all, or where a person looks once one has chosen that."""
         self.rows.move(places)
-        self._all = self.rows.bounds
+        self.fit_again(self.rows.bounds)
 
     def set_colors(self, colors: ArrayLike) -> None:
         """Give the rows colours, uint8, shape (N, 3)."""

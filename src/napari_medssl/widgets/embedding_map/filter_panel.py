@@ -77,6 +77,7 @@ class FilterPanel(QWidget):
         del self.filters[name]
         gone = self._rows.pop(name)
         self._column.removeWidget(gone)
+        gone.hide()  # it lives until Qt finds the time
         gone.deleteLater()
         self.hint.setVisible(not self.filters)
         self._session.filter(name, None)

@@ -170,6 +170,7 @@ class GroupPanel(QWidget):
         """Put the selected points into the cluster that is named."""
         session = self._session
         if session.source is None:
+            self.told.emit("There is no map yet. Open pictures or embeddings first.", True)
             return
         rows = session.selection.rows
         if not len(rows):

@@ -65,6 +65,13 @@ class NavigatedWidget(QWidget):
         self._is_fitted = True
         self._show(fitting_view(self._all, self.width(), self.height()))
 
+    def fit_again(self, bounds: Bounds | None = None) -> bool:
+        """Show all of the map, which may be elsewhere now, if all was shown; say whether it was."""
+        self._all = self._all if bounds is None else bounds
+        if self._is_fitted:
+            self.fit()
+        return self._is_fitted
+
     def zoom(self, factor: float, at: QPointF | None = None) -> None:
         """Show more (`factor` < 1) or less around a point of the widget, else around the middle."""
         point = QPointF(self.width() / 2, self.height() / 2) if at is None else at
@@ -180,9 +187,7 @@ class NavigatedWidget(QWidget):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep all in view if it was, else the middle where it is."""
-        if self._is_fitted:
-            self.fit()
-        else:
+        if not self.fit_again():
             self._show(self.view.sized(self.width(), self.height()))
 
     def show_cursor(self) -> None:
