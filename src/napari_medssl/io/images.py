@@ -84,7 +84,7 @@ def scan_images(
         is_folder = named.page is None and named.path.is_dir()
         for path in _files_below(named.path, recursive, failures) if is_folder else [named.path]:
             try:
-                found = [named] if named.page else _refs_of(path)
+                found = [named] if named.page else refs_of(path)
                 if named.page:
                     image_size(named)
                 refs.update(dict.fromkeys(found))
@@ -183,8 +183,8 @@ def _decode(ref: ImageRef, work: Callable[[], _T]) -> _T:
         ) from error
 
 
-def _refs_of(path: Path) -> list[ImageRef]:
-    """Return the picture or pictures in one file."""
+def refs_of(path: Path) -> list[ImageRef]:
+    """Return the picture or pictures in one file; UserError if it holds none."""
     whole = ImageRef(path)
     kind = _kind(whole)
     if kind == "pdf":

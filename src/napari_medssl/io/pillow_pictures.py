@@ -61,6 +61,19 @@ def read_with_pillow(
         return turn_upright(_to_rgb(image, robust), _orientation(image))
 
 
+def values_with_pillow(path: Path, kind: str, frame: int = 0) -> NDArray[np.generic]:
+    """Return the values of a frame as they are stored, shape (Y, X[, S]), upright.
+
+    Of a picture with a palette these are the places in it. Raises like `read_with_pillow`.
+    """
+    with _quiet_warnings(), _open(path, kind) as image:
+        if frame:
+            _unlimited(lambda: image.seek(frame))
+        check_size(path.name, *image.size, _pixel_limit(image))
+        image.load()
+        return turn_upright(np.array(image), _orientation(image))
+
+
 def size_with_pillow(path: Path, kind: str) -> tuple[int, int]:
     """Return width and height in pixels as `read_with_pillow` will give them, from the header."""
     with _quiet_warnings(), _open(path, kind) as image:

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+_Value = TypeVar("_Value", bound=np.generic)
 _BAND = 2_000_000  # pixels of one band
 _SAMPLE = 1_000_000  # values looked at to choose the scaling
 
@@ -123,9 +125,9 @@ def lay_on_white(colors: NDArray[np.uint8], opacity: NDArray[np.uint8]) -> NDArr
     return ((mixed + np.uint16(127)) // np.uint16(255)).astype(np.uint8)
 
 
-def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return `pixels` (Y, X, 3) as the EXIF `orientation` (1 to 8, else 1) wants them seen."""
+def turn_upright(pixels: NDArray[_Value], orientation: int) -> NDArray[_Value]:
+    """Return `pixels` (Y, X[, S]) as the EXIF `orientation` (1 to 8, else 1) wants them seen."""
     if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
+        pixels = pixels.swapaxes(0, 1)
     flips: dict[int, Iterable[int]] = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
     return np.ascontiguousarray(np.flip(pixels, tuple(flips.get(orientation, ()))))

@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.pillow_pictures import read_with_pillow
+from napari_medssl.io.pillow_pictures import read_with_pillow, values_with_pillow
 from napari_medssl.io.pixels import array_to_rgb, turn_upright
 from napari_medssl.io.tiff_header import TiffPage, choose_page
 
@@ -31,6 +31,21 @@ def read_tiff(path: Path, page: int, *, robust: bool = False) -> NDArray[np.uint
     if wide and chosen.compression in _WIDE:
         return _read_wide(path, chosen, robust)
     return read_with_pillow(path, "tiff", chosen.index, robust=robust)
+
+
+def read_tiff_values(path: Path, page: int) -> NDArray[np.generic]:
+    """Return the values of page `page` (from 1) as they are stored, shape (Y, X[, S]), upright."""
+    chosen = choose_page(path, page)
+    if chosen.bits in (1, 2, 4, 8) or chosen.compression not in _WIDE:
+        return values_with_pillow(path, "tiff", chosen.index)
+    with tifffile.TiffFile(path) as file:
+        found = file.pages[chosen.index]
+        values, planes = found.asarray(), found.axes
+    if planes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    elif planes not in ("YX", "YXS"):
+        raise UserError(f"Cannot read {path.name!r}: its page has the axes {planes!r}.")
+    return turn_upright(values, chosen.orientation)
 
 
 def holds_no_numbers(path: Path, page: int) -> bool:
