@@ -15,7 +15,10 @@ from napari_medssl.backend.jobs import ShouldStop, never
 from napari_medssl.backend.models import ModelCard, load_card
 
 # Each task that segments adds its loader here; only the one that is asked for is imported.
-_LOADERS = {"shape-guided": "napari_medssl.backend.shape_segmenter:load_shape_segmenter"}
+_LOADERS = {
+    "shape-guided": "napari_medssl.backend.shape_segmenter:load_shape_segmenter",
+    "segmentation": "napari_medssl.backend.action_segmenter:load_action_segmenter",
+}
 
 READOUTS = ("channel", "cosine")
 

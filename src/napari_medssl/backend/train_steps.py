@@ -86,8 +86,12 @@ def load_to_resume(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
 class SteppedRun(Protocol):
     """A training that takes steps and can be saved between any two of them."""
 
-    done: int
     checkpoint: Path
+
+    @property
+    def done(self) -> int:
+        """How many steps were taken."""
+        ...
 
     def step(self) -> dict[str, float]:
         """Take one step and return what is worth drawing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from napari_medssl.cli import new_app
+from napari_medssl.cli.evaluate_action import evaluate_action
 from napari_medssl.cli.evaluate_batch import evaluate_batch
 from napari_medssl.cli.evaluate_clusters import evaluate_clusters
 from napari_medssl.cli.evaluate_figures import evaluate_figures
@@ -45,4 +46,8 @@ def register(app: typer.Typer) -> None:
         "batch",
         epilog="Example: medssl evaluate batch --data tiles.parquet --groups slides.csv",
     )(evaluate_batch)
+    verbs.command(
+        "action",
+        epilog="Example: medssl evaluate action --data cells --out table.json --seeds 1",
+    )(evaluate_action)
     app.add_typer(verbs)

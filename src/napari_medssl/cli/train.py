@@ -5,11 +5,13 @@ from __future__ import annotations
 import typer
 
 from napari_medssl.backend import (
+    action_config,
     autoencoder_config,
     contrastive_config,
     local_discrimination_config,
     shape_guided_config,
 )
+from napari_medssl.backend.action_config import TrainActionConfig
 from napari_medssl.backend.autoencoder_config import TrainAutoencoderConfig
 from napari_medssl.backend.contrastive_config import TrainContrastiveConfig
 from napari_medssl.backend.local_discrimination_config import TrainLocalDiscriminationConfig
@@ -51,6 +53,11 @@ def register(app: typer.Typer) -> None:
         "contrastive",
         epilog="Example: medssl train contrastive --data panels --out panels.safetensors",
     )(train_contrastive)
+    verbs.command(
+        "action",
+        epilog="Example: medssl train action --labelled painted --unlabelled images "
+        "--out mine.safetensors",
+    )(train_action)
     app.add_typer(verbs)
 
 
@@ -191,3 +198,26 @@ def train_contrastive(config: TrainContrastiveConfig) -> None:
     for line in report.remarks:
         _console.warn(line)
     _console.note(f"Encoder {report.card.name!r} written to {config.out}")
+
+
+@with_config(TrainActionConfig)
+def train_action(config: TrainActionConfig) -> None:
+    """Train a segmentation from a few masks, and unlabelled images like them.
+
+    Ctrl+C stops after the step at hand and keeps a checkpoint; --resume goes on from it, and
+    --resume --finish writes the model as it is.
+    """
+    from napari_medssl.backend import train_action as work
+    from napari_medssl.backend.training import run_in_child
+
+    action_config.check_trainable(config)
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Training") as on_progress,
+    ):
+        report = run_in_child(
+            work.train_action, config, on_progress=on_progress, should_stop=should_stop
+        )
+    for line in report.remarks:
+        _console.warn(line)
+    _console.note(f"Model {report.card.name!r} written to {config.out}")

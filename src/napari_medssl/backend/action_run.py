@@ -1,0 +1,216 @@
+"""The steps of a training of ACTION, in memory: what files and comparisons have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_medssl.backend.action_data import ActionImages
+from napari_medssl.backend.mixed_precision import mixed_precision
+from napari_medssl.backend.train_steps import learning_rate_at
+from napari_medssl.backend.transfer_run import draw_evenly
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from napari_medssl.methods.action.network import SegmentationUNet
+    from napari_medssl.methods.action.objective import Batch
+    from napari_medssl.methods.action.stages import Terms
+    from napari_medssl.methods.action.views import Sampling
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is asked of a run.
+
+    Attributes
+    ----------
+    stages
+        Names, see `methods.action.stages`.
+    steps
+        Of all stages together.
+    batch
+        Labelled images in a step, and unlabelled ones.
+    size
+        Side of a crop in pixels.
+    learning_rate, trunk_rate
+        Peak of AdamW's, and the part of it that the trunk has.
+    """
+
+    stages: tuple[str, ...]
+    steps: int
+    batch: int = 4
+    size: int = 192
+    learning_rate: float = 0.002
+    trunk_rate: float = 0.2
+    amp: bool = True
+
+
+class ActionRun:
+    """Student, teacher and what they remember, step by step.
+
+    Steps follow from the seed and their number alone, so a run whose modules and optimizer are
+    restored goes on as if it had not been broken.
+
+    Parameters
+    ----------
+    network
+        The student's, with the weights that it starts from.
+    images
+        What is learnt from.
+    seed
+        Of heads, images and views.
+    device
+        Torch name.
+    """
+
+    def __init__(
+        self,
+        network: SegmentationUNet,
+        images: ActionImages,
+        schedule: Schedule,
+        seed: int,
+        device: str,
+    ) -> None:
+        import torch
+
+        from napari_medssl.methods.action.objective import Memory
+        from napari_medssl.methods.action.stages import stage_ends
+        from napari_medssl.methods.action.teacher import Student, Teacher
+
+        self.images, self.schedule, self.seed, self.device = images, schedule, seed, device
+        self.ends = stage_ends(schedule.stages, schedule.steps)
+        torch.manual_seed(seed)
+        self.student = Student(network).to(device).train()
+        self.student.branch.network.trunk.follow_batches()
+        if device.startswith("cpu"):
+            # `nn.Module.to` has no typed overload for a memory format alone.
+            self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = Teacher(self.student)
+        local_dim = self.student.branch.local_head.dim
+        self.memory = Memory(network.classes, local_dim).to(device)
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=schedule.learning_rate)
+        self.done = 0
+
+    def _groups(self) -> list[dict[str, object]]:
+        """Return the optimizer's groups: decay for weights alone, a lower rate for the trunk."""
+        trunk = {id(p) for p in self.student.branch.network.trunk.parameters()}
+        parameters = list(self.student.parameters())
+        groups = []
+        for is_trunk in (False, True):
+            for is_weight in (False, True):
+                group = [
+                    p for p in parameters if (id(p) in trunk, p.ndim > 1) == (is_trunk, is_weight)
+                ]
+                part = self.schedule.trunk_rate if is_trunk else 1.0
+                groups.append(
+                    {"params": group, "part": part, "weight_decay": 0.01 if is_weight else 0.0}
+                )
+        return groups
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return what is saved and restored, by name."""
+        return {"student": self.student, "teacher": self.teacher, "memory": self.memory}
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage of the next step."""
+        return self.schedule.stages[self._place]
+
+    @property
+    def _place(self) -> int:
+        return min(sum(end <= self.done for end in self.ends), len(self.ends) - 1)
+
+    def step(self) -> dict[str, float]:
+        """Take one step; return the losses and the learning rate."""
+        import torch
+
+        from napari_medssl.methods.action.objective import Step
+        from napari_medssl.methods.action.stages import STAGES
+        from napari_medssl.methods.local_discrimination.views import step_generator
+
+        generator = step_generator(self.seed, self.done)
+        terms, rate = STAGES[self.stage], self._set_rate()
+        step = Step(
+            self.student,
+            self.teacher,
+            self.memory,
+            terms,
+            self.done,
+            self.schedule.steps,
+            generator,
+            lambda: mixed_precision(self.device, self.schedule.amp),
+        )
+        parts = step.losses(self._draw(terms, generator))
+        loss = torch.stack(list(parts.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 10.0)
+        self.optimizer.step()
+        self.teacher.update(self.student)
+        self.done += 1
+        values = torch.stack([loss.detach(), *(p.detach() for p in parts.values())]).tolist()
+        return dict(zip(("loss", *parts), values, strict=True)) | {"learning_rate": rate}
+
+    def _set_rate(self) -> float:
+        """Set the rates of this step: each stage warms up and comes down."""
+        place = self._place
+        start = self.ends[place - 1] if place else 0
+        steps = self.ends[place] - start
+        rate = learning_rate_at(self.done - start, steps, self.schedule.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["part"]
+        return rate
+
+    def _draw(self, terms: Terms, generator: torch.Generator) -> Batch:
+        """Return the images of a step; those that nothing is asked of are not drawn."""
+        import torch
+
+        from napari_medssl.methods.action.objective import Batch
+        from napari_medssl.methods.action.views import same_places, strong_views, weak_views
+
+        how, none = self._sampling(), torch.empty(0, device=self.device)
+        labelled = truth = weak = none
+        strong: tuple[Tensor, ...] = (none,)
+        if terms.takes_masks:
+            chosen = self._choose(self.images.labelled, generator)
+            views, places = weak_views([pixels for pixels, _ in chosen], how, generator)
+            labelled = strong_views(views, how, generator)
+            truth = same_places([classes for _, classes in chosen], places)
+        if terms.takes_unlabelled:
+            images = self._choose(self.images.unlabelled, generator)
+            weak, _ = weak_views(images, how, generator)
+            base = weak
+            if not (terms.local_distillation or terms.takes_pseudo_labels or terms.consistency):
+                base, _ = weak_views(images, how, generator)
+            strong = tuple(strong_views(base, how, generator) for _ in range(terms.streams))
+        return Batch(
+            self._there(labelled),
+            truth.to(self.device),
+            self._there(weak),
+            tuple(map(self._there, strong)),
+        )
+
+    def _there(self, views: Tensor) -> Tensor:
+        import torch
+
+        if self.device.startswith("cpu") and views.ndim == 4:
+            return views.contiguous(memory_format=torch.channels_last)
+        return views.to(self.device)
+
+    def _sampling(self) -> Sampling:
+        from napari_medssl.methods.action.views import Sampling
+
+        return Sampling(size=self.schedule.size)
+
+    def _choose(self, images: Sequence[_T], generator: torch.Generator) -> list[_T]:
+        return [images[n] for n in draw_evenly(len(images), self.schedule.batch, generator)]
+
+    def network(self, keep: str) -> SegmentationUNet:
+        """Return the network of the "student" or the "teacher", as in use."""
+        branch = self.student.branch if keep == "student" else self.teacher.branch
+        return branch.network.eval()

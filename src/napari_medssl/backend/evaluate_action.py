@@ -1,0 +1,305 @@
+"""Compare ways of learning to segment from few masks: masks alone, mean teacher, ACTION and others.
+
+All begin with the same weights, take the same number of steps and see the same labelled images, of
+which smaller parts lie in larger; groups are never split. Unlabelled are all training images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.action_comparison import (
+    BRANCHES,
+    MEASURES,
+    ComparedSet,
+    ComparisonReport,
+    RecipeRun,
+    Scores,
+)
+from napari_medssl.backend.action_config import MULTIPLE, check_stages
+from napari_medssl.backend.action_data import prepare, short_side_for
+from napari_medssl.backend.action_run import ActionRun, Schedule
+from napari_medssl.backend.action_segmenter import ActionSegmenter
+from napari_medssl.backend.action_start import start_network
+from napari_medssl.backend.config import check, option, to_json
+from napari_medssl.backend.device import choose_device
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.mixed_precision import AMP_HELP
+from napari_medssl.backend.models import file_sha256, find_weights
+from napari_medssl.backend.surface_distances import surface_distances
+from napari_medssl.backend.train_steps import check_device
+from napari_medssl.backend.transfer_config import check_percents, check_report_place
+from napari_medssl.backend.transfer_data import LabelledImage, LabelledSet, nested_parts, read_set
+from napari_medssl.backend.transfer_journal import TransferJournal
+from napari_medssl.io.files import write_whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FORMAT = "medssl-action-1"
+_NONE = -1.0  # in the journal, which holds numbers alone: there is no score
+
+
+@dataclass(frozen=True)
+class EvaluateActionConfig:
+    """Compare ways of learning to segment from few masks."""
+
+    data: tuple[Path, ...] = option(
+        help="Folder with pairs.csv (image,mask,group,labels); may be given several times."
+    )
+    out: Path = option(help="The report, NAME.json; NAME.md and what is kept lie beside.")
+    recipes: tuple[str, ...] = option(
+        ("supervised", "mean-teacher", "strong-weak", "action", "action++"),
+        help="Stages as of `medssl train action`, such as local,anatomical; may be given again.",
+    )
+    fractions: str = option(
+        "5,10,20", help="Parts of the training images that are labelled, in percent."
+    )
+    seeds: int = option(3, help="Runs of each part and each recipe.", min=1)
+    steps: int = option(300, help="Steps of a run, all its stages together.", min=1)
+    batch: int = option(4, help="Labelled crops in a step, and as many others.", min=1)
+    size: int = option(192, help="Side of a crop, a multiple of 32.", min=64, max=1024, unit="px")
+    start: str = option("imagenet", help="imagenet, random, or a model of `medssl train action`.")
+    keep: str = option(
+        "teacher", help="Whose scores the tables have; the report has both.", choices=BRANCHES
+    )
+    learning_rate: float = option(0.002, help="Peak learning rate of AdamW.", min=0)
+    test_share: float = option(0.35, help="Part of the groups to test on.", min=0.01, max=0.99)
+    split_seed: int = option(1, help="Seed of that split.", min=0)
+    device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
+    amp: bool = option(True, help=AMP_HELP, advanced=True)
+
+    @property
+    def percents(self) -> tuple[int, ...]:
+        """The fractions, in order, each once."""
+        return tuple(sorted({int(text) for text in self.fractions.split(",")}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    recipe: str
+    percent: int
+    part: tuple[int, ...]
+    seed: int
+
+
+def evaluate_action(
+    config: EvaluateActionConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> ComparisonReport:
+    """Make all runs that are not in the journal, and write the report and its tables.
+
+    Images that cannot be read are listed in `failures` and left out.
+
+    Raises
+    ------
+    UserError
+        If a set or a value cannot be used, or a file cannot be written.
+    Cancelled
+        If `should_stop` said so, within one step; finished runs are kept.
+    """
+    check_comparison(config)
+    found: list[ComparedSet] = []
+    failures: list[tuple[str, str]] = []
+    with TransferJournal(config.out.with_suffix(".journal")) as journal:
+        runner = _Runner(config, journal, on_progress, should_stop)
+        for number, folder in enumerate(config.data):
+            known = read_set(
+                folder,
+                config.test_share,
+                config.split_seed,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
+            failures += known.failures
+            found.append(runner.run(number, known))
+    report = ComparisonReport(_settings(config), tuple(found), tuple(failures))
+    write_whole(config.out.with_suffix(".md"), report.to_markdown())
+    write_whole(config.out, report.to_json())
+    return report
+
+
+def check_comparison(config: EvaluateActionConfig) -> None:
+    """Raise UserError now for what cannot be done."""
+    check(config)
+    if not config.data:
+        raise UserError("--data is missing. Give a folder with pairs.csv, images/ and masks/.")
+    check_report_place(config.data, config.out)
+    check_percents(config.fractions)
+    if config.size % MULTIPLE:
+        raise UserError(f"--size {config.size} is not a multiple of {MULTIPLE}. Give 192 or 256.")
+    if not config.recipes:
+        raise UserError("--recipes is empty. Give one, such as action.")
+    for recipe in config.recipes:
+        check_stages(recipe, config.steps)
+    check_device(config.device)
+
+
+class _Runner:
+    """Makes the runs of one set after the other."""
+
+    def __init__(
+        self,
+        config: EvaluateActionConfig,
+        journal: TransferJournal,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+    ) -> None:
+        self._config, self._journal = config, journal
+        self._on_progress, self._should_stop = on_progress, should_stop
+        self._device = choose_device(config.device)
+        self._of_set = len(config.recipes) * len(config.percents) * config.seeds
+        is_file = config.start not in ("imagenet", "random")
+        self._start = file_sha256(find_weights(config.start)) if is_file else config.start
+
+    def run(self, number: int, known: LabelledSet) -> ComparedSet:
+        """Return the runs of the set that is the `number`. of all."""
+        digest = known.digest()
+        runs: list[RecipeRun] = []
+        for place, plan in enumerate(self._plans(len(known.train))):
+            keys = {branch: self._key(digest, plan, branch) for branch in BRANCHES}
+            if any(self._journal.find(key) is None for key in keys.values()):
+                made = self._make(known, plan, number * self._of_set + place)
+                for branch, scores in made.items():
+                    self._journal.add(keys[branch], _packed(scores))
+            for branch, key in keys.items():
+                scores = _unpacked(self._journal.find(key) or [], len(known.classes))
+                labelled = len(plan.part)
+                runs.append(
+                    RecipeRun(plan.recipe, branch, plan.percent, labelled, plan.seed, scores)
+                )
+        return _compared(known, runs)
+
+    def _plans(self, images: int) -> Iterator[_Plan]:
+        # Seeds first: a comparison that is stopped has whole rounds.
+        for seed in range(1, self._config.seeds + 1):
+            for percent, part in nested_parts(images, self._config.percents, seed).items():
+                for recipe in self._config.recipes:
+                    yield _Plan(recipe, percent, part, seed)
+
+    def _schedule(self, recipe: str) -> Schedule:
+        config = self._config
+        return Schedule(
+            check_stages(recipe, config.steps),
+            config.steps,
+            config.batch,
+            config.size,
+            config.learning_rate,
+            amp=config.amp,
+        )
+
+    def _key(self, digest: str, plan: _Plan, branch: str) -> str:
+        """Return what tells a run from every other."""
+        what = [_FORMAT, digest, self._start, asdict(self._schedule(plan.recipe))]
+        text = json.dumps([*what, plan.part, plan.seed, branch])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _make(self, known: LabelledSet, plan: _Plan, done: int) -> dict[str, Scores]:
+        """Return the scores of one run by branch; `done` runs are before it."""
+        steps, total = self._config.steps, self._of_set * len(self._config.data)
+        words = f"{known.name}: {plan.recipe}, {plan.percent} %, seed {plan.seed}"
+        labelled = [known.train[place] for place in plan.part]
+        others = [i.pixels for n, i in enumerate(known.train) if n not in plan.part]
+        side = short_side_for(labelled, self._config.size)
+        network = start_network(self._config.start, len(known.classes) + 1, plan.seed)
+        run = ActionRun(
+            network,
+            prepare(labelled, others, side),
+            self._schedule(plan.recipe),
+            plan.seed,
+            self._device,
+        )
+        while run.done < steps:
+            self._ask(done, total)
+            values = run.step()
+            self._on_progress(Progress(done * steps + run.done, total * steps, words, values))
+        found = {}
+        for branch in BRANCHES:
+            one = ActionSegmenter(run.network(branch), "", known.classes, side, self._device)
+            found[branch] = self._scored(one, known, done, total)
+        return found
+
+    def _scored(
+        self, segmenter: ActionSegmenter, known: LabelledSet, done: int, total: int
+    ) -> Scores:
+        rows = []
+        for image in known.test:
+            self._ask(done, total)
+            rows.append(score_image(segmenter.segment(image.pixels), image, len(known.classes)))
+        return {m: [row[m] for row in rows] for m in MEASURES}
+
+    def _ask(self, done: int, total: int) -> None:
+        if self._should_stop():
+            raise Cancelled(
+                f"Stopped after {done} of {total} runs; they are kept beside "
+                f"{str(self._config.out)!r}. The same command goes on from them."
+            )
+
+
+def score_image(
+    found: NDArray[np.uint8], image: LabelledImage, classes: int
+) -> dict[str, list[float | None]]:
+    """Return each measure of each class, None where class and truth are both empty."""
+    row: dict[str, list[float | None]] = {measure: [] for measure in MEASURES}
+    for number in range(1, classes + 1):
+        a, b = found == number, image.classes == number
+        both = int(a.sum()) + int(b.sum())
+        row["dsc"].append(2 * int((a & b).sum()) / both if both else None)
+        distances = surface_distances(a, b, (1.0, 1.0))
+        for measure in ("asd", "hd95"):
+            value = getattr(distances, measure)
+            row[measure].append(None if np.isnan(value) else float(value))
+    return row
+
+
+def _packed(scores: Scores) -> list[list[float]]:
+    """Return scores as the journal holds them: the measures of an image one after the other."""
+    rows = zip(*(scores[measure] for measure in MEASURES), strict=True)
+    return [
+        [_NONE if value is None else round(value, 5) for part in row for value in part]
+        for row in rows
+    ]
+
+
+def _unpacked(rows: Sequence[Sequence[float]], classes: int) -> Scores:
+    return {
+        measure: [
+            [None if v == _NONE else v for v in row[place * classes : (place + 1) * classes]]
+            for row in rows
+        ]
+        for place, measure in enumerate(MEASURES)
+    }
+
+
+def _compared(known: LabelledSet, runs: Sequence[RecipeRun]) -> ComparedSet:
+    return ComparedSet(
+        known.name,
+        known.classes,
+        tuple(image.name for image in known.train),
+        tuple(image.name for image in known.test),
+        len({image.group for image in known.test}),
+        tuple(
+            sum(bool((image.classes == number).any()) for image in known.test)
+            for number in range(1, len(known.classes) + 1)
+        ),
+        tuple(runs),
+    )
+
+
+def _settings(config: EvaluateActionConfig) -> dict[str, Any]:
+    """Return the settings without folders: reports are published."""
+    values = to_json(config)
+    values.pop("out")
+    start = Path(config.start).stem if config.start.endswith(".safetensors") else config.start
+    names = [folder.name for folder in config.data]
+    return values | {"data": names, "start": start, "percents": list(config.percents)}

@@ -1,0 +1,264 @@
+"""Train a segmentation from a few masks: ACTION, ACTION++ and what stands beside them.
+
+Source: You et al., arXiv 2206.02307 and 2304.02689; see `methods.action`. We differ: AdamW for SGD,
+a cosine for the polynomial rate, and hundreds of steps rather than tens of thousands, since the
+trunk starts from trained weights. The teacher's weights are kept unless the student's are wanted.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.action_config import (
+    ARCHITECTURE,
+    TASK,
+    TrainActionConfig,
+    check_stages,
+    check_trainable,
+    compared,
+)
+from napari_medssl.backend.action_data import prepare, short_side_for
+from napari_medssl.backend.action_run import ActionRun, Schedule
+from napari_medssl.backend.action_start import start_network
+from napari_medssl.backend.checkpoints import save_checkpoint
+from napari_medssl.backend.device import choose_device
+from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.labelled_folders import (
+    LabelledFolder,
+    UnlabelledFolder,
+    read_labelled,
+    read_unlabelled,
+)
+from napari_medssl.backend.models import ModelCard, Recipe, write_model
+from napari_medssl.backend.sources import read_sources
+from napari_medssl.backend.train_steps import (
+    TrainReport,
+    checkpoint_of,
+    halved,
+    left_out,
+    load_to_resume,
+    take_steps,
+)
+
+if TYPE_CHECKING:
+    from napari_medssl.backend.models import DataSource
+
+_TIMED = 3  # steps of each stage that tell how long one takes; the first is not counted
+_LEAST_STEPS = 20  # of a stage, however short the time
+_MOST_STEPS = 50_000
+
+
+def train_action(
+    config: TrainActionConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> TrainReport:
+    """Train a network, write it to `config.out` with its card, and return the card.
+
+    A checkpoint lies beside `out` until training ends; `resume` goes on from it with the numbers
+    that an unbroken run would have had (exactly on a CPU, but for rounding on a GPU), `finish`
+    writes the model as the checkpoint has it.
+
+    Raises
+    ------
+    UserError
+        If the images, the masks or the checkpoint cannot be used.
+    Cancelled
+        If `should_stop` said so, after writing a checkpoint.
+    """
+    started = time.monotonic()
+    run = _Run(config, on_progress, should_stop)
+    if not config.finish:
+        take_steps(
+            run,
+            run.total,
+            config.checkpoint_every,
+            stage=lambda: run.inner.stage,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    return run.finish(time.monotonic() - started)
+
+
+class _Run:
+    """One training with its files."""
+
+    def __init__(
+        self, config: TrainActionConfig, on_progress: OnProgress, should_stop: ShouldStop
+    ) -> None:
+        check_trainable(config)
+        self.config = config
+        self.device = choose_device(config.device)
+        self.checkpoint = checkpoint_of(config.out)
+        self.known, self.others = _read(config, on_progress, should_stop)
+        self.side = config.short_side or short_side_for(self.known.images, config.size)
+        self.images = prepare(self.known.images, self.others.images, self.side)
+        counts: dict[str, Any] = {
+            "labelled_images": len(self.known.images),
+            "unlabelled_images": len(self.others.images),
+            "classes": list(self.known.class_names),
+            "scaled_to": self.side,
+        }
+        self.settings = compared(config) | counts
+        saved = load_to_resume(self.checkpoint, self.settings) if config.resume else None
+        self.spent = 0.0
+        if saved is not None:
+            self.total, self.spent = int(saved.notes["total"]), float(saved.notes["spent_s"])
+        elif config.minutes:
+            on_progress(Progress(0, None, "measuring the time of a step"))
+            self.total = self._fitting_steps()
+        else:
+            self.total = config.steps
+        self.inner = self._begun(self.total)
+        if saved is not None:
+            saved.restore(self.inner.modules(), {"adamw": self.inner.optimizer})
+            self.inner.done = saved.step
+        self._since = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Steps that were taken."""
+        return self.inner.done
+
+    def step(self) -> dict[str, float]:
+        """Take one step and return what is worth drawing."""
+        return self.inner.step()
+
+    def _begun(self, steps: int) -> ActionRun:
+        config = self.config
+        network = start_network(config.start, len(self.known.class_names) + 1, config.seed)
+        return ActionRun(network, self.images, self._schedule(steps), config.seed, self.device)
+
+    def _schedule(self, steps: int) -> Schedule:
+        config = self.config
+        return Schedule(
+            check_stages(config.stages, steps),
+            steps,
+            config.batch,
+            config.size,
+            config.learning_rate,
+            config.trunk_rate,
+            config.amp,
+        )
+
+    def _fitting_steps(self) -> int:
+        """Return how many steps fit into the time that is given, from a few that are not kept."""
+        stages = check_stages(self.config.stages, self.config.steps)
+        trial = self._begun(max(self.config.steps, _TIMED * len(stages)))
+        mean = sum(
+            _seconds_of(trial, start) * part
+            for start, part in zip((0, *trial.ends[:-1]), _parts(trial.ends), strict=True)
+        )
+        fitting = round(self.config.minutes * 60 / mean)
+        return min(max(fitting, _LEAST_STEPS * len(stages)), _MOST_STEPS)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        save_checkpoint(
+            self.checkpoint,
+            self.inner.modules(),
+            {"adamw": self.inner.optimizer},
+            step=self.done,
+            config=self.settings,
+            notes={"total": self.total, "spent_s": self._seconds()},
+        )
+
+    def _seconds(self) -> float:
+        return self.spent + time.monotonic() - self._since
+
+    def finish(self, duration_s: float) -> TrainReport:
+        """Write the weights with their card, and drop the checkpoint."""
+        config = self.config
+        card = write_model(
+            config.out, halved(self.inner.network(config.keep)), self._card(duration_s)
+        )
+        self.checkpoint.unlink(missing_ok=True)
+        told = self.known.remarks + self.others.remarks
+        return TrainReport(
+            card, left_out(self.known.failures + self.others.failures) + told + self._remarks()
+        )
+
+    def _remarks(self) -> tuple[str, ...]:
+        if self.done < self.total:
+            return (f"Stopped early: {self.done} of {self.total} steps were taken.",)
+        return ()
+
+    def _card(self, duration_s: float) -> ModelCard:
+        config = self.config
+        return ModelCard(
+            name=config.out.stem,
+            task=TASK,
+            architecture=ARCHITECTURE,
+            config={
+                "classes": list(self.known.class_names),
+                "short_side": self.side,
+                "window": config.size,
+            },
+            recipe=Recipe(
+                command="medssl train action",
+                config=self.settings | {"kept": config.keep},
+                seed=config.seed,
+                steps=self.done,
+                duration_s=round(max(duration_s, self._seconds()), 1),
+                hardware=self.device,
+            ),
+            data=self._sources(),
+            metrics={
+                "labelled_images": len(self.known.images),
+                "unlabelled_images": len(self.others.images),
+                "left_out": len(self.known.failures) + len(self.others.failures),
+            },
+            licence="BSD-3-Clause",
+            version="1",
+            description="Segments images as the masks that it was shown; trained by "
+            f"{config.stages} with {len(self.known.images)} labelled images.",
+        )
+
+    def _sources(self) -> tuple[DataSource, ...]:
+        config = self.config
+        found = read_sources(config.labelled, f"images and masks of {config.labelled.name!r}")
+        if config.unlabelled is not None:
+            found += read_sources(config.unlabelled, f"images of {config.unlabelled.name!r}")
+        return found
+
+
+def _read(
+    config: TrainActionConfig, on_progress: OnProgress, should_stop: ShouldStop
+) -> tuple[LabelledFolder, UnlabelledFolder]:
+    from napari_medssl.methods.action.network import MOST_CLASSES
+
+    known = read_labelled(
+        config.labelled,
+        masks=config.mask_values,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    if len(known.class_names) >= MOST_CLASSES:
+        raise UserError(
+            f"The masks have {len(known.class_names)} classes; due are {MOST_CLASSES - 1} at most. "
+            "Give --mask-values foreground if they number objects."
+        )
+    if config.unlabelled is None:
+        return known, UnlabelledFolder((), (), (), ())
+    others = read_unlabelled(
+        config.unlabelled, labelled=known, on_progress=on_progress, should_stop=should_stop
+    )
+    return known, others
+
+
+def _seconds_of(trial: ActionRun, start: int) -> float:
+    """Return how long a step of the stage that begins at `start` takes."""
+    trial.done = start
+    trial.step()
+    begun = time.monotonic()
+    for _ in range(_TIMED - 1):
+        trial.done = start
+        trial.step()
+    return (time.monotonic() - begun) / (_TIMED - 1)
+
+
+def _parts(ends: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple((end - start) / ends[-1] for start, end in zip((0, *ends[:-1]), ends, strict=True))

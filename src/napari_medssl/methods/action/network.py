@@ -1,0 +1,129 @@
+"""The segmentation network: a U-Net on EfficientNet-Lite0.
+
+Source: the U-Net of Ronneberger et al., arXiv 1505.04597, as MONAI builds its steps up (`UpCat`).
+We differ from ACTION, whose 2-D U-Net begins at random: the way down is a trunk that can start
+from the weights of ImageNet, since the point is to learn from a few masks, and the way up is thin,
+so that a CPU trains it in minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monai.networks.nets.basic_unet import TwoConv, UpCat
+from torch import Tensor, nn
+
+from napari_medssl.methods.siamese.trunk import STAGE_DIMS, EfficientNetLite0, normalise_pixels
+
+STRIDE = 32
+"""Sides of images are multiples of this."""
+
+MOST_CLASSES = 32
+BOTTLENECK = STAGE_DIMS[6]
+"""Channels at the narrowest place."""
+
+DECODER_DIMS = (64, 48, 32, 24, 16)
+"""Channels of the five maps on the way up, at strides 16, 8, 4, 2 and 1."""
+
+_SKIPS = (4, 2, 1, 0)  # stages of the trunk at strides 16, 8, 4 and 2
+_STEM = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What the network makes of images.
+
+    Attributes
+    ----------
+    bottleneck
+        Shape (B, 320, H/32, W/32).
+    decoder
+        The five maps on the way up, from coarse to fine.
+    logits
+        Scores before softmax in single precision, shape (B, K, H, W).
+    """
+
+    bottleneck: Tensor
+    decoder: tuple[Tensor, ...]
+    logits: Tensor
+
+
+class SegmentationUNet(nn.Module):
+    """Gives each pixel a score of each class; class 0 is the rest.
+
+    Parameters
+    ----------
+    classes
+        How many there are, the rest counted: 2 to 32.
+
+    Raises
+    ------
+    ValueError
+        If `classes` is none of these.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        if not 2 <= classes <= MOST_CLASSES:
+            raise ValueError(f"{classes} classes; due are 2 to {MOST_CLASSES}, the rest counted.")
+        self.trunk = EfficientNetLite0()
+        del self.trunk.top  # it is for whole images
+        how = {"act": ("LeakyReLU", {"inplace": True}), "norm": "batch", "bias": False}
+        self.stem = TwoConv(2, 3, _STEM, **how)
+        skips = (*(STAGE_DIMS[stage] for stage in _SKIPS), _STEM)
+        steps, inside = [], BOTTLENECK
+        for skip, out in zip(skips, DECODER_DIMS, strict=True):
+            steps.append(UpCat(2, inside, skip, out, upsample="nontrainable", halves=False, **how))
+            inside = out
+        self.up = nn.ModuleList(steps)
+        self.head = nn.Conv2d(inside, classes, 1)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are, the rest counted."""
+        return self.head.out_channels
+
+    def maps(self, images: Tensor, kept: tuple[Tensor, ...] | None = None) -> Maps:
+        """Return all that is made of images.
+
+        Parameters
+        ----------
+        images
+            RGB from 0 to 1, shape (B, 3, H, W); sides are multiples of 32.
+        kept
+            Factors of the channels of the bottleneck and of the five skips, each of shape
+            (B, C, 1, 1): perturbed features, see `objective`. None leaves them as they are.
+        """
+        pixels = normalise_pixels(images * 255)
+        found, maps = [], self.trunk.stem(pixels)
+        for stage in self.trunk.blocks:
+            maps = stage(maps)
+            found.append(maps)
+        skips = [*(found[stage] for stage in _SKIPS), self.stem(pixels)]
+        bottleneck = maps
+        if kept is not None:
+            maps = maps * kept[0]
+            skips = [skip * factor for skip, factor in zip(skips, kept[1:], strict=True)]
+        decoder = []
+        for step, skip in zip(self.up, skips, strict=True):
+            maps = step(maps, skip)
+            decoder.append(maps)
+        return Maps(bottleneck, tuple(decoder), self.head(maps).float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return scores before softmax, shape (B, K, H, W); see `maps`."""
+        return self.maps(images).logits
+
+    def feature_dims(self) -> tuple[int, ...]:
+        """Return the channels of the bottleneck and of the five skips, as `maps` takes factors."""
+        return (BOTTLENECK, *(STAGE_DIMS[stage] for stage in _SKIPS), _STEM)
+
+    def start_from(self, trunk: EfficientNetLite0) -> None:
+        """Take the weights of a trunk, all but its top."""
+        state = {k: v for k, v in trunk.state_dict().items() if not k.startswith("top.")}
+        self.trunk.load_state_dict(state)
+
+    def new_head(self, classes: int) -> None:
+        """Give the network a head for other classes, at random."""
+        inside = self.head.in_channels
+        self.head = nn.Conv2d(inside, classes, 1).to(self.head.weight.device)
