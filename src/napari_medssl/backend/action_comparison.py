@@ -165,8 +165,8 @@ class ComparisonReport:
             f"Means over test images in which the class is or was found, then over classes; "
             f"{spread}. All recipes start from the same weights ({settings['start']}) and take "
             f"{settings['steps']} steps of {settings['batch']} labelled crops of "
-            f"{settings['size']} px, and as many unlabelled where they look at them; scored are the "
-            f"weights of the {settings['keep']}. {split}."
+            f"{settings['size']} px, and as many unlabelled where they look at them; scored are "
+            f"the weights of the {settings['keep']}. {split}."
         )
 
 

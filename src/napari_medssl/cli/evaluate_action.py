@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_medssl.backend import evaluate_action as work
+from napari_medssl.backend.action_comparison import ComparisonReport
 from napari_medssl.backend.evaluate_action import EvaluateActionConfig
 from napari_medssl.backend.transfer_data import TABLE
 from napari_medssl.cli import _console
@@ -32,7 +33,7 @@ def evaluate_action(config: EvaluateActionConfig) -> None:
     _console.finish(len(report.sets), report.failures)
 
 
-def _print(report: work.ComparisonReport) -> None:
+def _print(report: ComparisonReport) -> None:
     from rich.table import Table
 
     table = Table(title="DSC by recipe", title_justify="left")
