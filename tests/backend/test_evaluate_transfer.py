@@ -190,7 +190,8 @@ def test_dice_is_that_of_sets_of_pixels():
         due = 2 * len(one & other) / (len(one) + len(other))
         assert dice(found, truth) == pytest.approx(due)
     empty = np.zeros((3, 3), bool)
-    assert (dice(empty, empty), dice(~empty, empty), dice(empty, ~empty)) == (1, 0, 0)
+    assert (dice(~empty, empty), dice(empty, ~empty)) == (0, 0)
+    assert np.isnan(dice(empty, empty))
 
 
 def test_scores_are_means_over_images_then_over_seeds():

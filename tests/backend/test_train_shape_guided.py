@@ -211,9 +211,10 @@ def test_what_is_no_picture_is_told(pixels, text):
 
 
 def test_dice_of_empty_truth():
-    """Empty and empty agree; an invention on empty truth scores 0, where others give 1."""
+    """Empty and empty is no score; an invention on empty truth scores 0, where others give 1."""
     empty, some = np.zeros((4, 4), bool), np.eye(4, dtype=bool)
-    assert dice(empty, empty) == 1
+    assert np.isnan(dice(empty, empty))
+    assert dice(empty, empty, both_empty=1.0) == 1
     assert dice(some, empty) == dice(empty, some) == 0
     assert dice(some, some) == 1
     half = some.copy()
@@ -257,7 +258,7 @@ def test_models_and_baselines_are_scored_together(trained, world, tmp_path):
         "Sato",
         "darkness",
     ]
-    found = report["methods"][2]["classes"]["1"]
+    found = report["methods"][2]["classes"]["foreground"]
     assert found["dsc_mean"] > 0.6  # two grey values are told apart
     assert found["dsc_mean"] == pytest.approx(np.mean(list(found["dsc"].values())))
     assert report["groups"]["3.png"] == "g1"
@@ -282,7 +283,8 @@ def test_a_table_that_is_wrong_is_told(world, tmp_path):
 def test_truth_is_what_the_table_says(world):
     from napari_medssl.backend.segmentation_data import read_pairs
 
-    pixels, classes = read_pairs(world[2])[2].read()
+    table = read_pairs(world[2])
+    pixels, classes = table.read(table.pairs[2])
     assert pixels.shape == (72, 72, 3)
     assert (classes == truth(2)).all()
 

@@ -1,15 +1,13 @@
-"""Score segmentations of images whose truth is known, beside what needs no training.
+"""Score segmentations of images or volumes whose truth is known, beside what needs no training.
 
-DSC per image. Surface distances are to join it (see `segmentation_scores`): each `ClassScores`
-holds one figure an image.
+How, `backend.segmentation_scores` and `backend.surface_distances` say.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +16,20 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import FlatPicture, flat_picture
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.match_classes import ClassMatch, match_classes
 from napari_medssl.backend.region_maps import enlarged
-from napari_medssl.backend.segmentation_data import Pair, read_pairs
-from napari_medssl.backend.segmentation_scores import MethodScores, score_classes
+from napari_medssl.backend.segmentation_cases import Case, ReadCase, plan_cases, read_case
+from napari_medssl.backend.segmentation_data import PairTable, read_pairs
+from napari_medssl.backend.segmentation_report import ClassFacts, SegmentationReport
+from napari_medssl.backend.segmentation_scores import MethodScores, by_class, score_case
 from napari_medssl.backend.segmenters import READOUTS, SegmentConfig, Segmenter, load_segmenter
+
+_STEPS = 5  # of the baselines: to flatten, k-means and three filters
 
 
 @dataclass(frozen=True)
 class EvaluateSegmentationConfig:
-    """Score segmentations per image by the Dice coefficient."""
+    """Score segmentations by the Dice coefficient and surface distances."""
 
     data: Path = option(help="Folder with pairs.csv (image,mask,group,labels), images/, masks/.")
     model: tuple[str, ...] = option(
@@ -35,57 +38,15 @@ class EvaluateSegmentationConfig:
     clusters: str = option(
         "", help="Also score the regions of this local-discrimination model, the best of them."
     )
-    baselines: bool = option(True, help="Also k-means, Frangi, Sato and darkness.")
+    baselines: bool = option(
+        True, help="Also k-means, Frangi, Sato and darkness, where there is one class."
+    )
+    distances: bool = option(True, help="Also surface distances: ASD and HD95.")
     size: int = option(
         736, help="Field of view that filters look at, longer side.", min=64, unit="px",
         advanced=True,
     )  # fmt: skip
     device: str = option("auto", help="Where to run.", choices=("auto", "cpu", "cuda", "mps"))
-
-
-@dataclass(frozen=True)
-class SegmentationReport:
-    """Scores of methods on the same images."""
-
-    data: str
-    images: tuple[str, ...]
-    groups: tuple[str, ...]
-    methods: tuple[MethodScores, ...]
-    failures: tuple[tuple[str, str], ...]
-
-    def to_json(self) -> str:
-        """Return the report as JSON text, image by image."""
-        methods = [
-            {
-                "method": one.name,
-                "labels_seen": one.labels_seen,
-                "classes": {
-                    scores.name: {
-                        "dsc_mean": scores.mean,
-                        "dsc_std": scores.std,
-                        "dsc": dict(zip(self.images, scores.dice, strict=True)),
-                    }
-                    for scores in one.classes
-                },
-            }
-            for one in self.methods
-        ]
-        values: dict[str, Any] = {
-            "data": self.data,
-            "groups": dict(zip(self.images, self.groups, strict=True)),
-            "methods": methods,
-            "failures": dict(self.failures),
-        }
-        return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-@dataclass(frozen=True)
-class _Image:
-    """An image with its truth, class numbers of shape (Y, X)."""
-
-    pair: Pair
-    pixels: NDArray[np.uint8]
-    truth: NDArray[np.uint8]
 
 
 def evaluate_segmentation(
@@ -94,41 +55,61 @@ def evaluate_segmentation(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> SegmentationReport:
-    """Segment every image by every method, and score it.
+    """Segment every image by every method, and score each image, or each volume of slices.
 
-    Images that cannot be read are listed in `failures` and left out.
+    What cannot be read is listed in `failures` and left out.
 
     Raises
     ------
     UserError
-        If there are no images, no methods, or a model that does not segment.
+        If there are no images, no methods, or a model that does not segment, or other classes.
     Cancelled
         If it was asked to stop; scores of a part would be of other images.
     """
     check(config)
     if not (config.model or config.baselines or config.clusters):
         raise UserError("Nothing is to be scored. Give --model, --clusters or --baselines.")
-    segmenters = _segmenters(config)
-    images, failures = _read_images(read_pairs(config.data))
-    work = _Work(images, on_progress, should_stop, _count(config, len(segmenters)))
-    methods = [work.score_model(name, one) for name, one in segmenters]
-    if len(images[0].pair.labels) == 2:
-        flats = _flat(images, work, config.size) if config.baselines else []
-        if config.clusters:
-            methods.append(work.score_clusters(config.clusters, config.device))
-        if config.baselines:
-            methods += work.score_baselines(flats)
+    table = read_pairs(config.data)
+    plan = plan_cases(table)
+    config, remarks = _possible(config, table)
+    models = [
+        (name, one, match_classes(name, one.classes, table)) for name, one in _segmenters(config)
+    ]
+    cases, failures = _read_cases(table, plan, on_progress, should_stop)
+    total = len(models) + bool(config.clusters) + _STEPS * config.baselines
+    work = _Work(cases, table, config.distances, (on_progress, should_stop), total)
+    methods = [work.score_model(*model) for model in models]
+    flats = work.flat(config.size) if config.baselines else []
+    if config.clusters:
+        methods.append(work.score_clusters(config.clusters, config.device))
+    if config.baselines:
+        methods += work.score_baselines(flats)
     return SegmentationReport(
         config.data.name,
-        tuple(image.pair.name for image in images),
-        tuple(image.pair.group for image in images),
+        "volume" if plan[0].is_volume else "image",
+        "pixels" if table.pairs[0].spacing is None else "mm",
+        tuple(one.case.name for one in cases),
+        tuple(one.case.group for one in cases),
+        _facts(table, cases),
         tuple(methods),
         tuple(failures),
+        tuple(remarks),
     )
 
 
-def _count(config: EvaluateSegmentationConfig, models: int) -> int:
-    return models + bool(config.clusters) + 5 * config.baselines
+def _possible(
+    config: EvaluateSegmentationConfig, table: PairTable
+) -> tuple[EvaluateSegmentationConfig, list[str]]:
+    """Return the settings without what knows one class only, where there are more."""
+    if len(table.classes) == 1 or not (config.baselines or config.clusters):
+        return config, []
+    told = (
+        f"Baselines and regions know one class, and {config.data.name!r} has "
+        f"{len(table.classes)} ({', '.join(table.classes)})"
+    )
+    if not config.model:
+        raise UserError(f"{told}. Give --model.")
+    return replace(config, baselines=False, clusters=""), [f"{told}: they are left out."]
 
 
 def _segmenters(config: EvaluateSegmentationConfig) -> list[tuple[str, Segmenter]]:
@@ -145,28 +126,33 @@ def _segmenters(config: EvaluateSegmentationConfig) -> list[tuple[str, Segmenter
     return found
 
 
-def _read_images(pairs: tuple[Pair, ...]) -> tuple[list[_Image], list[tuple[str, str]]]:
-    images, failures = [], []
-    for pair in pairs:
+def _read_cases(
+    table: PairTable, plan: Sequence[Case], on_progress: OnProgress, should_stop: ShouldStop
+) -> tuple[list[ReadCase], list[tuple[str, str]]]:
+    cases, failures = [], []
+    for number, case in enumerate(plan):
+        if should_stop():
+            raise Cancelled("Stopped while reading the images; no score is written.")
+        on_progress(Progress(number, len(plan), f"reading {case.name}"))
         try:
-            images.append(_Image(pair, *pair.read()))
+            cases.append(read_case(table, case))
         except UserError as error:
-            failures.append((pair.name, str(error)))
-    if not images:
-        raise UserError(f"None of {len(pairs)} images can be scored. {failures[0][1]}")
-    if len({image.pair.labels for image in images}) > 1:
-        raise UserError("The images have different labels; due are the same classes in all.")
-    return images, failures
+            failures.append((case.name, str(error)))
+    if not cases:
+        what = "volumes" if plan[0].is_volume else "images"
+        raise UserError(f"None of {len(plan)} {what} can be scored. {failures[0][1]}")
+    return cases, failures
 
 
-def _flat(images: list[_Image], work: _Work, size: int) -> list[FlatPicture]:
-    """Return the images as filters look at them."""
-    found = []
-    for image in images:
-        work.tell("flattening")
-        found.append(flat_picture(image.pixels, size, "green"))
-    work.done += 1
-    return found
+def _facts(table: PairTable, cases: Sequence[ReadCase]) -> tuple[ClassFacts, ...]:
+    counts = np.array(
+        [np.bincount(one.truth.ravel(), minlength=len(table.classes) + 1) for one in cases]
+    )
+    shares = counts.sum(axis=0) / counts.sum()
+    return tuple(
+        ClassFacts(name, float(shares[number]), int((counts[:, number] > 0).sum()))
+        for number, name in enumerate(table.classes, start=1)
+    )
 
 
 class _Work:
@@ -174,13 +160,15 @@ class _Work:
 
     def __init__(
         self,
-        images: list[_Image],
-        on_progress: OnProgress,
-        should_stop: ShouldStop,
+        cases: list[ReadCase],
+        table: PairTable,
+        distances: bool,
+        calls: tuple[OnProgress, ShouldStop],
         total: int,
     ) -> None:
-        self.images, self.done, self.total = images, 0, total
-        self._on_progress, self._should_stop = on_progress, should_stop
+        self.cases, self.done, self.total = cases, 0, total
+        self._names, self._distances = table.classes, distances
+        self._on_progress, self._should_stop = calls
 
     def tell(self, what: str) -> None:
         """Say what is being done, and stop if that is wanted."""
@@ -191,19 +179,23 @@ class _Work:
             )
         self._on_progress(Progress(self.done, self.total, what))
 
-    def score_model(self, name: str, segmenter: Segmenter) -> MethodScores:
-        """Return the scores of a model."""
+    def flat(self, size: int) -> list[FlatPicture]:
+        """Return all images as filters look at them."""
         found = []
-        for image in self.images:
-            self.tell(name)
-            found.append(segmenter.segment(image.pixels, should_stop=self._should_stop))
+        for pixels in self._pixels():
+            self.tell("flattening")
+            found.append(flat_picture(pixels, size, "green"))
         self.done += 1
-        truth = [image.truth for image in self.images]
-        return MethodScores(name, "", score_classes(found, truth, self._names(segmenter.classes)))
+        return found
 
-    def _names(self, known: tuple[str, ...]) -> tuple[str, ...]:
-        count = len(self.images[0].pair.labels) - 1
-        return known if len(known) == count else tuple(str(n) for n in range(1, count + 1))
+    def score_model(self, name: str, segmenter: Segmenter, match: ClassMatch) -> MethodScores:
+        """Return the scores of a model."""
+        planes = []
+        for pixels in self._pixels():
+            self.tell(name)
+            found = segmenter.segment(pixels, should_stop=self._should_stop)
+            planes.append(match.apply(found))
+        return replace(self._scored(name, "", planes, match.names), matched=match.by)
 
     def score_clusters(self, name: str, device: str) -> MethodScores:
         """Return the scores of the best region of a model without shapes."""
@@ -211,52 +203,65 @@ class _Work:
 
         embedder = load_pixel_embedder(name, device)
         owners = []
-        for image in self.images:
+        for pixels in self._pixels():
             self.tell(f"regions of {embedder.info.name}")
-            maps = embedder.assign_image(embedder.resize(image.pixels))
-            owners.append(enlarged(maps.argmax(axis=2), image.truth.shape))
-        self.done += 1
-        truth = [image.truth for image in self.images]
+            maps = embedder.assign_image(embedder.resize(pixels))
+            owners.append(enlarged(maps.argmax(axis=2), pixels.shape[:2]))
         every = [
             [(owner == k).astype(np.uint8) for owner in owners]
             for k in range(embedder.info.clusters)
         ]
-        best = max(every, key=lambda found: score_classes(found, truth, ("1",))[0].mean)
-        return MethodScores(
-            f"{embedder.info.name}, best of {len(every)} regions",
-            "the region chosen on these images",
-            score_classes(best, truth, self._names(())),
-        )
+        best = max(every, key=self._mean_dice)
+        called = f"{embedder.info.name}, best of {len(every)} regions"
+        return self._scored(called, "the region chosen on these images", best, self._names)
 
     def score_baselines(self, flats: list[FlatPicture]) -> list[MethodScores]:
         """Return the scores of what needs no training."""
         from napari_medssl.backend import vessel_baselines as simple
 
-        truths = [image.truth for image in self.images]
-        small = [_shrunk(t, flat.plane.shape) for t, flat in zip(truths, flats, strict=True)]
+        planes = [plane for one in self.cases for plane in one.case.unstacked(one.truth)]
+        small = [_shrunk(one, flat.plane.shape) for one, flat in zip(planes, flats, strict=True)]
         self.tell("k-means")
-        masks = [simple.k_means(flat) for flat in flats]
-        self.done += 1
-        found = [MethodScores("k-means on intensity", "", self._scored(masks, truths))]
+        found = [self._masked("k-means on intensity", "", [simple.k_means(one) for one in flats])]
         for name, filtered in simple.FILTERS.items():
             responses = []
             for flat in flats:
                 self.tell(name)
                 responses.append(np.where(flat.inside, filtered(flat), -np.inf).astype(np.float32))
-            self.done += 1
             level = simple.best_threshold(responses, small)
-            masks = [one > level for one in responses]
-            found.append(MethodScores(name, simple.FITTED, self._scored(masks, truths)))
+            found.append(self._masked(name, simple.FITTED, [one > level for one in responses]))
         return found
 
-    def _scored(
-        self, masks: list[NDArray[np.bool_]], truths: list[NDArray[np.uint8]]
-    ) -> tuple[Any, ...]:
-        found = [
-            enlarged(mask.astype(np.int64), truth.shape).astype(np.uint8)
-            for mask, truth in zip(masks, truths, strict=True)
+    def _pixels(self) -> list[NDArray[np.uint8]]:
+        """Return all images, case by case."""
+        return [pixels for one in self.cases for pixels in one.pixels]
+
+    def _masked(self, name: str, seen: str, masks: list[NDArray[np.bool_]]) -> MethodScores:
+        planes = [
+            enlarged(mask.astype(np.int64), pixels.shape[:2]).astype(np.uint8)
+            for mask, pixels in zip(masks, self._pixels(), strict=True)
         ]
-        return score_classes(found, truths, self._names(()))
+        return self._scored(name, seen, planes, self._names)
+
+    def _scored(
+        self, name: str, seen: str, planes: list[NDArray[np.uint8]], names: Sequence[str]
+    ) -> MethodScores:
+        """Return the scores of segmentations of all images, and count the method as done."""
+        scores, left = [], iter(planes)
+        for one in self.cases:
+            self.tell(f"{name}: scoring")
+            found = one.case.stacked([next(left) for _ in one.pixels])
+            spacing = one.case.spacing if self._distances else None
+            scores.append(score_case(found, one.truth, len(names), spacing))
+        self.done += 1
+        return MethodScores(name, seen, by_class(scores, names))
+
+    def _mean_dice(self, planes: list[NDArray[np.uint8]]) -> float:
+        left = iter(planes)
+        found = [one.case.stacked([next(left) for _ in one.pixels]) for one in self.cases]
+        pairs = zip(found, self.cases, strict=True)
+        scores = [score_case(mask, one.truth, 1) for mask, one in pairs]
+        return by_class(scores, ("1",))[0].mean
 
 
 def _shrunk(truth: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -1,8 +1,18 @@
-"""Images with masks: `pairs.csv` (image,mask,group,labels) beside `images/` and `masks/`."""
+"""Images with masks: the one reader of `pairs.csv` beside `images/` and `masks/`.
+
+The table has the columns image, mask, group and labels. Labels are the values of a mask, such as
+0|1|2, and 0 is the rest; masks may have different ones, the classes are all of them. Words instead
+(`8 instances`) say that the values number objects, which are foreground all; so is every value but
+0 where only one is listed. Optional columns: `volume` and `z` make volumes of slices, `spacing_mm`
+is the distance of pixels along each axis. Optional beside it: `classes.csv` (value,name).
+"""
 
 from __future__ import annotations
 
 import csv
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,66 +21,107 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.images import read_image
-from napari_medssl.io.limits import one_line
+from napari_medssl.io.images import ImageRef, read_image
+from napari_medssl.io.limits import check_size, one_line
 
 TABLE = "pairs.csv"
+NAMES = "classes.csv"
+FOREGROUND = "foreground"
+
 _COLUMNS = ("image", "mask", "group", "labels")
+_NUMBERS = re.compile(r"[0-9]{1,9}(\|[0-9]{1,9})*")
+_WORDS = re.compile(r"[^|]*[^\W\d_][^|]*")
+_MOST = 254  # classes are uint8, and 255 is kept for pixels that nobody painted
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An image, its mask, and what the mask's values mean.
+    """An image and its mask, as a line of the table names them.
 
     Attributes
     ----------
     name
         File name of the image.
+    mask
+        File name of the mask.
     group
         Whom it is of: images of one group are never split.
-    labels
-        Values of the mask; the first is the rest, the others are classes 1, 2 and so on.
+    line
+        Of the table.
+    volume, z
+        The volume that it is a slice of, and where in it; empty and None for an image by itself.
+    spacing
+        Distance in mm of pixels along the axes, Y, X or Z, Y, X, or along all; None if not known.
     """
 
     name: str
-    image: Path
-    mask: Path
+    mask: str
     group: str
-    labels: tuple[int, ...]
+    line: int
+    volume: str = ""
+    z: float | None = None
+    spacing: tuple[float, ...] | None = None
 
-    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return the image, shape (Y, X, 3), and the class of each pixel, shape (Y, X).
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """The pairs of a folder and their classes.
+
+    Attributes
+    ----------
+    values
+        Mask values of classes 1, 2 and so on; empty: every value but 0 is the one class.
+    classes
+        Their names.
+    has_names
+        Whether `classes.csv` gives the names; else they are the values, or "foreground".
+    """
+
+    folder: Path
+    pairs: tuple[Pair, ...]
+    values: tuple[int, ...]
+    classes: tuple[str, ...]
+    has_names: bool = False
+
+    def read(self, pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return an image, shape (Y, X, 3), and the class of each of its pixels, shape (Y, X).
 
         Raises
         ------
         UserError
-            If one cannot be read, or both do not fit.
+            If one cannot be read, both do not fit, or the mask has a value that is no class.
         """
-        pixels = read_image(self.image, robust=True)
-        try:
-            with Image.open(self.mask) as opened:
-                values = np.asarray(opened)
-        except (OSError, ValueError, SyntaxError, TypeError) as error:
-            raise UserError(f"Mask {self.mask.name!r} cannot be read: {one_line(error)}.") from None
-        values = values[..., 0] if values.ndim == 3 else values
+        where = f"{TABLE}, line {pair.line}"
+        image = _inside(self.folder / "images", pair.name, where)
+        pixels = read_image(ImageRef(image), robust=True)
+        values = _read_mask(_inside(self.folder / "masks", pair.mask, where))
         if values.shape != pixels.shape[:2]:
             raise UserError(
-                f"Mask {self.mask.name!r} has {values.shape[1]} x {values.shape[0]} pixels, its "
-                f"image {pixels.shape[1]} x {pixels.shape[0]}; due is one size."
+                f"Mask {pair.mask!r} has {values.shape[1]} x {values.shape[0]} pixels, its image "
+                f"{pixels.shape[1]} x {pixels.shape[0]}; due is one size."
             )
-        classes = np.zeros(values.shape, np.uint8)
-        for number, value in enumerate(self.labels):
+        return pixels, self._classes_of(values, pair.mask)
+
+    def _classes_of(self, values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+        classes = np.array(values != 0, np.uint8)
+        for number, value in enumerate(self.values, start=1):
             classes[values == value] = number
-        return pixels, classes
+        unknown = np.setdiff1d(values, [0, *self.values]) if self.values else np.array([])
+        if unknown.size:
+            raise UserError(
+                f"Mask {name!r} has the value {unknown[0]}, which no labels of {TABLE} name; "
+                f"due are 0, {', '.join(map(str, self.values))}."
+            )
+        return classes
 
 
-def read_pairs(folder: Path) -> tuple[Pair, ...]:
-    """Return the pairs that `folder`'s table lists.
+def read_pairs(folder: Path) -> PairTable:
+    """Return the pairs that a folder's table lists; no image is read yet.
 
     Raises
     ------
     UserError
-        If there is no such table, it lacks a column, or names a file that is not there.
+        If there is no such table, or a line of it is wrong.
     """
     table = folder / TABLE
     if not table.is_file():
@@ -78,29 +129,139 @@ def read_pairs(folder: Path) -> tuple[Pair, ...]:
             f"Folder {str(folder)!r} has no {TABLE} with {', '.join(_COLUMNS)}, beside images/ and "
             "masks/."
         )
+    rows = _rows(table, _COLUMNS)
+    if not rows:
+        raise UserError(f"{str(table)!r} lists no image.")
+    values = _values([row["labels"] for row in rows])
+    pairs = tuple(_pair(row, line) for line, row in enumerate(rows, start=2))
+    _check_optional(pairs)
+    names = _names(folder / NAMES)
+    if values is not None:
+        values = tuple(sorted({*values, *names}))
+    if values is None or len(values) == 1:
+        name = names.get(values[0] if values else 1)
+        return PairTable(folder, pairs, (), (name or FOREGROUND,), name is not None)
+    if not 0 < len(values) <= _MOST:
+        raise UserError(
+            f"{str(table)!r} names {len(values)} classes, with labels {rows[0]['labels']!r}; due "
+            f"are two values or more, as 0|255, and {_MOST + 1} at most."
+        )
+    classes = tuple(names.get(value, str(value)) for value in values)
+    return PairTable(folder, pairs, values, classes, bool(names))
+
+
+def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Return the lines of a table, none of which lacks a value of these columns."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{str(table)!r} cannot be read: {one_line(error)}.") from None
-    if not rows:
-        raise UserError(f"{str(table)!r} lists no image.")
-    missing = [name for name in _COLUMNS if rows[0].get(name) is None]
-    if missing:
-        raise UserError(f"{str(table)!r} lacks the column {missing[0]!r}.")
-    return tuple(_pair(folder, row, number) for number, row in enumerate(rows, start=2))
+    for line, row in enumerate(rows, start=2):
+        lacking = [name for name in columns if not row.get(name)]
+        if lacking:
+            raise UserError(
+                f"{str(table)!r}, line {line}, has no {lacking[0]}. Due are the columns "
+                f"{','.join(columns)}, none of them empty."
+            )
+    return rows
 
 
-def _pair(folder: Path, row: dict[str, str], line: int) -> Pair:
-    where = f"{TABLE}, line {line}"
+def _values(labels: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the values that are classes in some mask, in order; None where they are objects."""
+    found = set()
+    for line, text in enumerate(labels, start=2):
+        if _NUMBERS.fullmatch(text):
+            numbers = [int(value) for value in text.split("|")]
+            if 0 in numbers[1:]:
+                raise _refusal(line, "labels", text, "due is 0 first: it is always the rest")
+            found.update(numbers)
+        elif not _WORDS.fullmatch(text):
+            raise _refusal(line, "labels", text, "due are numbers, as 0|1|2, or words for objects")
+    if not all(_NUMBERS.fullmatch(text) for text in labels):
+        return None
+    return tuple(sorted(found - {0}))
+
+
+def _pair(row: dict[str, str], line: int) -> Pair:
+    z = (row.get("z") or "").strip()
+    if z and not _is_number(z):
+        raise _refusal(line, "z", z, "due is a number")
+    text = (row.get("spacing_mm") or "").strip()
+    steps = text.split("|") if text else []
+    if len(steps) > 3 or not all(_is_number(step) and float(step) > 0 for step in steps):
+        raise _refusal(line, "spacing_mm", text, "due are 1 to 3 numbers above 0, as 5|0.5|0.5")
+    return Pair(
+        row["image"],
+        row["mask"],
+        row["group"],
+        line,
+        (row.get("volume") or "").strip(),
+        float(z) if z else None,
+        tuple(map(float, steps)) or None,
+    )
+
+
+def _check_optional(pairs: Sequence[Pair]) -> None:
+    """Refuse a table in which some lines have what others lack: no mean would be of one kind."""
+    for name in ("volume", "z", "spacing"):
+        lacking = [pair for pair in pairs if getattr(pair, name) in ("", None)]
+        if lacking and len(lacking) < len(pairs):
+            column = "spacing_mm" if name == "spacing" else name
+            raise UserError(
+                f"{TABLE}, line {lacking[0].line}, has no {column}, though other lines have it; "
+                "due is one in each line, or no such column."
+            )
+
+
+def _names(table: Path) -> dict[int, str]:
+    """Return the names that `classes.csv` gives to values; none without it."""
+    if not table.is_file():
+        return {}
+    found: dict[int, str] = {}
+    for line, row in enumerate(_rows(table, ("value", "name")), start=2):
+        text, name = row["value"].strip(), row["name"].strip()
+        if not (text.isdecimal() and len(text) < 10):
+            raise UserError(f"{NAMES}, line {line}: value {text!r}; due is a number of the masks.")
+        if int(text) in found or name in found.values():
+            raise UserError(
+                f"{NAMES}, line {line}: {text!r}, {name!r} is there twice; due is once."
+            )
+        if int(text):
+            found[int(text)] = name
+    return found
+
+
+def _refusal(line: int, column: str, text: str, due: str) -> UserError:
+    return UserError(f"{TABLE}, line {line}: {column} {text!r}; {due}.")
+
+
+def _is_number(text: str) -> bool:
     try:
-        labels = tuple(int(value) for value in row["labels"].split("|"))
-    except (ValueError, AttributeError):
-        raise UserError(f"{where}: labels {row['labels']!r}; due are numbers, as 0|255.") from None
-    if len(labels) < 2 or len(set(labels)) < len(labels):
-        raise UserError(f"{where}: labels {row['labels']!r}; due are two values or more, as 0|255.")
-    image, mask = folder / "images" / row["image"], folder / "masks" / row["mask"]
-    for path, root in ((image, folder / "images"), (mask, folder / "masks")):
-        if not path.resolve().is_relative_to(root.resolve()) or not path.is_file():
-            raise UserError(f"{where}: there is no file {str(path)!r}.")
-    return Pair(row["image"], image, mask, row["group"], labels)
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _inside(folder: Path, name: str, where: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        raise UserError(f"{where}: there is no file {str(path)!r}.")
+    return path
+
+
+def _read_mask(path: Path) -> NDArray[np.generic]:
+    """Return the values of a mask, shape (Y, X)."""
+    try:
+        with Image.open(path) as opened:
+            check_size(path.name, *opened.size)
+            values = np.asarray(opened)
+    except UserError:
+        raise
+    except Exception as error:  # decoders raise nearly everything on damaged files
+        raise UserError(f"Mask {path.name!r} cannot be read: {one_line(error)}.") from None
+    if values.ndim == 3:
+        if (values[..., :3] != values[..., :1]).any():
+            raise UserError(f"Mask {path.name!r} is in colours; due is one number a pixel.")
+        values = values[..., 0]
+    return values

@@ -107,6 +107,7 @@ def run_transfer(
 ) -> list[list[float]]:
     """Return the DSC of each class in each test image, after training on a part of the others.
 
+    It is 1 where class and segmentation are both empty, as the tables of this comparison say.
     Both starts draw the same head, the same images and the same crops from a seed.
 
     Parameters
@@ -131,7 +132,7 @@ def run_transfer(
         found = segment(network, pixels.to(device), image.classes.shape)
         scores.append(
             [
-                round(dice(found == number, image.classes == number), 6)
+                round(dice(found == number, image.classes == number, both_empty=1.0), 6)
                 for number in range(1, len(images.known.classes) + 1)
             ]
         )

@@ -63,7 +63,7 @@ FILTERS: dict[str, Response] = {"Frangi": frangi, "Sato": sato, "darkness": dark
 def best_threshold(
     responses: Sequence[NDArray[np.float32]], truths: Sequence[NDArray[np.bool_]]
 ) -> float:
-    """Return the one threshold of responses with the best mean DSC.
+    """Return the one threshold of responses with the best mean DSC, 1 where there is nothing.
 
     Parameters
     ----------
@@ -75,7 +75,12 @@ def best_threshold(
     inside = np.concatenate([one[np.isfinite(one)][::7] for one in responses])
     levels = np.unique(np.quantile(inside, _GRID))
     means = [
-        np.mean([dice(one > level, truth) for one, truth in zip(responses, truths, strict=True)])
+        np.mean(
+            [
+                dice(one > level, truth, both_empty=1.0)
+                for one, truth in zip(responses, truths, strict=True)
+            ]
+        )
         for level in levels
     ]
     return float(levels[int(np.argmax(means))])

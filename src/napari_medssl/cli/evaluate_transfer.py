@@ -9,7 +9,7 @@ from napari_medssl.backend import evaluate_class_transfer as class_work
 from napari_medssl.backend import evaluate_transfer as work
 from napari_medssl.backend.class_transfer_data import GROUPS
 from napari_medssl.backend.class_transfer_report import HEADS
-from napari_medssl.backend.transfer_data import TABLE
+from napari_medssl.backend.segmentation_data import TABLE
 from napari_medssl.backend.transfer_report import footnote, heads, rows
 from napari_medssl.backend.transfer_task import (
     CLASSIFICATION,
