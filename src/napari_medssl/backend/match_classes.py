@@ -58,7 +58,7 @@ def match_classes(model: str, known: Sequence[str], table: PairTable) -> ClassMa
         raise UserError(
             f"Model {model!r} knows {_counted(known)}, {table.folder.name!r} has "
             f"{_counted(table.classes)}. Due are as many; one that no mask has can be named in "
-            f"{NAMES} (value,name)."
+            f"{NAMES} (class,name)."
         )
     of_model, of_data = ([name.casefold() for name in names] for names in (known, table.classes))
     if set(of_model) == set(of_data) and len(set(of_data)) == len(of_data):

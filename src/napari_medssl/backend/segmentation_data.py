@@ -4,7 +4,8 @@ The table has the columns image, mask, group and labels. Labels are the values o
 0|1|2, and 0 is the rest; masks may have different ones, the classes are all of them. Words instead
 (`8 instances`) say that the values number objects, which are foreground all; so is every value but
 0 where only one is listed. Optional columns: `volume` and `z` make volumes of slices, `spacing_mm`
-is the distance of pixels along each axis. Optional beside it: `classes.csv` (value,name).
+is the distance of pixels along each axis. Beside the table, `classes.csv` (class,name) may name the
+values.
 """
 
 from __future__ import annotations
@@ -219,10 +220,10 @@ def _names(table: Path) -> dict[int, str]:
     if not table.is_file():
         return {}
     found: dict[int, str] = {}
-    for line, row in enumerate(_rows(table, ("value", "name")), start=2):
-        text, name = row["value"].strip(), row["name"].strip()
+    for line, row in enumerate(_rows(table, ("class", "name")), start=2):
+        text, name = row["class"].strip(), row["name"].strip()
         if not (text.isdecimal() and len(text) < 10):
-            raise UserError(f"{NAMES}, line {line}: value {text!r}; due is a number of the masks.")
+            raise UserError(f"{NAMES}, line {line}: class {text!r}; due is a number of the masks.")
         if int(text) in found or name in found.values():
             raise UserError(
                 f"{NAMES}, line {line}: {text!r}, {name!r} is there twice; due is once."
