@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_medssl._errors import UserError
 from napari_medssl.backend.action_comparison import (
     BRANCHES,
     MEASURES,
@@ -24,19 +23,17 @@ from napari_medssl.backend.action_comparison import (
     RecipeRun,
     Scores,
 )
-from napari_medssl.backend.action_config import MULTIPLE, check_stages
+from napari_medssl.backend.action_comparison_config import EvaluateActionConfig, check_comparison
+from napari_medssl.backend.action_config import check_stages
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_segmenter import ActionSegmenter
 from napari_medssl.backend.action_start import start_network
-from napari_medssl.backend.config import check, option, to_json
+from napari_medssl.backend.config import to_json
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.backend.mixed_precision import AMP_HELP
 from napari_medssl.backend.models import file_sha256, find_weights
 from napari_medssl.backend.surface_distances import surface_distances
-from napari_medssl.backend.train_steps import check_device
-from napari_medssl.backend.transfer_config import check_percents, check_report_place
 from napari_medssl.backend.transfer_data import LabelledImage, LabelledSet, nested_parts, read_set
 from napari_medssl.backend.transfer_journal import TransferJournal
 from napari_medssl.io.files import write_whole
@@ -46,41 +43,6 @@ if TYPE_CHECKING:
 
 _FORMAT = "medssl-action-1"
 _NONE = -1.0  # in the journal, which holds numbers alone: there is no score
-
-
-@dataclass(frozen=True)
-class EvaluateActionConfig:
-    """Compare ways of learning to segment from few masks."""
-
-    data: tuple[Path, ...] = option(
-        help="Folder with pairs.csv (image,mask,group,labels); may be given several times."
-    )
-    out: Path = option(help="The report, NAME.json; NAME.md and what is kept lie beside.")
-    recipes: tuple[str, ...] = option(
-        ("supervised", "mean-teacher", "strong-weak", "action", "action++"),
-        help="Stages as of `medssl train action`, such as local,anatomical; may be given again.",
-    )
-    fractions: str = option(
-        "5,10,20", help="Parts of the training images that are labelled, in percent."
-    )
-    seeds: int = option(3, help="Runs of each part and each recipe.", min=1)
-    steps: int = option(300, help="Steps of a run, all its stages together.", min=1)
-    batch: int = option(4, help="Labelled crops in a step, and as many others.", min=1)
-    size: int = option(192, help="Side of a crop, a multiple of 32.", min=64, max=1024, unit="px")
-    start: str = option("imagenet", help="imagenet, random, or a model of `medssl train action`.")
-    keep: str = option(
-        "teacher", help="Whose scores the tables have; the report has both.", choices=BRANCHES
-    )
-    learning_rate: float = option(0.002, help="Peak learning rate of AdamW.", min=0)
-    test_share: float = option(0.35, help="Part of the groups to test on.", min=0.01, max=0.99)
-    split_seed: int = option(1, help="Seed of that split.", min=0)
-    device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))
-    amp: bool = option(True, help=AMP_HELP, advanced=True)
-
-    @property
-    def percents(self) -> tuple[int, ...]:
-        """The fractions, in order, each once."""
-        return tuple(sorted({int(text) for text in self.fractions.split(",")}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +89,6 @@ def evaluate_action(
     write_whole(config.out.with_suffix(".md"), report.to_markdown())
     write_whole(config.out, report.to_json())
     return report
-
-
-def check_comparison(config: EvaluateActionConfig) -> None:
-    """Raise UserError now for what cannot be done."""
-    check(config)
-    if not config.data:
-        raise UserError("--data is missing. Give a folder with pairs.csv, images/ and masks/.")
-    check_report_place(config.data, config.out)
-    check_percents(config.fractions)
-    if config.size % MULTIPLE:
-        raise UserError(f"--size {config.size} is not a multiple of {MULTIPLE}. Give 192 or 256.")
-    if not config.recipes:
-        raise UserError("--recipes is empty. Give one, such as action.")
-    for recipe in config.recipes:
-        check_stages(recipe, config.steps)
-    check_device(config.device)
 
 
 class _Runner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_medssl.backend import evaluate_action as work
 from napari_medssl.backend.action_comparison import ComparisonReport
-from napari_medssl.backend.evaluate_action import EvaluateActionConfig
+from napari_medssl.backend.action_comparison_config import EvaluateActionConfig
 from napari_medssl.backend.segmentation_data import TABLE
 from napari_medssl.cli import _console
 from napari_medssl.cli._options import with_config
