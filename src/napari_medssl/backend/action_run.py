@@ -80,7 +80,7 @@ class ActionRun:
 
         from napari_medssl.methods.action.objective import Memory
         from napari_medssl.methods.action.stages import stage_ends
-        from napari_medssl.methods.action.teacher import Student, Teacher
+        from napari_medssl.methods.action.teacher import Student, Teacher, momentum_for
 
         self.images, self.schedule, self.seed, self.device = images, schedule, seed, device
         self.ends = stage_ends(schedule.stages, schedule.steps)
@@ -90,7 +90,7 @@ class ActionRun:
         if device.startswith("cpu"):
             # `nn.Module.to` has no typed overload for a memory format alone.
             self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.teacher = Teacher(self.student)
+        self.teacher = Teacher(self.student, momentum_for(schedule.steps))
         local_dim = self.student.branch.local_head.dim
         self.memory = Memory(network.classes, local_dim).to(device)
         self.optimizer = torch.optim.AdamW(self._groups(), lr=schedule.learning_rate)
@@ -142,6 +142,7 @@ class ActionRun:
             terms,
             self.done,
             self.schedule.steps,
+            self._of_stage(),
             generator,
             lambda: mixed_precision(self.device, self.schedule.amp),
         )
@@ -158,13 +159,21 @@ class ActionRun:
 
     def _set_rate(self) -> float:
         """Set the rates of this step: each stage warms up and comes down."""
-        place = self._place
-        start = self.ends[place - 1] if place else 0
-        steps = self.ends[place] - start
+        start, steps = self._span()
         rate = learning_rate_at(self.done - start, steps, self.schedule.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["part"]
         return rate
+
+    def _span(self) -> tuple[int, int]:
+        """Return the first step of this stage, and how many it has."""
+        place = self._place
+        start = self.ends[place - 1] if place else 0
+        return start, self.ends[place] - start
+
+    def _of_stage(self) -> float:
+        start, steps = self._span()
+        return (self.done - start) / steps
 
     def _draw(self, terms: Terms, generator: torch.Generator) -> Batch:
         """Return the images of a step; those that nothing is asked of are not drawn."""

@@ -44,7 +44,6 @@ _VALID = 0.7  # confidence from which a pseudo label counts in the contrast
 _PIXELS = 64  # labelled pixels of a class in a step of supervised contrast
 _CROPS = 4  # crops along a side of the output, without overlap
 _KINDS: tuple[Mixture, ...] = ("cutmix", "classmix", "cutout")
-_RAMP = 0.4  # part of the steps until consistency counts fully
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,8 @@ class Step:
     ----------
     number, steps
         How many steps are done, and how many there are in all.
+    of_stage
+        Part of the stage that is done, 0 to 1.
     generator
         On the CPU.
     precision
@@ -100,6 +101,7 @@ class Step:
     terms: Terms
     number: int
     steps: int
+    of_stage: float
     generator: torch.Generator
     precision: Precision
 
@@ -185,13 +187,17 @@ class Step:
                 )
                 for made, (classes, sure) in zip(streams, pseudo, strict=True)
             ]
-            found["pseudo"] = terms.pseudo * torch.stack(losses).mean()
+            found["pseudo"] = terms.pseudo * self._ramped() * torch.stack(losses).mean()
         if terms.consistency:
-            begun = min(1.0, self.number / (_RAMP * self.steps))
-            weight = terms.consistency * math.exp(-5 * (1 - begun) ** 2)
+            weight = terms.consistency * self._ramped()
             made, due = (torch.softmax(one.logits, dim=1) for one in (streams[0], seen))
             found["consistency"] = weight * F.mse_loss(made, due)
         return found
+
+    def _ramped(self) -> float:
+        """Return how much the teacher's classes count now, 0 to 1 (Laine and Aila, 1610.02242)."""
+        begun = min(1.0, self.of_stage / self.terms.ramp) if self.terms.ramp else 1.0
+        return math.exp(-5 * (1 - begun) ** 2)
 
     def _global(self, seen: Maps, made: Maps) -> Tensor:
         """Return the loss of images among other images, and keep these for later steps."""

@@ -30,6 +30,9 @@ class Terms:
         Contrast of classes between pixels.
     centres
         Supervised contrast with fixed class centres (ACTION++).
+    ramp
+        Part of the stage until the teacher's classes count fully: one that knows nothing yet would
+        teach that all is background.
     streams
         Strong views of each unlabelled image.
     threshold
@@ -48,6 +51,7 @@ class Terms:
     consistency: float = 0.0
     anatomical: float = 0.0
     centres: float = 0.0
+    ramp: float = 0.4
     streams: int = 1
     threshold: float = 0.97
     is_masked: bool = False

@@ -5,7 +5,8 @@ each with a test: the teacher's heads are averaged too; nothing of the teacher h
 computes as in use, by running statistics, and these are averaged as well; it is moved once a step.
 
 We differ: the momentum begins lower, at 1 - 1 / (1 + step), so that the teacher forgets the weights
-it began with. In trainings of a few hundred steps these would stay in it for long.
+it began with, and it looks back over a twentieth of a short training at most: with .99 a teacher of
+200 steps would lag behind its student by half of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ from napari_medssl.methods.action.heads import DIM, GlobalHead, LocalHead, Repre
 from napari_medssl.methods.action.network import SegmentationUNet
 
 MOMENTUM = 0.99
+
+
+def momentum_for(steps: int) -> float:
+    """Return the momentum of a training of so many steps: .99 from 2,000 on, never below .9."""
+    return min(MOMENTUM, max(0.9, 1 - 20 / steps))
 
 
 class Branch(nn.Module):
