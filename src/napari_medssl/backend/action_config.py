@@ -18,6 +18,9 @@ from napari_medssl.backend.train_steps import (
 )
 
 TASK = "segmentation"
+START_TASK = "segmentation-start"
+"""Of a model that was trained without masks: others begin with it, it segments nothing."""
+
 ARCHITECTURE = "action unet efficientnet-lite0"
 STARTS = ("imagenet", "random")
 MULTIPLE = 32
@@ -28,18 +31,18 @@ MULTIPLE = 32
 class TrainActionConfig:
     """Train a segmentation from a few masks and the images around them."""
 
-    labelled: Path = option(
-        help="Folder with images/ and masks/ of the same names, class numbers as pixel values; or "
-        "with pairs.csv."
-    )
     out: Path = option(help="The trained model, NAME.safetensors.")
+    labelled: Path | None = option(
+        None, help="Folder with images/ and masks/ of the same names, class numbers as pixel "
+        "values; or with pairs.csv. Without it, stages that take no masks train a start.",
+    )  # fmt: skip
     unlabelled: Path | None = option(
         None, help="Folder of further images of the same kind; without it the labelled ones serve."
     )
     stages: str = option(
         "action",
         help="action, action++, supervised, mean-teacher, strong-weak, or stages by name: global, "
-        "local, anatomical, anatomical++, pseudo, separated by commas.",
+        "local, anatomical, anatomical++, pseudo, distillation, separated by commas.",
     )
     steps: int = option(600, help="Steps of training, all stages together.", min=1)
     minutes: float = option(
@@ -95,14 +98,30 @@ def check_trainable(config: TrainActionConfig) -> None:
         )
     if config.finish and not config.resume:
         raise UserError("--finish writes the model of a checkpoint. Give --resume as well.")
-    check_stages(config.stages, config.steps)
+    stages = check_stages(config.stages, config.steps)
+    _check_folders(config, stages)
     check_device(config.device)
-    for name, folder in (("--labelled", config.labelled), ("--unlabelled", config.unlabelled)):
-        if folder is not None and not folder.is_dir():
-            raise UserError(f"{name} {str(folder)!r} is not a folder. Give one with images.")
     check_model_place(config.out)
     if config.resume:
         load_to_resume(checkpoint_of(config.out), compared(config))
+
+
+def _check_folders(config: TrainActionConfig, stages: tuple[str, ...]) -> None:
+    from napari_medssl.methods.action.stages import STAGES
+
+    for name, folder in (("--labelled", config.labelled), ("--unlabelled", config.unlabelled)):
+        if folder is not None and not folder.is_dir():
+            raise UserError(f"{name} {str(folder)!r} is not a folder. Give one with images.")
+    if config.labelled is not None:
+        return
+    asking = [name for name in stages if STAGES[name].takes_masks]
+    if asking:
+        raise UserError(
+            f"Stage {asking[0]!r} learns from masks. Give --labelled, or stages that need none: "
+            "global, distillation."
+        )
+    if config.unlabelled is None:
+        raise UserError("There are no images. Give --labelled, --unlabelled, or both.")
 
 
 def check_stages(text: str, steps: int) -> tuple[str, ...]:

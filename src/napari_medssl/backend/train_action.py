@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medssl._errors import UserError
 from napari_medssl.backend.action_config import (
     ARCHITECTURE,
+    START_TASK,
     TASK,
     TrainActionConfig,
     check_stages,
@@ -190,7 +191,7 @@ class _Run:
         config = self.config
         return ModelCard(
             name=config.out.stem,
-            task=TASK,
+            task=START_TASK if config.labelled is None else TASK,
             architecture=ARCHITECTURE,
             config={
                 "classes": list(self.known.class_names),
@@ -213,13 +214,14 @@ class _Run:
             },
             licence="BSD-3-Clause",
             version="1",
-            description="Segments images as the masks that it was shown; trained by "
-            f"{config.stages} with {len(self.known.images)} labelled images.",
+            description=_description(config, len(self.known.images)),
         )
 
     def _sources(self) -> tuple[DataSource, ...]:
         config = self.config
-        found = read_sources(config.labelled, f"images and masks of {config.labelled.name!r}")
+        found: tuple[DataSource, ...] = ()
+        if config.labelled is not None:
+            found += read_sources(config.labelled, f"images and masks of {config.labelled.name!r}")
         if config.unlabelled is not None:
             found += read_sources(config.unlabelled, f"images of {config.unlabelled.name!r}")
         return found
@@ -230,12 +232,14 @@ def _read(
 ) -> tuple[LabelledFolder, UnlabelledFolder]:
     from napari_medssl.methods.action.network import MOST_CLASSES
 
-    known = read_labelled(
-        config.labelled,
-        masks=config.mask_values,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
+    known = LabelledFolder((), ("any",))
+    if config.labelled is not None:
+        known = read_labelled(
+            config.labelled,
+            masks=config.mask_values,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
     if len(known.class_names) >= MOST_CLASSES:
         raise UserError(
             f"The masks have {len(known.class_names)} classes; due are {MOST_CLASSES - 1} at most. "
@@ -244,9 +248,25 @@ def _read(
     if config.unlabelled is None:
         return known, UnlabelledFolder((), (), (), ())
     others = read_unlabelled(
-        config.unlabelled, labelled=known, on_progress=on_progress, should_stop=should_stop
+        config.unlabelled,
+        labelled=known if known.images else None,
+        on_progress=on_progress,
+        should_stop=should_stop,
     )
+    if not known.images and not others.images:
+        raise UserError(
+            f"--unlabelled {str(config.unlabelled)!r} holds no readable image. Put images in it."
+        )
     return known, others
+
+
+def _description(config: TrainActionConfig, labelled: int) -> str:
+    if config.labelled is None:
+        return f"To begin segmentations with; trained by {config.stages} without masks."
+    return (
+        f"Segments images as the masks that it was shown; trained by {config.stages} with "
+        f"{labelled} labelled images."
+    )
 
 
 def _seconds_of(trial: ActionRun, start: int) -> float:

@@ -80,6 +80,7 @@ class Terms:
 
 STAGES: dict[str, Terms] = {
     "global": Terms(global_distillation=1.0),
+    "distillation": Terms(global_distillation=1.0, local_distillation=1.0),
     "local": Terms(supervised=1.0, global_distillation=1.0, local_distillation=1.0),
     "anatomical": Terms(supervised=1.0, pseudo=1.0, anatomical=0.01),
     "anatomical++": Terms(
@@ -90,9 +91,12 @@ STAGES: dict[str, Terms] = {
     "mean-teacher": Terms(supervised=1.0, consistency=10.0),
     "strong-weak": Terms(supervised=1.0, pseudo=1.0, streams=2, threshold=0.95, is_masked=True),
 }
-"""What each stage asks for. `pseudo` is the last stage of ACTION without its contrast."""
+"""What each stage asks for.
 
-PARTS: dict[str, int] = {"global": 1, "local": 1}
+`pseudo` is the last stage of ACTION without its contrast, `distillation` the second without masks:
+it begins a network with images alone."""
+
+PARTS: dict[str, int] = {"global": 1, "distillation": 1, "local": 1}
 """Part of the steps that a stage has among others; 2 where nothing is said."""
 
 RECIPES: dict[str, tuple[str, ...]] = {
