@@ -70,6 +70,7 @@ def load_network(name_or_file: str | Path) -> tuple[SegmentationUNet, ModelCard]
         network = SegmentationUNet(len(classes) + 1)
         due = network.state_dict()
         network.load_state_dict({name: value.to(due[name].dtype) for name, value in state.items()})
+        network.keeps_statistics = True
     except (KeyError, RuntimeError, ValueError) as error:
         raise UserError(
             f"Model {card.name!r} does not fit the network that its card describes: "

@@ -3,7 +3,10 @@
 Source: the U-Net of Ronneberger et al., arXiv 1505.04597, as MONAI builds its steps up (`UpCat`).
 We differ from ACTION, whose 2-D U-Net begins at random: the way down is a trunk that can start
 from the weights of ImageNet, since the point is to learn from a few masks, and the way up is thin,
-so that a CPU trains it in minutes.
+so that a CPU trains it in minutes. Nothing is normalised by a batch: a trained trunk keeps its
+statistics, the way up has groups of channels. A few crops, half of them distorted, are no sample of
+what the network will see, and with statistics of such batches the teacher saw other images than its
+student: mean teacher then fell from a DSC of .77 with masks alone to .11.
 """
 
 from __future__ import annotations
@@ -68,7 +71,11 @@ class SegmentationUNet(nn.Module):
             raise ValueError(f"{classes} classes; due are 2 to {MOST_CLASSES}, the rest counted.")
         self.trunk = EfficientNetLite0()
         del self.trunk.top  # it is for whole images
-        how = {"act": ("LeakyReLU", {"inplace": True}), "norm": "batch", "bias": False}
+        how = {
+            "act": ("LeakyReLU", {"inplace": True}),
+            "norm": ("group", {"num_groups": 8}),
+            "bias": False,
+        }
         self.stem = TwoConv(2, 3, _STEM, **how)
         skips = (*(STAGE_DIMS[stage] for stage in _SKIPS), _STEM)
         steps, inside = [], BOTTLENECK
@@ -77,6 +84,14 @@ class SegmentationUNet(nn.Module):
             inside = out
         self.up = nn.ModuleList(steps)
         self.head = nn.Conv2d(inside, classes, 1)
+        self.keeps_statistics = False
+
+    def train(self, mode: bool = True) -> SegmentationUNet:
+        """Train, or not; the statistics of a trained trunk stay as they are."""
+        super().train(mode)
+        if self.keeps_statistics:
+            self.trunk.train(False)
+        return self
 
     @property
     def classes(self) -> int:
@@ -122,6 +137,7 @@ class SegmentationUNet(nn.Module):
         """Take the weights of a trunk, all but its top."""
         state = {k: v for k, v in trunk.state_dict().items() if not k.startswith("top.")}
         self.trunk.load_state_dict(state)
+        self.keeps_statistics = True
 
     def new_head(self, classes: int) -> None:
         """Give the network a head for other classes, at random."""
