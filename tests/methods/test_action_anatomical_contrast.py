@@ -107,7 +107,6 @@ def test_negatives_come_by_the_chance_of_their_class_and_alike_inside_it():
 
 def test_the_last_draw_of_a_class_stays_in_it(monkeypatch):
     """A draw next to 1 is the last row of its class, not the first of the next."""
-
     nearly = torch.ones(6).nextafter(torch.zeros(6))
     monkeypatch.setattr(module.torch, "rand", lambda *_, **__: nearly)
     for size in (1, 3, 4095, 4096, 4097, 16383, 16384, 16385, 1_000_003):

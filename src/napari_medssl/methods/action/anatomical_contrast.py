@@ -14,8 +14,9 @@ Means and negatives have no gradient: the queries alone move.
 
 We differ: (1) has means where the paper prints sums, so that the weight of the loss depends on
 neither the number of queries nor that of classes; a class of which nothing is hard adds 0 to the
-mean. And where there are many valid pixels, negatives come from 16384 of them, drawn at random from
-each class beforehand: each negative is still distributed by (3), and the loss takes little memory.
+mean. And where there are many valid pixels, negatives come from 4096 of them, or as many of each
+class as a query has negatives if that is more, drawn at random beforehand: each negative is still
+distributed by (3), and the loss takes little time and memory.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from torch.nn import functional as F
 from napari_medssl.methods.action.full_precision import in_full_precision
 from napari_medssl.methods.action.temperature import check_temperature
 
-_POOL = 16384  # pixels that negatives are drawn from, of all classes
+_POOL = 4096  # pixels that negatives are drawn from, of all classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +111,25 @@ def anatomical_contrast(
     how = settings or AnatomicalContrast()
     source = (representations if keys is None else keys).detach()
     _check(representations, source, classes, valid, probabilities)
-    count = probabilities.shape[1]
-    known = valid & (classes >= 0) & (classes < count)
+    known = valid & (classes >= 0) & (classes < probabilities.shape[1])
     labels = classes.where(known, 0)
-    means, pixels = class_means(source, labels, known, count)
+    means, pixels = class_means(source, labels, known, probabilities.shape[1])
     present = torch.nonzero(pixels)[:, 0].tolist()
-    nothing = representations[:0].sum()  # 0, with the vectors in its graph
     if len(present) < 2:
-        return nothing
+        return representations[:0].sum()  # 0, with the vectors in its graph
     own = probabilities.detach().gather(1, labels[:, None])[:, 0]
     hard = known & (own < how.hard_below)
     pool = _draw_pool(source, [known & (labels == c) for c in present], how.negatives, generator)
     chances = negative_chances(means[present], how.temperature)
-    total = nothing
+    drawn = [_draw_pixels(hard & (labels == c), how.queries, generator) for c in present]
+    b, y, x = torch.cat(drawn).unbind(dim=1)
+    queries = representations[b, :, y, x].split([len(each) for each in drawn])  # (Q, D) each
+    losses = []
     for row, c in enumerate(present):
-        b, y, x = _draw_pixels(hard & (labels == c), how.queries, generator).unbind(dim=1)
-        if len(b):
-            picks = draw_negatives(chances[row], pool.sizes, (len(b), how.negatives), generator)
-            queries = representations[b, :, y, x]  # (Q, D)
-            total = total + contrast_of(queries, means[c], pool.keys, how.temperature, picks)
-    return total / len(present)
+        shape = (len(queries[row]), how.negatives)
+        picks = draw_negatives(chances[row], pool.sizes, shape, generator)
+        losses.append(contrast_of(queries[row], means[c], pool.keys, how.temperature, picks))
+    return torch.stack(losses).mean()
 
 
 @in_full_precision
@@ -219,6 +219,8 @@ def draw_negatives(
         Rows of each class in the pool, int64, shape (K,), on the CPU.
     """
     drawn = shape[0] * shape[1]
+    if not drawn:
+        return torch.zeros(shape, dtype=torch.int64, device=chances.device)
     of_class = torch.multinomial(chances.cpu(), drawn, replacement=True, generator=generator)
     place = torch.rand(drawn, generator=generator) * sizes[of_class]  # never rounds to the size
     starts = sizes.cumsum(dim=0) - sizes
