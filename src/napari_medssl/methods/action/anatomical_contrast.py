@@ -123,7 +123,7 @@ def anatomical_contrast(
     chances = negative_chances(means[present], how.temperature)
     drawn = [_draw_pixels(hard & (labels == c), how.queries, generator) for c in present]
     b, y, x = torch.cat(drawn).unbind(dim=1)
-    queries = representations[b, :, y, x].split([len(each) for each in drawn])  # (Q, D) each
+    queries = torch.split(representations[b, :, y, x], [len(each) for each in drawn])  # (Q, D) each
     losses = []
     for row, c in enumerate(present):
         shape = (len(queries[row]), how.negatives)
