@@ -7,6 +7,7 @@ import torch
 
 from napari_medssl.methods.action.supervision import (
     IGNORED,
+    confident_loss,
     mix,
     pseudo_label_loss,
     pseudo_labels,
@@ -294,3 +295,33 @@ def test_mixtures_that_cannot_be_are_told():
         mix(images, classes, confidence, seeded(0), "blend")
     with pytest.raises(ValueError, match="came with classes of"):
         mix(images, classes[:2], confidence, seeded(0))
+
+
+def test_confident_loss_is_that_of_the_equation():
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    classes = torch.randint(3, (2, 4, 5), generator=generator)
+    classes[0, 0] = 255
+    confidence = torch.rand(2, 4, 5, generator=generator)
+    total, count = 0.0, 0
+    for b in range(2):
+        for y in range(4):
+            for x in range(5):
+                due = int(classes[b, y, x])
+                if due == 255:
+                    continue
+                count += 1
+                if float(confidence[b, y, x]) >= 0.6:
+                    scores = [math.exp(float(logits[b, c, y, x])) for c in range(3)]
+                    total -= math.log(scores[due] / sum(scores))
+    found = confident_loss(logits, classes, confidence, 0.6)
+    assert float(found) == pytest.approx(total / count, rel=1e-5)
+
+
+def test_confident_loss_without_a_sure_pixel_is_nothing():
+    logits = torch.randn(1, 2, 3, 3, requires_grad=True)
+    classes = torch.zeros(1, 3, 3, dtype=torch.int64)
+    for given in (classes, torch.full_like(classes, 255)):
+        found = confident_loss(logits, given, torch.full((1, 3, 3), 0.5), 0.95)
+        found.backward()
+        assert float(found) == 0

@@ -29,6 +29,7 @@ from napari_medssl.methods.action.network import Maps
 from napari_medssl.methods.action.stages import Terms
 from napari_medssl.methods.action.supervision import (
     Mixture,
+    confident_loss,
     mix,
     pseudo_label_loss,
     supervised_loss,
@@ -177,14 +178,9 @@ class Step:
         if terms.local_distillation:
             found["local"] = terms.local_distillation * self._local(seen, streams[0])
         if terms.pseudo:
+            rule = confident_loss if terms.is_masked else pseudo_label_loss
             losses = [
-                pseudo_label_loss(
-                    made.logits,
-                    classes,
-                    sure,
-                    terms.threshold,
-                    sure >= terms.threshold if terms.is_masked else None,
-                )
+                rule(made.logits, classes, sure, threshold=terms.threshold)
                 for made, (classes, sure) in zip(streams, pseudo, strict=True)
             ]
             found["pseudo"] = terms.pseudo * self._ramped() * torch.stack(losses).mean()

@@ -117,6 +117,32 @@ def pseudo_label_loss(
     return (sure * costs.sum(dim=(1, 2)) / pixels).mean()
 
 
+@in_full_precision
+def confident_loss(
+    logits: Tensor,
+    classes: Tensor,
+    confidence: Tensor,
+    threshold: float = 0.95,
+    ignored: int = IGNORED,
+) -> Tensor:
+    """Return the cross-entropy of the pixels of which the teacher is sure, over all pixels.
+
+    The rule of UniMatch (Yang et al., arXiv 2208.09910): sum of -log p_due over pixels at least as
+    sure as the threshold, divided by all pixels that are not ignored; 0 if there is none.
+
+    Parameters
+    ----------
+    logits
+        Of the student, shape (B, C, H, W).
+    classes, confidence
+        Of the teacher, int64 and from 0 to 1, shape (B, H, W).
+    """
+    known = classes != ignored
+    each = F.cross_entropy(logits, classes.where(known, 0), reduction="none")
+    sure = known & (confidence >= threshold)
+    return (each * sure).sum() / known.sum().clamp(min=1)
+
+
 def mix(
     images: Tensor,
     classes: Tensor,
