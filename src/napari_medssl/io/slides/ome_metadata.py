@@ -47,12 +47,18 @@ class OmeImage:
         Size of a pixel of each level along (x, y), in the unit of level 0; (1, 1) if not said.
     mpp
         Microns per level-0 pixel, (x, y), None where no unit is named.
+    whole_scale
+        Size of a pixel of level 0 along each axis, in its unit.
+    units
+        Of each axis, None where none is named.
     """
 
     axes: tuple[str, ...]
     paths: tuple[str, ...]
     scales: tuple[tuple[float, float], ...]
     mpp: tuple[float, float] | None
+    whole_scale: tuple[float, ...]
+    units: tuple[str | None, ...]
 
 
 def first_image_path(name: str, attributes: Mapping[str, Any]) -> str:
@@ -104,13 +110,21 @@ def read_ome_image(name: str, attributes: Mapping[str, Any]) -> OmeImage:
     if not (isinstance(datasets, list) and 1 <= len(datasets) <= MAX_LEVELS):
         raise _damaged(name, f"'datasets' is {_shown(datasets)}; due is a list of 1 to 64 levels")
     whole = _scale(name, multiscale, len(axes))
-    paths, scales = [], []
+    paths, scales, every = [], [], []
     for dataset in datasets:
         paths.append(_path(name, dataset))
         scale = _scale(name, dataset, len(axes))
         both = [a * b for a, b in zip(scale, whole, strict=True)]
+        every.append(tuple(both))
         scales.append((both[axes.index("x")], both[axes.index("y")]))
-    return OmeImage(axes, tuple(paths), tuple(scales), _mpp(scales[0], axes, units))
+    named = tuple(unit if isinstance(unit, str) else None for unit in units)
+    mpp = _mpp(scales[0], axes, units)
+    return OmeImage(axes, tuple(paths), tuple(scales), mpp, every[0], named)
+
+
+def microns_of(unit: str | None) -> float | None:
+    """Return how many microns a unit of length is, None if it is none that we know."""
+    return _MICRONS.get(str(unit).lower())
 
 
 def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -66,17 +66,19 @@ class OmeZarrSlide(LevelSlide):
         name = source.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
         self._store = open_store(path_or_url)
         try:
-            attributes = _attributes(name, self._store, "")
+            attributes = read_attributes(name, self._store, "")
             inner = first_image_path(name, attributes)
             if inner:
-                attributes = _attributes(name, self._store, inner)
+                attributes = read_attributes(name, self._store, inner)
             image = read_ome_image(name, attributes)
             if JPEG in str(attributes.get("medssl")):  # said by `io.slide_store.metadata`
                 learn_jpeg()
             self._arrays = [
-                _open_array(name, self._store, f"{inner}/{path}".lstrip("/"), image)
+                open_level(name, self._store, f"{inner}/{path}".lstrip("/"), image.axes)
                 for path in image.paths
             ]
+            for path, array in zip(image.paths, self._arrays, strict=True):
+                _check_planes(name, f"{inner}/{path}".lstrip("/"), array, image)
             levels = _levels(name, image, self._arrays)
         except BaseException:
             self._store.close()
@@ -166,7 +168,8 @@ class OmeZarrSlide(LevelSlide):
         return self._scaling
 
 
-def _attributes(name: str, store: CheckedStore, path: str) -> dict[str, Any]:
+def read_attributes(name: str, store: CheckedStore, path: str) -> dict[str, Any]:
+    """Return the attributes of a group of a store; UserError if they cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -181,7 +184,23 @@ def _attributes(name: str, store: CheckedStore, path: str) -> dict[str, Any]:
         ) from error
 
 
-def _open_array(name: str, store: CheckedStore, path: str, image: OmeImage) -> Any:
+def open_level(name: str, store: CheckedStore, path: str, axes: Sequence[str] | None) -> Any:
+    """Open an array of a store.
+
+    Parameters
+    ----------
+    name
+        Of the store, for messages.
+    path
+        Of the array below it, "" for itself.
+    axes
+        Names of its axes, None if nothing names them.
+
+    Raises
+    ------
+    UserError
+        If it is missing or damaged, or needs more memory than any honest one.
+    """
     if not is_inside(path):
         raise UserError(f"Cannot open {name!r}: its level {path!r} lies outside it.")
     own = store._with_store(store._store)  # with the codec of this array
@@ -193,19 +212,17 @@ def _open_array(name: str, store: CheckedStore, path: str, image: OmeImage) -> A
         is_missing = isinstance(error, FileNotFoundError)
         why = "is missing" if is_missing else f"cannot be read ({without_secrets(error)})"
         raise UserError(f"Cannot open {name!r}: its level {path!r} {why}.") from error
-    _check_array(name, path, array, image)
+    _check_array(name, path, array, axes)
     names = [codec for codec in _codec_names(array) if codec in _CODECS]
     own.compressor = next((n for n in names if n in _TELL_SIZES), "")
     return array
 
 
-def _check_array(name: str, path: str, array: Any, image: OmeImage) -> None:
+def _check_array(name: str, path: str, array: Any, axes: Sequence[str] | None) -> None:
     """Refuse arrays that are no picture, or that would need more memory than any honest one."""
     where = f"Cannot open {name!r}: its level {path!r}"
-    if array.ndim != len(image.axes):
-        raise UserError(
-            f"{where} has {array.ndim} dimensions, its axes are {', '.join(image.axes)}."
-        )
+    if axes is not None and array.ndim != len(axes):
+        raise UserError(f"{where} has {array.ndim} dimensions, its axes are {', '.join(axes)}.")
     if array.dtype.kind not in "buif":
         raise UserError(f"{where} holds {array.dtype}; due are numbers.")
     unknown = sorted(set(_codec_names(array)) - _CODECS)
@@ -217,6 +234,11 @@ def _check_array(name: str, path: str, array: Any, image: OmeImage) -> None:
             f"{where} has chunks of {' x '.join(map(str, array.chunks))}; the limit is "
             f"{MAX_CHUNK_BYTES // 2**20} MiB each."
         )
+
+
+def _check_planes(name: str, path: str, array: Any, image: OmeImage) -> None:
+    """Refuse volumes, time series and stains: a slide has one plane of grey or RGB."""
+    where = f"Cannot open {name!r}: its level {path!r}"
     for axis, size in zip(image.axes, array.shape, strict=True):
         if axis in "tz" and size != 1:
             raise UserError(

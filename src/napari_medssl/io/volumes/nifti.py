@@ -1,0 +1,214 @@
+"""NIfTI-1 and NIfTI-2 in one file, plain or compressed; headers by nibabel, slices by ourselves.
+
+Slices follow one another in the file, so one is read, or written, at a time. We differ from nibabel
+in that nothing is allocated by what a header claims: a file must be long enough for it, or, when
+compressed, could be.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.files import replace_whole
+from napari_medssl.io.limits import one_line
+from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
+
+_SIZES = {348: 1, 540: 2}  # of the header, by version
+_MOST_OFFSET = 2**26  # extensions come before the values
+_MOST_INFLATION = 1032  # times: what deflate makes of one byte at most
+_MM = {"meter": 1e3, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
+_AXES = 3
+
+
+class NiftiVolume(Volume):
+    """A NIfTI file; see the package's text for its axes."""
+
+    def __init__(self, path: Path) -> None:
+        self.suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
+        self._file, self._stream = _open(path)
+        try:
+            self._header = _read_header(path, self._stream)
+            shape, kind = _checked(path.name, self._header)
+            slope, inter = self._header.get_slope_inter()
+            self._line = (1.0 if slope is None else float(slope), float(inter or 0.0))
+            self._kind = kind
+            self._offset = _offset(path.name, self._header)
+            super().__init__(path, shape, self._value_type(), _spacing(self._header))
+            self._check_length()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """From voxels (x, y, z) to mm, shape (4, 4); the mask's is the same."""
+        return np.asarray(self._header.get_best_affine(), np.float64)
+
+    def close(self) -> None:
+        """See `Volume.close`."""
+        self._stream.close()
+        self._file.close()
+
+    @property
+    def _slice_bytes(self) -> int:
+        return self.shape[1] * self.shape[2] * self._kind.itemsize
+
+    def _value_type(self) -> np.dtype[np.generic]:
+        if self._line != (1.0, 0.0):
+            return np.dtype(np.float64)
+        return np.dtype(np.uint8) if self._kind.fields else self._kind.newbyteorder("=")
+
+    def _check_length(self) -> None:
+        """Refuse what is too short for the header before a byte of it is asked for."""
+        due = self._offset + self.shape[0] * self._slice_bytes
+        there = self.path.stat().st_size
+        most = there if self._stream is self._file else there * _MOST_INFLATION
+        if due > most:
+            raise UserError(
+                f"Cannot read {self.path.name!r}: it has {there} bytes, too few for the "
+                f"{' x '.join(map(str, self.shape[::-1]))} voxels of its header. It is cut off, or "
+                "no honest file."
+            )
+
+    def _read(self, z: int) -> NDArray[np.generic]:
+        self._stream.seek(self._offset + z * self._slice_bytes)
+        data = self._stream.read(self._slice_bytes)
+        if len(data) < self._slice_bytes:
+            raise EOFError(f"{len(data)} of {self._slice_bytes} bytes are there")
+        stored = np.frombuffer(data, self._kind).reshape(self.shape[1:])
+        if self._kind.fields:  # RGB, or RGBA, whose opacity says nothing in a scan
+            return stored.view(np.uint8).reshape(*self.shape[1:], -1)[..., :3]
+        if self._line == (1.0, 0.0):
+            return stored.astype(self.dtype, copy=False)
+        return stored * self._line[0] + self._line[1]
+
+    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
+        head = _mask_head(self._header)
+        with replace_whole(target) as temporary, temporary.open("wb") as file:
+            if self.suffix == ".nii":
+                _put(file, head, slices)
+                return
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+                _put(packed, head, slices)
+
+
+def _open(path: Path) -> tuple[io.BufferedIOBase, io.BufferedIOBase]:
+    """Return a file, and what its content is read from: that, or what unpacks it."""
+    try:
+        if not path.is_file():
+            raise UserError(f"Cannot read {str(path)!r}: there is no such file.")
+        stream = path.open("rb")
+        start = stream.read(2)
+        stream.seek(0)
+    except OSError as error:
+        raise UserError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
+    # By content: a file may be compressed or not, whatever its name.
+    return stream, gzip.GzipFile(fileobj=stream) if start == b"\x1f\x8b" else stream
+
+
+def _read_header(path: Path, stream: io.BufferedIOBase) -> Any:
+    """Return the header as nibabel's, of which nothing was checked."""
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    try:
+        block = stream.read(max(_SIZES))
+        for order, endianness in (("little", "<"), ("big", ">")):
+            size = int.from_bytes(block[:4], order)  # type: ignore[arg-type]
+            if size in _SIZES and len(block) >= size:
+                kind = Nifti1Header if _SIZES[size] == 1 else Nifti2Header
+                return kind(block[:size], endianness=endianness, check=False)
+    except Exception as error:  # gzip and nibabel raise many kinds
+        raise UserError(
+            f"Cannot read {path.name!r}: its NIfTI header is damaged ({one_line(error)})."
+        ) from error
+    raise UserError(
+        f"Cannot read {path.name!r}: it does not begin with a NIfTI header. Save it as .nii or "
+        ".nii.gz again."
+    )
+
+
+def _checked(name: str, header: Any) -> tuple[tuple[int, int, int], np.dtype[np.generic]]:
+    """Return shape (Z, Y, X) and type of the stored values."""
+    magic = bytes(header["magic"].tobytes()).rstrip(b"\0")
+    if magic[:2] == b"ni":
+        raise UserError(
+            f"Cannot read {name!r}: its voxels are in another file (.hdr and .img). Save both as "
+            "one .nii file."
+        )
+    if magic[:3] not in (b"n+1", b"n+2"):
+        raise UserError(
+            f"Cannot read {name!r}: its magic is {magic[:8]!r}; due is b'n+1' or b'n+2'. It is no "
+            "NIfTI file."
+        )
+    dims = [int(value) for value in header["dim"]]
+    sizes = dims[1 : dims[0] + 1] if 2 <= dims[0] <= 7 else []
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"Cannot read {name!r}: its header has the sizes {dims}.")
+    if math.prod(sizes[_AXES:]) > 1:
+        raise UserError(
+            f"Cannot read {name!r}: it has {len(sizes)} axes ({' x '.join(map(str, sizes))}); due "
+            "are 3. Save each time point or channel by itself."
+        )
+    try:
+        kind = header.get_data_dtype()
+    except Exception as error:
+        raise UserError(
+            f"Cannot read {name!r}: its header has the data type {int(header['datatype'])}, which "
+            "is unknown."
+        ) from error
+    if kind.kind not in "uif" and not kind.fields:
+        raise UserError(f"Cannot read {name!r}: it holds {kind}; due are whole numbers or floats.")
+    width, height, *more = sizes[:_AXES]
+    return (more[0] if more else 1, height, width), kind
+
+
+def _offset(name: str, header: Any) -> int:
+    """Return where the values begin."""
+    said, least = float(header["vox_offset"]), int(header["sizeof_hdr"]) + 4
+    if not (said == 0 or least <= said <= _MOST_OFFSET):
+        raise UserError(
+            f"Cannot read {name!r}: its header says that the voxels begin at byte {said:g}; due "
+            f"is {least} or a little more."
+        )
+    return int(said) or least
+
+
+def _spacing(header: Any) -> Spacing | None:
+    """Return the distances of voxels along (z, y, x); a file without a unit means mm."""
+    try:
+        factor = _MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    except KeyError:  # a code that no standard knows
+        factor = 1.0
+    x, y, z = (abs(float(value)) * factor for value in header["pixdim"][1:4])
+    is_flat = int(header["dim"][0]) < _AXES
+    return plausible_spacing(z or 1.0 if is_flat else z, y, x)
+
+
+def _mask_head(header: Any) -> bytes:
+    """Return the header of an image as that of a mask, with all that says where it lies."""
+    mask = header.copy()
+    mask.set_data_dtype(np.uint8)
+    mask["scl_slope"], mask["scl_inter"] = 1, 0
+    mask["cal_min"], mask["cal_max"] = 0, 0
+    size = int(mask["sizeof_hdr"])
+    mask["vox_offset"] = size + 4
+    stream = io.BytesIO()
+    stream.write(mask.binaryblock)
+    stream.write(bytes(4))  # no extensions
+    return stream.getvalue()
+
+
+def _put(stream: io.BufferedIOBase, head: bytes, slices: Iterator[NDArray[np.uint8]]) -> None:
+    stream.write(head)
+    for classes in slices:
+        stream.write(classes.tobytes())

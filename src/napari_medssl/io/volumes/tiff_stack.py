@@ -1,0 +1,239 @@
+"""TIFF stacks: the pages of a file, if they are slices of one volume.
+
+Pages of one size and type are slices, unless ImageJ's or OME's metadata say that they are channels
+or that there is both depth and time. Masks keep the spacing in the way of their image: ImageJ, OME,
+or the resolution of a page. OME's metadata are read by ourselves, for tifffile trusts them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_medssl.io.files import replace_whole
+from napari_medssl.io.pillow_pictures import read_with_pillow
+from napari_medssl.io.tiff_header import TiffPage, choose_page, read_pages
+from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
+
+_PLAIN = frozenset((1, 5, 8, 32773, 32946))  # none, LZW, deflate, packbits
+_GREY, _RGB = 1, 2  # photometric interpretations
+_MOST_XML = 2**22
+_TO_MM = {
+    **dict.fromkeys(("m", "meter"), 1e3),
+    **dict.fromkeys(("cm", "centimeter"), 10.0),
+    **dict.fromkeys(("mm", "millimeter"), 1.0),
+    **dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1e-3),
+    **dict.fromkeys(("nm", "nanometer"), 1e-6),
+    **dict.fromkeys(("inch", "in"), 25.4),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What the metadata of a stack say; `kind` is "imagej", "ome" or ""."""
+
+    kind: str
+    depth: int
+    spacing_mm: Spacing | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def is_stack(path: Path) -> bool:
+    """Say whether a TIFF file is a volume of more than one slice; UserError if it is damaged."""
+    pages = read_pages(path)
+    kinds = {(page.width, page.height, page.bits, page.samples) for page in pages}
+    if len(kinds) > 1 or pages[0].samples not in (1, 3):
+        return False
+    if any(page.orientation not in (0, 1) for page in pages):
+        return False
+    with _opened(path) as file:
+        about = _read_about(file, len(pages))
+        return about.depth == len(pages) > 1 or _is_run_on(file, about.depth, pages)
+
+
+class TiffStack(Volume):
+    """A TIFF file of slices."""
+
+    suffix = ".tif"
+
+    def __init__(self, path: Path) -> None:
+        self._pages = read_pages(path)
+        first = choose_page(path, 1)
+        self._file = _opened(path)
+        try:
+            self._about = _read_about(self._file, len(self._pages))
+            page = self._file.pages[first.index]
+            self._is_raw = _is_raw(page, first)
+            kind = page.dtype if self._is_raw and page.dtype else np.dtype(np.uint8)
+            shape = (self._about.depth, first.height, first.width)
+            super().__init__(path, shape, kind, self._about.spacing_mm)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """See `Volume.close`."""
+        self._file.close()
+
+    def _read(self, z: int) -> NDArray[np.generic]:
+        if len(self._pages) == 1:
+            return self._read_run_on(z)
+        page = choose_page(self.path, z + 1)
+        if not self._is_raw:
+            return read_with_pillow(self.path, "tiff", page.index)
+        values: NDArray[np.generic] = self._file.pages[page.index].asarray()
+        return values
+
+    def _read_run_on(self, z: int) -> NDArray[np.generic]:
+        """Return a slice of a file whose slices follow the first without headers of their own."""
+        page = self._file.pages[self._pages[0].index]
+        kind = np.dtype(self._file.byteorder + page.dtype.char)
+        count = math.prod(page.shape)
+        start = page.dataoffsets[0] + z * count * kind.itemsize
+        stored = np.fromfile(self.path, kind, count, offset=start)
+        return stored.reshape(page.shape).astype(page.dtype, copy=False)
+
+    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
+        about, shape = self._about, self.shape
+        options: dict[str, Any] = {"metadata": {"axes": "ZYX", **about.metadata}}
+        if about.kind != "imagej":  # which reads no compressed stacks
+            options |= {"compression": "zlib"}
+        if about.kind != "ome":
+            options |= page_resolution(self._file.pages[self._pages[0].index])
+        form = {about.kind: True} if about.kind else {}
+        with (
+            replace_whole(target) as temporary,
+            tifffile.TiffWriter(temporary, **form) as writer,
+        ):
+            writer.write(slices, shape=shape, dtype=np.uint8, photometric="minisblack", **options)
+
+
+def write_class_tiff(target: Path, classes: NDArray[np.uint8], like: Path | None = None) -> None:
+    """Write class numbers, shape (Y, X), as a grey TIFF file of 8 bits, whole or not at all.
+
+    Parameters
+    ----------
+    like
+        TIFF file whose resolution the mask shall have.
+    """
+    options: dict[str, Any] = {}
+    if like is not None:
+        with _opened(like) as file:
+            options = page_resolution(file.pages[0])
+    with replace_whole(target) as temporary:
+        tifffile.imwrite(
+            temporary,
+            np.ascontiguousarray(classes),
+            photometric="minisblack",
+            compression="zlib",
+            metadata=None,
+            **options,
+        )
+
+
+def page_resolution(page: Any) -> dict[str, Any]:
+    """Return the resolution of a page as tifffile writes it; nothing if it has none."""
+    across, down = page.tags.valueof(282), page.tags.valueof(283)
+    if not (_is_ratio(across) and _is_ratio(down)):
+        return {}
+    unit = page.tags.valueof(296, 2)
+    return {"resolution": (across, down), "resolutionunit": int(unit) if unit in (1, 2, 3) else 1}
+
+
+def _opened(path: Path) -> tifffile.TiffFile:
+    return tifffile.TiffFile(path, is_ome=False)
+
+
+def _is_raw(page: Any, header: TiffPage) -> bool:
+    """Say whether the samples of a page are the values, with nothing to be done to them."""
+    is_plain = header.bits >= 8 and header.compression in _PLAIN
+    return bool(is_plain and page.photometric in (_GREY, _RGB) and page.axes in ("YX", "YXS"))
+
+
+def _is_run_on(file: Any, depth: int, pages: list[TiffPage]) -> bool:
+    """Say whether slices without headers follow the only page, as ImageJ saves large stacks."""
+    if len(pages) > 1 or depth < 2 or pages[0].compression != 1:
+        return False
+    page = file.pages[pages[0].index]
+    if not _is_raw(page, pages[0]) or not page.is_contiguous:
+        return False
+    return bool(page.dataoffsets[0] + depth * page.nbytes <= file.filehandle.size)
+
+
+# -- metadata ------------------------------------------------------------------------------------
+
+
+def _read_about(file: Any, count: int) -> _About:
+    first = file.pages[0]
+    text = str(first.description or "")
+    if text.rstrip().endswith("</OME>") or "<OME " in text[:2000]:
+        return _about_ome(text, count)
+    if first.is_imagej:
+        return _about_imagej(file, first, count)
+    return _About("", count)
+
+
+def _about_imagej(file: Any, page: Any, count: int) -> _About:
+    told = file.imagej_metadata or {}
+    channels, depth, frames = (_whole(told.get(k), 1) for k in ("channels", "slices", "frames"))
+    if channels > 1 or (depth > 1 and frames > 1):
+        return _About("imagej", 0)
+    unit = str(told.get("unit", ""))
+    kept = {key: told[key] for key in ("spacing", "unit") if key in told}
+    factor, across, down = _TO_MM.get(unit.lower()), page.tags.valueof(282), page.tags.valueof(283)
+    spacing = None
+    if factor and _is_ratio(across) and _is_ratio(down):
+        z = told.get("spacing")
+        step = float(z) if isinstance(z, int | float) else 1.0
+        x, y = across[1] / across[0], down[1] / down[0]
+        spacing = plausible_spacing(abs(step) * factor, y * factor, x * factor)
+    total = _whole(told.get("images"), count)
+    return _About("imagej", total if count == 1 else count, spacing, kept)
+
+
+def _about_ome(text: str, count: int) -> _About:
+    from defusedxml import ElementTree
+
+    try:
+        root = ElementTree.fromstring(text) if len(text) <= _MOST_XML else None
+    except Exception:  # pixels can be read without
+        root = None
+    found = [] if root is None else [e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"]
+    if len(found) != 1:
+        return _About("", count)
+    pixels = found[0].attrib
+    channels, depth, frames = (_whole(pixels.get(f"Size{axis}"), 0) for axis in "CZT")
+    if channels not in (1, 3) or depth * frames != count or (depth > 1 and frames > 1):
+        return _About("ome", 0)
+    kept: dict[str, Any] = {}
+    sides = []
+    for axis in "ZYX":
+        size = _number(pixels.get(f"PhysicalSize{axis}"))
+        unit = str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        if size and unit.lower() in _TO_MM:
+            kept |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
+        sides.append(size * _TO_MM.get(unit.lower(), 0.0))
+    return _About("ome", count, plausible_spacing(*sides), kept)
+
+
+def _whole(value: object, default: int) -> int:
+    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else default
+
+
+def _number(text: object) -> float:
+    try:
+        value = float(str(text))
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) and value > 0 else 0.0
+
+
+def _is_ratio(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and min(value) > 0
