@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_medssl._errors import UserError
@@ -116,6 +118,40 @@ def test_a_stack_gives_its_slices_as_one_group(folder):
     assert {image.group for image in read.images} == {"scan"}
     np.testing.assert_array_equal([image.classes for image in read.images], masks)
     np.testing.assert_array_equal([image.pixels[..., 0] for image in read.images], stack)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".zarr"])
+def test_a_volume_gives_its_slices_as_one_group(folder, suffix):
+    """In one grey for all slices: the darker one stays dark."""
+    scan = np.stack([np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) // part for part in (1, 4)])
+    masks = np.stack([mask_of(1), mask_of(0, 2)])
+    folder.add("a", mask_of(1))
+    for part, data in (("images", scan.astype(np.int16)), ("masks", masks)):
+        place = str(folder.path / part / f"scan.3{suffix}")
+        if suffix == ".zarr":
+            zarr.create_array(place, data=data)
+        else:
+            nibabel.Nifti1Image(data.T, np.eye(4)).to_filename(place)
+    _, first, second = folder.read().images
+    assert (first.name, second.name) == (f"scan.3{suffix}#page=1", f"scan.3{suffix}#page=2")
+    assert first.group == second.group == "scan.3"
+    np.testing.assert_array_equal([first.classes, second.classes], masks)
+    assert first.pixels.max() == 255
+    assert 60 < second.pixels.max() < 68
+    unlabelled = read_unlabelled(folder.path)
+    np.testing.assert_array_equal(unlabelled.images[1], first.pixels)
+
+
+def test_a_slice_of_a_volume_can_be_listed(folder):
+    folder.add("a", mask_of(1))
+    data = np.stack([mask_of(1), mask_of(2), mask_of(0, 2)])
+    for part in ("images", "masks"):
+        nibabel.Nifti1Image(data.T, np.eye(4)).to_filename(folder.path / part / "s.nii")
+    rows = "image,mask\ns.nii#page=2,s.nii#page=2\ns.nii#page=9,s.nii#page=9\n"
+    (folder.path / "pairs.csv").write_text(rows)
+    read = folder.read()
+    np.testing.assert_array_equal(read.images[0].classes, data[1])
+    assert read.failures == (("s.nii#page=9", "Cannot read page 9 of 's.nii': it has 3."),)
 
 
 def test_a_stack_with_fewer_masks_is_left_out(folder):
@@ -365,7 +401,7 @@ def test_where_nothing_fits_the_first_reason_is_told(folder):
     ("mask", "suffix", "message"),
     [
         (picture(5), ".png", "is in colours; due is one number a pixel"),
-        (mask_of(1), ".jpg", "is a JPEG file; due is PNG or TIFF"),
+        (mask_of(1), ".jpg", "is a JPEG file; due is PNG, TIFF or NIfTI"),
         (np.full(SIZE, 0.5, np.float32), ".tif", "has the value 0.5; due are whole numbers"),
         (np.full(SIZE, np.nan, np.float32), ".tif", "has the value nan; due are whole numbers"),
         (np.full(SIZE, -1, np.int16), ".tif", "has the value -1; due are whole numbers from 0"),

@@ -1,8 +1,9 @@
 """Images with masks, and images without, to learn segmentation from; all in memory.
 
 What a folder of either may hold is said in `backend.labelled_pairs`, what the numbers of the masks
-mean in `backend.mask_meaning`. Files of several slices (TIFF stacks) give an image for each slice,
-and their group is the file. One damaged file does not spoil a folder: it is left out and told.
+mean in `backend.mask_meaning`. Files of several slices (TIFF stacks, NIfTI, zarr) give an image for
+each slice, and their group is the file. One damaged file does not spoil a folder: it is left out
+and told.
 """
 
 from __future__ import annotations

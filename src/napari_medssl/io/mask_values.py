@@ -30,7 +30,7 @@ def read_mask_values(ref: ImageRef) -> NDArray[np.integer]:
     if kind not in _LOSSLESS:
         came = f"is a {kind.upper()} file" if kind else "is of no kind that we know"
         raise UserError(
-            f"Mask {ref.name!r} {came}; due is PNG or TIFF, which keep each number as it is."
+            f"Mask {ref.name!r} {came}; due is PNG, TIFF or NIfTI, which keep each number as it is."
         )
     try:
         values = _read(ref, kind)
