@@ -169,7 +169,7 @@ def test_places_that_would_be_shared_or_overwrite_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"would overwrite the picture 'a.png'"):
         places_of([one], tmp_path)
     pages = [ImageRef(tmp_path / "v.tif", page) for page in (1, 2)]
-    assert [p.name for p in places_of(pages, tmp_path)] == ["v-p1.png", "v-p2.png"]
+    assert [p.name for p in places_of(pages, tmp_path)] == ["v-p1.tif", "v-p2.tif"]
 
 
 def test_pictures_that_share_a_name_get_files_apart(tmp_path):

@@ -1,19 +1,36 @@
-"""Segment pictures and write one picture of class numbers for each."""
+"""Segment pictures and volumes, and write the class numbers of each in its own format.
+
+A PNG file is written for each picture, but TIFF for TIFF; a volume (`io.volumes`) gets one of its
+kind, with its spacing and place in space, slice by slice.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
-from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
+from napari_medssl.io.volumes import NIFTI_SUFFIXES, Volume, is_zarr, open_volume, volume_kind
+
+_TIFF = (".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,9 @@ class SegmentReport:
 
 
 def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
-    """Return the file that each picture's classes go to: its STEM.png in the folder `out`.
+    """Return the file in the folder `out` that each picture's classes go to.
+
+    STEM.png; the name of the picture for those of TIFF, NIfTI and zarr, which keep their format.
 
     Raises
     ------
@@ -49,14 +68,14 @@ def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     """
     taken: dict[str, ImageRef] = {}
     for ref in refs:
-        stem = _stem(ref)
-        other = taken.setdefault(f"{stem}.png".casefold(), ref)
+        name = _name_of_mask(ref)
+        other = taken.setdefault(name.casefold(), ref)
         if other is not ref:
             raise UserError(
-                f"{str(other.path)!r} and {str(ref.path)!r} would both be written to "
-                f"{stem + '.png'!r}. Segment them into two folders."
+                f"{str(other.path)!r} and {str(ref.path)!r} would both be written to {name!r}. "
+                "Segment them into two folders."
             )
-    places = tuple(out / f"{_stem(ref)}.png" for ref in refs)
+    places = tuple(out / _name_of_mask(ref) for ref in refs)
     sources = {ref.path.resolve() for ref in refs}
     for place in places:
         if place.resolve() in sources:
@@ -100,6 +119,17 @@ def places_apart(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     return places
 
 
+def _name_of_mask(ref: ImageRef) -> str:
+    name = ref.path.name
+    if name.lower().endswith(NIFTI_SUFFIXES):
+        return name
+    if ref.page is None and is_zarr(ref.path):
+        return name if ref.path.suffix.lower() == ".zarr" else f"{name}.zarr"
+    if ref.path.suffix.lower() in _TIFF:
+        return name if ref.page is None else f"{_stem(ref)}{ref.path.suffix}"
+    return f"{_stem(ref)}.png"
+
+
 def _shared(names: Sequence[str]) -> set[str]:
     counts = Counter(name.casefold() for name in names)
     return {name for name, count in counts.items() if count > 1}
@@ -130,10 +160,10 @@ def segment_files(
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> SegmentReport:
-    """Segment pictures; write the class of each pixel to STEM.png in `out`, grey of 8 bits.
+    """Segment pictures and volumes; write the class of each pixel to the files of `places_of`.
 
-    A picture that cannot be read is a failure, and the rest goes on. `segmenter` replaces the one
-    that `config` names.
+    What cannot be read is a failure, and the rest goes on. Progress is by slices, of which a
+    picture is one. `segmenter` replaces the one that `config` names.
 
     Raises
     ------
@@ -146,17 +176,70 @@ def segment_files(
     make_folder(out)
     written: list[Path] = []
     failures: list[tuple[str, str]] = []
+    counts = [_count_slices(ref) for ref in refs]
     for number, (ref, place) in enumerate(zip(refs, places, strict=True)):
-        if should_stop():
+        work = _Work(chosen, sum(counts[:number]), sum(counts), on_progress, should_stop)
+        try:
+            work.segment(ref, place)
+        except Cancelled:
             left = len(refs) - number
             return SegmentReport(chosen.name, chosen.classes, tuple(written), tuple(failures), left)
-        on_progress(Progress(number, len(refs), ref.name))
-        try:
-            classes = chosen.segment(read_image(ref, robust=True))
         except UserError as error:
             failures.append((ref.name, str(error)))
             continue
-        write_whole(place, class_png(classes))
         written.append(place)
-    on_progress(Progress(len(refs), len(refs), "done"))
+    on_progress(Progress(sum(counts), sum(counts), "done"))
     return SegmentReport(chosen.name, chosen.classes, tuple(written), tuple(failures))
+
+
+def _is_volume(ref: ImageRef) -> bool:
+    return ref.page is None and volume_kind(ref.path) is not None
+
+
+def _count_slices(ref: ImageRef) -> int:
+    """Return how many slices there are to segment; 1 for what turns out to be damaged."""
+    try:
+        if not _is_volume(ref):
+            return 1
+        with open_volume(ref.path) as volume:
+            return volume.shape[0]
+    except UserError:
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Segments one input, the first slice of which is number `done` of `total` in all."""
+
+    segmenter: Segmenter
+    done: int
+    total: int
+    on_progress: OnProgress
+    should_stop: ShouldStop
+
+    def segment(self, ref: ImageRef, place: Path) -> None:
+        """Write the mask of a picture or volume, whole or not at all."""
+        self._tell(0, ref.name)
+        if _is_volume(ref):
+            with open_volume(ref.path) as volume:
+                volume.look_over(lambda z: self._tell(0, f"{ref.name}: reading slice {z + 1}"))
+                volume.write_classes(place, self._slices(volume))
+            return
+        pixels = read_image(ref, robust=True)
+        classes = self.segmenter.segment(pixels, should_stop=self.should_stop)
+        if place.suffix.lower() not in _TIFF:
+            write_whole(place, class_png(classes))
+            return
+        from napari_medssl.io.volumes.tiff_stack import write_class_tiff
+
+        write_class_tiff(place, classes, like=ref.path)
+
+    def _slices(self, volume: Volume) -> Iterator[NDArray[np.uint8]]:
+        for z in range(volume.shape[0]):
+            self._tell(z, f"{volume.path.name}, slice {z + 1} of {volume.shape[0]}")
+            yield self.segmenter.segment(volume.picture(z), should_stop=self.should_stop)
+
+    def _tell(self, slices: int, message: str) -> None:
+        if self.should_stop():
+            raise Cancelled
+        self.on_progress(Progress(self.done + slices, self.total, message))

@@ -1,4 +1,4 @@
-"""`medssl segment`: the class of each pixel of pictures."""
+"""`medssl segment`: the class of each pixel of pictures and volumes."""
 
 from __future__ import annotations
 
@@ -24,26 +24,29 @@ def register(app: typer.Typer) -> None:
 @with_config(SegmentConfig)
 def segment(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Pictures and folders of them.", metavar="IMAGE|DIR")
+        list[Path],
+        typer.Argument(
+            help="Pictures, volumes (NIfTI, TIFF stacks, zarr) and folders of them.",
+            metavar="IMAGE|DIR",
+        ),
     ],
-    out: Annotated[
-        Path, typer.Option(help="Folder that STEM.png of each picture goes to.", metavar="DIR")
-    ],
+    out: Annotated[Path, typer.Option(help="Folder for the masks.", metavar="DIR")],
     config: SegmentConfig,
     recursive: Annotated[
         bool, typer.Option(help="Also look into the folders inside folders.")
     ] = False,
 ) -> None:
-    """Segment pictures; STEM.png holds the class number of each pixel, 0 for none.
+    """Segment pictures and volumes; masks hold the class number of each pixel, 0 for none.
 
-    A picture that cannot be read is reported on stderr and the rest goes on. Ctrl+C keeps what is
-    finished.
+    STEM.png for a picture, but a mask in the same format, with the same spacing and name, for
+    TIFF, NIfTI and zarr; volumes go slice by slice. What cannot be read is reported on stderr and
+    the rest goes on. Ctrl+C keeps what is finished.
     """
     from napari_medssl.backend.segment_files import places_of, segment_files
     from napari_medssl.io.images import scan_images
 
     check_output(out, "--out", [path for path in inputs if path.is_file()])
-    listing = scan_images(inputs, recursive=recursive)
+    listing = scan_images(inputs, recursive=recursive, volumes=True)
     if not listing.refs:
         if not listing.failures:
             _console.fail(f"No picture in {', '.join(repr(str(p)) for p in inputs)}.")

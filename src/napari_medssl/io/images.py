@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.sniff import PICTURE_SUFFIXES, picture_kind
+from napari_medssl.io.volumes import NIFTI_SUFFIXES, is_zarr, volume_kind
 
 _T = TypeVar("_T")
 _PAGE = re.compile(r"^(?P<path>.+)#page=(?P<page>[1-9][0-9]{0,5})$", re.DOTALL)
@@ -68,28 +69,32 @@ def list_images(
 
 
 def scan_images(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False
+    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False, volumes: bool = False
 ) -> ImageListing:
     """Find the pictures in `paths`, files ("paper.pdf#page=3" too) and folders.
 
     The order is that of `paths`; inside a folder by name with numbers by value (2 before 10).
     Hidden files are passed over, a picture found twice is listed once, links to folders are not
-    followed. Nothing is raised: what cannot be read is in the report.
+    followed. Nothing is raised: what cannot be read is in the report. With `volumes` NIfTI files,
+    zarr folders and TIFF stacks are listed too, once each and without a page.
     """
     refs: dict[ImageRef, None] = {}
     failures: list[tuple[str, str]] = []
     others: list[tuple[str, str]] = []
     for given in paths:
         named = ImageRef.parse(given)
-        is_folder = named.page is None and named.path.is_dir()
-        for path in _files_below(named.path, recursive, failures) if is_folder else [named.path]:
+        is_one = volumes and is_zarr(named.path)
+        is_folder = named.page is None and named.path.is_dir() and not is_one
+        below = _files_below(named.path, recursive, failures, volumes) if is_folder else ()
+        for path in below if is_folder else [named.path]:
             try:
-                found = [named] if named.page else refs_of(path)
+                found = [named] if named.page else refs_of(path, volumes=volumes)
                 if named.page:
                     image_size(named)
                 refs.update(dict.fromkeys(found))
             except UserError as error:
                 expected = not is_folder or path.suffix.lower() in PICTURE_SUFFIXES
+                expected |= volumes and path.name.lower().endswith(NIFTI_SUFFIXES)
                 (failures if expected else others).append((str(path), str(error)))
     return ImageListing(tuple(refs), tuple(failures), tuple(others))
 
@@ -183,9 +188,14 @@ def _decode(ref: ImageRef, work: Callable[[], _T]) -> _T:
         ) from error
 
 
-def refs_of(path: Path) -> list[ImageRef]:
-    """Return the picture or pictures in one file; UserError if it holds none."""
+def refs_of(path: Path, *, volumes: bool = False) -> list[ImageRef]:
+    """Return the picture or pictures in one file; UserError if it holds none.
+
+    With `volumes` a volume is one, without a page.
+    """
     whole = ImageRef(path)
+    if volumes and path.exists() and volume_kind(path):
+        return [whole]
     kind = _kind(whole)
     if kind == "pdf":
         from napari_medssl.io.pdf_pages import count_pdf_pages
@@ -202,10 +212,12 @@ def refs_of(path: Path) -> list[ImageRef]:
     return [whole]
 
 
-def _files_below(folder: Path, recursive: bool, failures: list[tuple[str, str]]) -> Iterator[Path]:
+def _files_below(
+    folder: Path, recursive: bool, failures: list[tuple[str, str]], volumes: bool
+) -> Iterator[Path]:
     """Give the files of a folder that are not hidden, in natural order, then those below.
 
-    A folder that cannot be listed is added to `failures`.
+    A folder that cannot be listed is added to `failures`. With `volumes` those of zarr are files.
     """
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
@@ -214,10 +226,11 @@ def _files_below(folder: Path, recursive: bool, failures: list[tuple[str, str]])
         failures.append((str(folder), reason))
         return
     visible = [entry for entry in entries if not entry.name.startswith(".")]
-    yield from (entry for entry in visible if not entry.is_dir())
-    for entry in visible if recursive else ():
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _files_below(entry, recursive, failures)
+    folders = [e for e in visible if e.is_dir() and not (volumes and is_zarr(e))]
+    yield from (entry for entry in visible if entry not in folders)
+    for entry in folders if recursive else ():
+        if not entry.is_symlink():
+            yield from _files_below(entry, recursive, failures, volumes)
 
 
 def name_below(ref: ImageRef, inputs: Iterable[Path]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ def write_class_tiff(target: Path, classes: NDArray[np.uint8], like: Path | None
     """
     options: dict[str, Any] = {}
     if like is not None:
-        with _opened(like) as file:
+        # Odd tags lose the resolution, but not the mask.
+        with suppress(Exception), _opened(like) as file:
             options = page_resolution(file.pages[0])
     with replace_whole(target) as temporary:
         tifffile.imwrite(
