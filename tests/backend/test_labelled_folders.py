@@ -142,6 +142,21 @@ def test_a_volume_gives_its_slices_as_one_group(folder, suffix):
     np.testing.assert_array_equal(unlabelled.images[1], first.pixels)
 
 
+def test_a_mask_that_lies_elsewhere_in_space_is_left_out(folder):
+    """Mirrored it would have the same size; where a file knows no place, its grid is taken."""
+    folder.add("a", mask_of(1))
+    data = np.stack([mask_of(1), mask_of(2)])
+    for name, place in (("same", 1), ("turned", -1), ("unknown", 0)):
+        affine = np.diag([-2.0, 2, 5, 1])
+        image = nibabel.Nifti1Image(data.T, affine)
+        image.to_filename(folder.path / "images" / f"{name}.nii")
+        mask = nibabel.Nifti1Image(data.T, affine * [place, 1, 1, 1] if place else np.eye(4))
+        mask.to_filename(folder.path / "masks" / f"{name}.nii")
+    read = folder.read()
+    assert {image.group for image in read.images} == {"a", "same", "unknown"}
+    assert "'turned.nii' and its mask 'turned.nii' lie differently in space" in read.failures[0][1]
+
+
 def test_a_slice_of_a_volume_can_be_listed(folder):
     folder.add("a", mask_of(1))
     data = np.stack([mask_of(1), mask_of(2), mask_of(0, 2)])

@@ -323,6 +323,28 @@ def test_stacks_that_are_cut_off_say_which_slice(tmp_path):
         read_all(path)
 
 
+def test_a_page_that_claims_to_be_longer_than_its_file_is_refused(tmp_path):
+    path = tmp_path / "stack.tif"
+    options = {"photometric": "minisblack", "compression": "zlib", "metadata": None}
+    tifffile.imwrite(path, values(np.uint8), **options)
+    with tifffile.TiffFile(path) as file:
+        places = [page.tags[279].valueoffset for page in file.pages]
+    for place in places:
+        edited(path, place, np.uint32(2**31 - 1).tobytes())
+    refused(path, "a page of it is longer than the file")
+
+
+def test_damaged_tags_are_told(tmp_path):
+    path = tmp_path / "stack.tif"
+    about = {"axes": "ZYX", "unit": "um"}
+    tifffile.imwrite(path, values(np.uint8), imagej=True, resolution=(2, 2), metadata=about)
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags[282]
+    edited(path, tag.offset + 4, np.uint32(2).tobytes())  # two resolutions along one axis
+    with open_volume(path) as volume:
+        assert volume.spacing_mm is None
+
+
 # -- zarr ----------------------------------------------------------------------------------------
 
 

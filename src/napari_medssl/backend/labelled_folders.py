@@ -30,7 +30,7 @@ from napari_medssl.backend.labelled_pairs import (
 )
 from napari_medssl.backend.mask_meaning import NOT_PAINTED, MaskMeaning, choose_meaning
 from napari_medssl.backend.patients import Patients
-from napari_medssl.backend.picture_slices import Slice, read_mask_slices, read_slices
+from napari_medssl.backend.picture_slices import Slice, check_place, read_mask_slices, read_slices
 from napari_medssl.backend.read_in_order import read_in_order
 from napari_medssl.backend.transfer_data import LabelledImage
 from napari_medssl.io.images import ImageRef
@@ -209,6 +209,7 @@ class _PairReader:
         self._should_stop = should_stop
 
     def __call__(self, pair: Pair) -> list[tuple[Slice, NDArray[np.integer]]]:
+        check_place(pair.image, pair.mask)
         pictures = read_slices(pair.image, should_stop=self._should_stop)
         masks = read_mask_slices(pair.mask, should_stop=self._should_stop)
         if len(pictures) != len(masks):

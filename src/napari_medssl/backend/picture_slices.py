@@ -14,6 +14,8 @@ from napari_medssl.io.mask_values import read_mask_values, whole_numbers
 from napari_medssl.io.sniff import picture_kind
 from napari_medssl.io.volumes import Volume, open_volume, volume_kind
 
+_NEAR = 0.01  # of a voxel
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
@@ -77,6 +79,28 @@ def read_mask_slices(
         check_going_on(should_stop)
         found.append(read_mask_values(one))
     return found
+
+
+def check_place(image: ImageRef, mask: ImageRef) -> None:
+    """Raise `UserError` if a volume and its mask say that they lie differently in space.
+
+    A mask that was saved in another orientation has the same size, but is turned or mirrored.
+    """
+    places = []
+    for ref in (image, mask):
+        if volume_kind(ref.path) is None:
+            return
+        with open_volume(ref.path) as volume:
+            places.append(volume.place)
+    of_image, of_mask = places
+    if of_image is None or of_mask is None:
+        return
+    near = _NEAR * float(np.abs(of_image[:3, :3]).max())
+    if not np.allclose(of_image, of_mask, rtol=0, atol=near):
+        raise UserError(
+            f"{image.name!r} and its mask {mask.name!r} lie differently in space: their affines "
+            "differ. Save the mask on the grid of its image."
+        )
 
 
 def check_going_on(should_stop: ShouldStop) -> None:

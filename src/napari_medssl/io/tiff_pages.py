@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -40,7 +41,7 @@ def read_tiff_values(path: Path, page: int) -> NDArray[np.generic]:
         return values_with_pillow(path, "tiff", chosen.index)
     with tifffile.TiffFile(path) as file:
         found = file.pages[chosen.index]
-        values, planes = found.asarray(), found.axes
+        values, planes = page_values(file, found), found.axes
     if planes == "SYX":
         values = np.moveaxis(values, 0, -1)
     elif planes not in ("YX", "YXS"):
@@ -60,14 +61,28 @@ def holds_no_numbers(path: Path, page: int) -> bool:
         found = file.pages[chosen.index]
         if found.dtype is None or found.dtype.kind != "f":
             return False
-        return not bool(np.isfinite(found.asarray()).all())
+        return not bool(np.isfinite(page_values(file, found)).all())
+
+
+def page_values(file: tifffile.TiffFile, page: Any) -> NDArray[np.generic]:
+    """Return the samples of a page of an open file as they are stored.
+
+    Raises
+    ------
+    UserError
+        If a part of it is said to be longer than the file: room for it would be made at once.
+    """
+    if max(page.databytecounts, default=0) > file.filehandle.size:
+        raise UserError(f"Cannot read {file.filename!r}: a page of it is longer than the file.")
+    values: NDArray[np.generic] = page.asarray()
+    return values
 
 
 def _read_wide(path: Path, chosen: TiffPage, robust: bool) -> NDArray[np.uint8]:
     """Return a page of 16, 32 or 64-bit samples, whole numbers or floats."""
     with tifffile.TiffFile(path) as file:
         page = file.pages[chosen.index]
-        pixels = page.asarray()
+        pixels = page_values(file, page)
         planes = page.axes
         alpha = bool(page.extrasamples) and page.extrasamples[-1] in _ALPHA
         inverted = page.photometric == 0

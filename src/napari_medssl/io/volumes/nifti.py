@@ -49,9 +49,12 @@ class NiftiVolume(Volume):
             raise
 
     @property
-    def affine(self) -> NDArray[np.float64]:
-        """From voxels (x, y, z) to mm, shape (4, 4); the mask's is the same."""
-        return np.asarray(self._header.get_best_affine(), np.float64)
+    def place(self) -> NDArray[np.float64] | None:
+        """See `Volume.place`; many a program writes the identity where it knows none."""
+        if int(self._header["sform_code"]) <= 0 and int(self._header["qform_code"]) <= 0:
+            return None
+        found = np.asarray(self._header.get_best_affine(), np.float64)
+        return None if (found == np.eye(4)).all() else found
 
     def close(self) -> None:
         """See `Volume.close`."""

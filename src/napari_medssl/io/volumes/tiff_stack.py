@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_medssl._errors import UserError
 from napari_medssl.io.files import replace_whole
+from napari_medssl.io.limits import one_line
 from napari_medssl.io.pillow_pictures import read_with_pillow
 from napari_medssl.io.tiff_header import TiffPage, choose_page, read_pages
+from napari_medssl.io.tiff_pages import page_values
 from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
 
 _PLAIN = frozenset((1, 5, 8, 32773, 32946))  # none, LZW, deflate, packbits
@@ -54,7 +57,7 @@ def is_stack(path: Path) -> bool:
         return False
     if any(page.orientation not in (0, 1) for page in pages):
         return False
-    with _opened(path) as file:
+    with _told(path), _opened(path) as file:
         about = _read_about(file, len(pages))
         return about.depth == len(pages) > 1 or _is_run_on(file, about.depth, pages)
 
@@ -67,12 +70,14 @@ class TiffStack(Volume):
     def __init__(self, path: Path) -> None:
         self._pages = read_pages(path)
         first = choose_page(path, 1)
-        self._file = _opened(path)
+        with _told(path):
+            self._file = _opened(path)
         try:
-            self._about = _read_about(self._file, len(self._pages))
-            page = self._file.pages[first.index]
-            self._is_raw = _is_raw(page, first)
-            kind = page.dtype if self._is_raw and page.dtype else np.dtype(np.uint8)
+            with _told(path):
+                self._about = _read_about(self._file, len(self._pages))
+                page = self._file.pages[first.index]
+                self._is_raw = _is_raw(page, first)
+                kind = page.dtype if self._is_raw and page.dtype else np.dtype(np.uint8)
             shape = (self._about.depth, first.height, first.width)
             super().__init__(path, shape, kind, self._about.spacing_mm)
         except BaseException:
@@ -89,8 +94,7 @@ class TiffStack(Volume):
         page = choose_page(self.path, z + 1)
         if not self._is_raw:
             return read_with_pillow(self.path, "tiff", page.index)
-        values: NDArray[np.generic] = self._file.pages[page.index].asarray()
-        return values
+        return page_values(self._file, self._file.pages[page.index])
 
     def _read_run_on(self, z: int) -> NDArray[np.generic]:
         """Return a slice of a file whose slices follow the first without headers of their own."""
@@ -147,6 +151,19 @@ def page_resolution(page: Any) -> dict[str, Any]:
         return {}
     unit = page.tags.valueof(296, 2)
     return {"resolution": (across, down), "resolutionunit": int(unit) if unit in (1, 2, 3) else 1}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Make one line of what tifffile raises on damaged files: nearly everything."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"Cannot read {path.name!r}: its tags are damaged ({one_line(error)})."
+        ) from error
 
 
 def _opened(path: Path) -> tifffile.TiffFile:
@@ -238,4 +255,7 @@ def _number(text: object) -> float:
 
 
 def _is_ratio(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and min(value) > 0
+    """Say whether a tag holds one number above 0, as counter and denominator."""
+    if not (isinstance(value, tuple) and len(value) == 2):
+        return False
+    return all(isinstance(part, int) and part > 0 for part in value)

@@ -78,6 +78,11 @@ class Volume(ABC):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def place(self) -> NDArray[np.float64] | None:
+        """From voxels (x, y, z) to mm, shape (4, 4); None where the file does not say it."""
+        return None
+
     def values(self, z: int) -> NDArray[np.generic]:
         """Return the values of slice `z` (from 0) as they are meant, shape (Y, X) or (Y, X, 3).
 
