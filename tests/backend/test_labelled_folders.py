@@ -14,6 +14,7 @@ from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.labelled_folders import read_labelled, read_unlabelled
 from napari_medssl.backend.mask_meaning import choose_meaning
 from napari_medssl.backend.patients import read_patients
+from napari_medssl.backend.segmentation_data import read_pairs
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.state.mask_items import MaskImage
 
@@ -253,7 +254,7 @@ def test_classes_have_the_names_of_their_table(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("class,name\n77,x\n", r"line 2: class '77' is called 'x'; due are a number of 0 to 31"),
+        ("class,name\nx7,x\n", r"line 2: class 'x7' is called 'x'; due are a number of the masks"),
         ("class,name\n1,\n", r"class '1' is called ''"),
         ("number;name\n1;x\n", r"has the columns number;name; due are class and name"),
         ("\xff", r"has the columns"),
@@ -276,7 +277,7 @@ def test_the_pairs_table_says_pairs_groups_and_values(folder):
         ("b.png", "p1"),
     ]
     assert read.class_names == ("85", "170")
-    assert "85 is class 1, 170 is class 2" in told(read)
+    assert "By the table 85 is class 1, 170 is class 2" in told(read)
     np.testing.assert_array_equal(read.images[0].classes, mask_of(1, 2))
 
 
@@ -305,11 +306,38 @@ def test_words_as_labels_say_foreground(folder):
     assert "'3 instances'" in told(read)
 
 
-def test_sparse_labels_keep_their_numbers():
-    """Images show different structures; a number is the same class in all, seen or not."""
+def test_labels_are_classes_in_their_order():
+    """Images show different structures; as where `segmentation_data` scores, gaps are none."""
     meaning = choose_meaning([frozenset((0, 3)), frozenset((0, 1))], "auto", {}, ["0|3", "0|1"])
-    assert meaning.names == ("1", "2", "3")
-    np.testing.assert_array_equal(meaning.classes_of(mask_of(3, 1), "m"), mask_of(3, 1))
+    assert meaning.names == ("1", "3")
+    np.testing.assert_array_equal(meaning.classes_of(mask_of(3, 1, 255), "m"), mask_of(2, 1, 255))
+
+
+def test_one_listed_value_is_foreground(folder):
+    folder.add("a", mask_of(255, 254))
+    (folder.path / "pairs.csv").write_text("image,mask,group,labels\na.png,a.png,a,0|255\n")
+    (folder.path / "classes.csv").write_text("class,name\n255,vessel\n")
+    read = folder.read()
+    assert read.class_names == ("vessel",)
+    np.testing.assert_array_equal(read.images[0].classes, mask_of(1, 1))
+
+
+def test_names_of_large_values_make_them_classes(folder):
+    folder.add("a", mask_of(85, 170))
+    (folder.path / "classes.csv").write_text("class,name\n170,disc\n85,cup\n")
+    read = folder.read()
+    assert read.class_names == ("cup", "disc")
+    np.testing.assert_array_equal(read.images[0].classes, mask_of(1, 2))
+
+
+@pytest.mark.parametrize("labels", ["0|1|2", "0|3|7", "0|255", "0|85|170", "4 instances"])
+def test_training_and_scoring_read_a_table_alike(folder, labels):
+    values = [int(value) for value in labels.split("|")] if "|" in labels else [0, 5, 6]
+    folder.add("a", mask_of(*values))
+    (folder.path / "pairs.csv").write_text(f"image,mask,group,labels\na.png,a.png,a,{labels}\n")
+    table, read = read_pairs(folder.path), folder.read()
+    assert table.classes == read.class_names
+    np.testing.assert_array_equal(table.read(table.pairs[0])[1], read.images[0].classes)
 
 
 # -- sets of the widget --------------------------------------------------------------------------

@@ -128,6 +128,8 @@ def choose_meaning(
     numeric = bool(told) and all(_NUMBERS.fullmatch(text) for text in told)
     if numeric:
         return _by_labels(told, class_names)
+    if any(number > MOST_CLASSES and number != 255 for number in class_names):
+        return _listed(sorted(class_names), class_names)
     if is_painted:
         painted = {n: str(n) for n in values if 0 < n <= MOST_CLASSES}
         return _as_classes(values, painted | class_names)
@@ -178,21 +180,20 @@ def _are_objects(found: Sequence[frozenset[int]]) -> bool:
 
 
 def _foreground(class_names: dict[int, str], remark: str) -> MaskMeaning:
-    name = class_names.get(1, FOREGROUND) if len(class_names) == 1 else FOREGROUND
+    name = next(iter(class_names.values())) if len(class_names) == 1 else FOREGROUND
     return MaskMeaning((name,), remark=remark)
 
 
 def _as_classes(values: frozenset[int], class_names: dict[int, str]) -> MaskMeaning:
     """Return the meaning of numbers that are classes; gaps are classes that nobody painted."""
-    allowed = frozenset(class_names) or {v for v in values if 0 < v <= MOST_CLASSES}
+    named = frozenset(class_names) - {255}
+    allowed = named or {v for v in values if 0 < v <= MOST_CLASSES}
     top = max(allowed, default=0)
     if not top:
         raise UserError(
             f"The masks hold {some_numbers(sorted(values))}; due are classes of 1 to "
             f"{MOST_CLASSES}. Number the classes so, or say --mask-values foreground."
         )
-    if top > MOST_CLASSES:
-        raise UserError(f"Class {top} came; due are {MOST_CLASSES} classes at most.")
     names = tuple(class_names.get(n, str(n)) for n in range(1, top + 1))
     numbers = tuple(range(1, top + 1))
     counted = f"{top} class{'es' * (top != 1)} ({some_names(names)})"
@@ -201,23 +202,24 @@ def _as_classes(values: frozenset[int], class_names: dict[int, str]) -> MaskMean
 
 
 def _by_labels(told: Sequence[str], class_names: dict[int, str]) -> MaskMeaning:
-    """Return the meaning that a table gives; numbers over 31 are classes in their order."""
-    values = sorted({int(value) for text in told for value in text.split("|")} - {0})
-    small = [value for value in values if value <= MOST_CLASSES]
-    if small and set(values) <= {*small, NOT_PAINTED}:
-        return _as_classes(frozenset(small), {n: class_names.get(n, str(n)) for n in small})
+    """Return the meaning that a table gives; like `segmentation_data`, but for 255."""
+    values = {int(value) for text in told for value in text.split("|")} | set(class_names)
+    if any(0 < value <= MOST_CLASSES for value in values):
+        values.discard(255)
+    return _listed(sorted(values - {0}), class_names)
+
+
+def _listed(values: Sequence[int], class_names: dict[int, str]) -> MaskMeaning:
+    """Return the meaning of values that are classes 1, 2 and so on in their order."""
+    if len(values) < 2:
+        return _foreground(class_names, "The table lists one value: all but 0 is foreground.")
     if len(values) > MOST_CLASSES:
         raise UserError(
             f"The table names {len(values)} values of masks; due are {MOST_CLASSES} at most."
         )
-    if len(values) == 1:
-        name = class_names.get(1, FOREGROUND)
-        return MaskMeaning((name,), tuple(values), frozenset(values))
-    names = tuple(class_names.get(n, str(value)) for n, value in enumerate(values, start=1))
+    names = tuple(class_names.get(value, str(value)) for value in values)
     listed = ", ".join(f"{value} is class {n}" for n, value in enumerate(values, start=1))
-    return MaskMeaning(
-        names, tuple(values), frozenset(values), f"By the labels of the table {listed}."
-    )
+    return MaskMeaning(names, tuple(values), frozenset(values), f"By the table {listed}.")
 
 
 def some_numbers(values: Sequence[int]) -> str:

@@ -27,16 +27,13 @@ def read_names(table: Path) -> dict[int, str]:
         return {}
     names = {}
     for line, row in enumerate(read_table(table, ("class", "name")), start=2):
-        try:
-            number = int(row["class"])
-        except ValueError:
-            number = -1
-        if not (0 <= number <= MOST_CLASSES and row["name"]):
+        text, name = row["class"], row["name"]
+        if not (text.isdecimal() and len(text) < 10 and name):
             raise UserError(
-                f"{str(table)!r}, line {line}: class {row['class']!r} is called {row['name']!r}; "
-                f"due are a number of 0 to {MOST_CLASSES} and a name."
+                f"{str(table)!r}, line {line}: class {text!r} is called {name!r}; due are a number "
+                "of the masks and a name."
             )
-        names[number] = row["name"]
+        names[int(text)] = name
     names.pop(0, None)  # the rest
     return names
 
