@@ -219,6 +219,8 @@ def _listed(values: Sequence[int], class_names: dict[int, str]) -> MaskMeaning:
         )
     names = tuple(class_names.get(value, str(value)) for value in values)
     listed = ", ".join(f"{value} is class {n}" for n, value in enumerate(values, start=1))
+    if list(values) == list(range(1, len(values) + 1)):
+        listed = f"there are {len(values)} classes ({some_names(names)})"
     return MaskMeaning(names, tuple(values), frozenset(values), f"By the table {listed}.")
 
 
