@@ -140,7 +140,7 @@ def measure_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
     import torch
 
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None  # the mean of all batches
     network.train()

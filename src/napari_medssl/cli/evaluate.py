@@ -6,6 +6,7 @@ import typer
 
 from napari_medssl.cli import new_app
 from napari_medssl.cli.evaluate_action import evaluate_action
+from napari_medssl.cli.evaluate_augmentation import evaluate_augmentation
 from napari_medssl.cli.evaluate_batch import evaluate_batch
 from napari_medssl.cli.evaluate_clusters import evaluate_clusters
 from napari_medssl.cli.evaluate_figures import evaluate_figures
@@ -50,4 +51,7 @@ def register(app: typer.Typer) -> None:
         "action",
         epilog="Example: medssl evaluate action --data cells --out table.json --seeds 1",
     )(evaluate_action)
+    verbs.command(
+        "augmentation", epilog="Example: medssl evaluate augmentation --data cells --data tiles"
+    )(evaluate_augmentation)
     app.add_typer(verbs)
