@@ -67,6 +67,37 @@ def test_groups_and_their_undo_are_there_again(tmp_path):
             folder.save()
 
 
+def test_groups_that_were_begun_with_are_not_undone(tmp_path):
+    """Not now, and not after the folder was opened again; the person's own edit is."""
+    with opened(tmp_path) as folder:
+        folder.groups.assign([1], "pen")
+        folder.groups.begin(np.arange(10) % 3)
+        begun = state(folder.groups)
+        assert folder.groups.undo() is None
+        folder.groups.rename(folder.groups.id_of("cluster 0"), "stroma")
+        edited = state(folder.groups)
+    for _ in range(2):
+        with opened(tmp_path) as folder:
+            assert state(folder.groups) == edited
+            assert folder.groups.undo().name.startswith("rename")
+            assert state(folder.groups) == begun
+            assert folder.groups.undo() is None
+            folder.groups.redo()
+    kinds = [record["kind"] for record in read_journal(folder.folder / "journal.jsonl").records]
+    assert "begin" not in kinds  # programs before it read all of these
+
+
+def test_what_is_edited_while_a_beginning_is_written_is_no_part_of_it():
+    groups = PointGroups.of_labels(np.arange(6) % 2)
+    copy = groups.copied()
+    before = state(copy)
+    groups.assign([0, 1], "new")
+    groups.undo()
+    groups.rename(1, "other")
+    assert state(copy) == before
+    assert not copy.history.edits
+
+
 def test_rows_in_another_order_and_more_of_them_keep_their_groups(tmp_path):
     with opened(tmp_path) as folder:
         folder.groups.relabel(np.arange(10) % 3)

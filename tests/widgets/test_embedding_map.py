@@ -126,6 +126,77 @@ def test_clusters_are_named_merged_split_assigned_and_all_is_undone(embedding_ma
     assert widget.status.text().startswith("Undone: rename")
 
 
+def test_the_first_k_means_is_no_step_of_the_person(embedding_map):
+    """Ctrl+Z on a fresh map says that there is nothing, also when the map is opened again."""
+    for _ in range(2):
+        clusters = embedding_map.session.clusters
+        assert sorted(clusters.counts().values()) == [0, 20, 20, 20]
+        QTest.keyClick(embedding_map.map, Qt.Key.Key_Z, CONTROL)
+        assert embedding_map.widget.status.text() == "Nothing to undo."
+        assert sorted(clusters.counts().values()) == [0, 20, 20, 20]
+        first = embedding_map.work.source
+        embedding_map.work.source = make_source(embedding_map.folder / "others", 30)
+        embedding_map.open(embedding_map.folder / "others")
+        embedding_map.work.source = first
+        embedding_map.open(embedding_map.folder / "pictures")
+        assert embedding_map.session.clusters is not clusters
+
+
+def test_columns_that_changed_on_disk_are_read_anew(embedding_map, tmp_path):
+    """The same embeddings again: other values, a new column, one that is gone; clusters stay."""
+    session, widget = embedding_map.session, embedding_map.widget
+    clusters = session.clusters
+    clusters.rename(1, "tumour")
+    session.selection.replace([0, 3])
+    (tmp_path / "more.csv").write_text(
+        "image,weight\n" + "".join(f"p{n:03d}.png,{n / 7}\n" for n in range(COUNT))
+    )
+    widget.export.take_columns(tmp_path / "more.csv")
+    wait_until(lambda: "weight" in session.choices())
+    session.color_by("folder")
+    bars, other = widget.filters.add("size"), widget.filters.add("weight")
+    bars.keep((9.5, 19.5))
+    assert np.flatnonzero(session.shown).tolist() == list(range(10, 20))
+    source = embedding_map.work.source
+    columns = {"size": 2 * source.columns["size"], "stage": np.arange(COUNT) % 4}
+    embedding_map.work.source = replace(source, columns=columns, names=(*source.names,))
+    embedding_map.open(embedding_map.folder / "pictures")
+    assert session.clusters is clusters
+    assert embedding_map.selected() == [0, 3]
+    assert set(session.source.columns) == {"size", "stage", "weight"}
+    assert session.color_name == "cluster"  # the folder's is gone
+    assert bars.kept == (9.5, 19.5)
+    assert np.flatnonzero(session.shown).tolist() == [5, 6, 7, 8, 9]
+    assert widget.filters.filters == {"size": bars, "weight": other}
+    session.color_by("stage")
+    again = session.coloring
+    embedding_map.work.source = replace(source, columns={"stage": np.arange(COUNT) % 4})
+    embedding_map.open(embedding_map.folder / "pictures")
+    assert session.coloring is again
+    assert list(widget.filters.filters) == ["weight"]
+    assert session.shown.all()
+
+
+def test_bars_of_whole_numbers_have_no_spikes(embedding_map):
+    """Numbers that are equally common have bars of one height."""
+    bars = embedding_map.widget.filters.add("size")
+    for low, high in ((0, 59), (1, 70), (-3, 5), (7, 7), (0, 48 * 5 - 1)):
+        bars.set_values(np.repeat(np.arange(low, high + 1.0), 3))
+        counts = bars._all
+        assert counts.sum() == 3 * (high - low + 1)
+        assert len(set(counts[:-1].tolist())) <= 1
+        assert 0 < counts[-1] <= counts[0]
+        assert len(counts) <= 48
+        assert all(edge % 1 == 0.5 for edge in bars._edges)
+        bars.grab()
+    bars.set_values(np.array([0, 1, np.nan, 2]))
+    assert bars._all.tolist() == [1, 1, 1]
+    bars.set_values(np.array([0, 0.5, 2]))
+    assert len(bars._all) == 48
+    bars.set_values(np.array([0, 1e300]))
+    assert bars._all.sum() == 2
+
+
 def test_a_name_that_is_taken_is_refused_and_said(embedding_map):
     widget = embedding_map.widget
     table = widget.groups.legend.table

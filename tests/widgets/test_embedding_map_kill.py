@@ -54,11 +54,11 @@ def test_kill_9_of_the_window_keeps_every_edit_of_clusters(tmp_path):
     with GroupFolder.open(folder, source.names, source.content) as opened:
         groups = opened.groups
         names = [edit.name for edit in groups.history.edits]
-        assert names[:2] == ["cluster", "make kind 0"]
+        assert names[0] == "make kind 0"  # k-means before it is no step of the person
         assert groups.id_of("kind 0") is not None
         assert groups.id_of("kind 1") is None  # it was taken back
-        assert len(names) > 2, "it was not killed amid edits"
-        while groups.history.position > 2:
+        assert len(names) > 1, "it was not killed amid edits"
+        while groups.history.position > 1:
             groups.undo()
         assert groups.rows_of(groups.id_of("kind 0")).tolist() == first
         assert sorted(groups.counts().values()) == [0, 0, 20, 20, 20]

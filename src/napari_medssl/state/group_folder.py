@@ -34,7 +34,7 @@ from napari_medssl.state.group_records import (
     restore_state,
     state_record,
 )
-from napari_medssl.state.grouped_rows import lightened
+from napari_medssl.state.grouped_rows import GroupedRows, lightened
 from napari_medssl.state.history import History
 from napari_medssl.state.journal import Journal, Record, dump, line_of, read_journal
 from napari_medssl.state.lock import FolderLock
@@ -190,7 +190,12 @@ class GroupFolder:
         if kind == "extend":
             return  # `extend` has noted it
         self._sequence += 1
-        self._open_journal.append_later(partial(_edit_line, self._sequence, kind, edit))
+        if kind == "begin":
+            # As all of the state: programs before this kind of change read it as well.
+            work = partial(_state_line, self._sequence, self.groups.copied(), dict(self._absent))
+        else:
+            work = partial(_edit_line, self._sequence, kind, edit)
+        self._open_journal.append_later(work)
 
     def _add(self, names: tuple[str, ...], content: str) -> None:
         known = (self._absent.pop(name, NONE) for name in names)
@@ -270,3 +275,8 @@ def _edit_line(sequence: int, kind: str, edit: GroupEdit) -> bytes:
     """Return the journal's line of an edit; called in the thread of the journal."""
     record: Record = {"seq": sequence, "kind": kind}
     return line_of(dump(record | ({"edit": edit_json(edit)} if kind == "do" else {})))
+
+
+def _state_line(sequence: int, groups: GroupedRows, absent: dict[str, int]) -> bytes:
+    """Return the journal's line of all groups; called in the thread of the journal."""
+    return line_of(dump(state_record(groups, absent, sequence)))

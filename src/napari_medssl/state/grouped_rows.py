@@ -33,8 +33,9 @@ class GroupedRows:
     Attributes
     ----------
     changed
-        Emitted with `(kind, edit)` once per change: kind is "do", "undo", "redo" or "extend" (rows
-        were added; the edit is empty), edit the `GroupEdit` that was applied.
+        Emitted with `(kind, edit)` once per change: kind is "do", "undo", "redo", "begin" (there is
+        nothing to undo from here on) or "extend" (rows were added; the edit is empty), edit the
+        `GroupEdit` that was applied.
     history
         The edits, for the names of undo and redo.
     """
@@ -176,6 +177,14 @@ class GroupedRows:
         self._groups, self.history = every, history
         self._next_id = max(next_id, 1 + max(every))
 
+    def copied(self) -> GroupedRows:
+        """Return these groups with their history, which later edits of these do not change."""
+        made = GroupedRows(0)
+        made._ids, made._groups, made._next_id = self._ids, dict(self._groups), self._next_id
+        edits = list(self.history.edits)
+        made.history = History.of(edits, self.history.position, self.history.limit)
+        return made
+
     @property
     def is_whole(self) -> bool:
         """True if the group of every row is there."""
@@ -195,6 +204,12 @@ class GroupedRows:
         self._push(edit)
         self._apply(edit)
         self.changed.emit("do", edit)
+
+    def _begin(self, edit: GroupEdit) -> None:
+        """Make an edit that undo does not take back, nor any before it; tell it."""
+        self.history = History(self.history.limit)
+        self._apply(edit)
+        self.changed.emit("begin", edit)
 
     def _walk(self, kind: str) -> GroupEdit | None:
         found = self.history.undo() if kind == "undo" else self.history.redo()

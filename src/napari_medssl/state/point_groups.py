@@ -14,7 +14,6 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.color import Color
 from napari_medssl.state.colors import check_color, group_colors
 from napari_medssl.state.grouped_rows import GroupedRows
-from napari_medssl.state.history import History
 from napari_medssl.state.point_group import (
     NONE,
     NONE_NAME,
@@ -35,9 +34,15 @@ class PointGroups(GroupedRows):
     def of_labels(cls, labels: NDArray[Any], names: Mapping[int, str] | None = None) -> PointGroups:
         """Return groups of labels, shape (N,); see `relabel`. That is no entry of the history."""
         groups = cls(len(labels))
-        groups.relabel(labels, names)
-        groups.history = History(groups.history.limit)
+        groups.begin(labels, names)
         return groups
+
+    def begin(self, labels: NDArray[Any], names: Mapping[int, str] | None = None) -> None:
+        """Begin with groups of labels, as `relabel` makes them: undo goes back to them, not beyond.
+
+        For what no person did, such as the first k-means.
+        """
+        self._begin(self._of_labels(labels, names))
 
     def assign(self, which: Any, to: int | str) -> int:
         """Put rows into a group, into the one of that name, or into a new one; return its id.
@@ -162,6 +167,11 @@ class PointGroups(GroupedRows):
         names
             By label; "cluster 3" where there is none.
         """
+        self._change(self._of_labels(labels, names))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _of_labels(self, labels: NDArray[Any], names: Mapping[int, str] | None) -> GroupEdit:
         given = np.asarray(labels)
         if given.shape != self._ids.shape or given.dtype.kind not in "iu":
             raise ValueError(f"{given.dtype} {given.shape} came as labels of {self.count} rows")
@@ -174,9 +184,7 @@ class PointGroups(GroupedRows):
         made = self._made(called, afresh=True)
         new_ids = np.array([NONE] * (len(found) - len(kept)) + [*made], np.int32)
         gone = dict.fromkeys(key for key in self._groups if key != NONE)
-        self._do("cluster", {**gone, **made}, np.arange(self.count), new_ids[place])
-
-    # -- inside ----------------------------------------------------------------------------------
+        return self._edit("cluster", {**gone, **made}, np.arange(self.count), new_ids[place])
 
     def _own(self, keys: Iterable[int]) -> list[int]:
         """Return ids of groups that may be changed; UserError if none came, or `NONE` did."""
@@ -230,13 +238,22 @@ class PointGroups(GroupedRows):
         ids: int | NDArray[np.int32],
     ) -> None:
         """Change groups (None removes) and put rows, shape (M,), into groups, all in one edit."""
+        self._change(self._edit(name, groups, rows, ids))
+
+    def _edit(
+        self,
+        name: str,
+        groups: Mapping[int, PointGroup | None],
+        rows: Rows,
+        ids: int | NDArray[np.int32],
+    ) -> GroupEdit:
         wanted = np.broadcast_to(np.asarray(ids, np.int32), rows.shape)
         is_changed = self._ids[rows] != wanted
         moved = rows[is_changed].astype(np.int32)
         groups = {key: one for key, one in groups.items() if self._groups.get(key) != one}
         before = {key: self._groups[key] for key in groups if key in self._groups}
         after = {key: one for key, one in groups.items() if one is not None}
-        self._change(GroupEdit(name, before, after, moved, self._ids[moved], wanted[is_changed]))
+        return GroupEdit(name, before, after, moved, self._ids[moved], wanted[is_changed])
 
 
 def _distinct(labels: NDArray[Any]) -> tuple[NDArray[Any], Rows, Rows]:

@@ -97,9 +97,13 @@ class FilterPanel(QWidget):
         self.choice.addItems(names)
         self.choice.setCurrentText(former if former in names else (names or ("",))[0])
         self.add_button.setEnabled(bool(names))
-        for name, made in self.filters.items():  # numbers that were measured anew
-            if name in names and not _is_same(made.values, self._session.numbers(name)):
+        for name, made in list(self.filters.items()):
+            if name not in names:
+                self.remove(name)
+            elif not _is_same(made.values, self._session.numbers(name)):
+                kept = made.kept  # numbers were measured or read anew; the range stays
                 made.set_values(self._session.numbers(name))
+                made.keep(kept)
 
     def _on_changed(self, name: str) -> None:
         self._session.filter(name, self.filters[name].mask())

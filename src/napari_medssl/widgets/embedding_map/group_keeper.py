@@ -75,7 +75,7 @@ class GroupKeeper(QObject):
         """Look for the groups of a source, and keep them from now on."""
         self._is_opening, self._labels, self._why_not = True, None, ""
         self._let_go()
-        if source is not self._session.source:
+        if not self._is_open(source):
             return  # another was opened while the last changes of the former were written
         work = partial(_open, place, source, self._data_folder, repair)
         self.background.submit(
@@ -89,12 +89,17 @@ class GroupKeeper(QObject):
         elif self._session.clusters is None:
             self._session.take_clusters(PointGroups.of_labels(labels))
         elif _is_empty(self._session.clusters):
-            self._session.clusters.relabel(labels)
+            self._session.clusters.begin(labels)
 
     def close(self) -> None:
         """Write what is left, and let go of the folder."""
         self._is_opening = False
         self._let_go()
+
+    def _is_open(self, source: MapSource) -> bool:
+        """Say whether it is the one that is open, with whatever columns."""
+        now = self._session.source
+        return now is not None and now.names is source.names
 
     def _let_go(self) -> None:
         self.background.drop("open")
@@ -106,21 +111,21 @@ class GroupKeeper(QObject):
                 self.told.emit(str(error), True)
 
     def _take(self, source: MapSource, folder: GroupFolder) -> None:
-        if source is not self._session.source:
+        if not self._is_open(source):
             folder.close()
             return
         self.folder, self._is_opening = folder, False
         labels, self._labels = self._labels, None
         groups, added = folder.groups, folder.carried.added
         if _is_empty(groups) and labels is not None:
-            groups.relabel(labels)
+            groups.begin(labels)
         _add(self._session.clusters, groups)
         self._session.take_clusters(groups)
         if added and not _is_empty(groups) and folder.carried.known:
             self.told.emit(f"{added:,} points are new since: they are in no cluster.", False)
 
     def _refuse(self, place: Path, source: MapSource, error: BaseException) -> None:
-        if source is not self._session.source:
+        if not self._is_open(source):
             return
         if isinstance(error, ProjectDamagedError) and questions.may(
             self._parent, "Damaged groups", f"{error}\n\nGo on with what can be read?"

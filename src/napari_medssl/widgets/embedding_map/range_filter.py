@@ -9,6 +9,8 @@ from qtpy.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 BINS = 48
+"""Bars of a column; fewer where its numbers are whole."""
+
 _HEIGHT = 64
 _LINE = 16  # px below the bars, for the numbers
 
@@ -29,6 +31,7 @@ class RangeFilter(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._edges: NDArray[np.float64] = np.linspace(0, 1, BINS + 1)
+        self._ends = (0.0, 1.0)
         self._all = np.zeros(BINS, np.int64)
         self._shown = np.zeros(BINS, np.int64)
         self._from: float | None = None
@@ -55,9 +58,14 @@ class RangeFilter(QWidget):
         self._values = values
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-        if high <= low:
-            low, high = low - 0.5, high + 0.5
-        self._edges = np.linspace(low, high, BINS + 1)
+        # Beyond that there is nothing between two whole numbers.
+        is_whole = len(finite) > 0 and max(-low, high) < 2**52 and not (finite % 1).any()
+        self._ends = (low, high)
+        if is_whole:
+            self._edges = edges_of_whole(int(low), int(high))
+        else:
+            rim = 0.5 if high <= low else 0.0
+            self._edges = np.linspace(low - rim, high + rim, BINS + 1)
         self._all = self._counts(np.ones(len(values), bool))
         self._shown, self._kept, self._from = self._all, None, None
         self.update()
@@ -150,13 +158,13 @@ class RangeFilter(QWidget):
                 painter.fillRect(self._bar(number, count / most), color)
         painter.setPen(text)
         line = QRectF(0, _HEIGHT, self.width(), _LINE)
-        low, high = self._kept or (float(self._edges[0]), float(self._edges[-1]))
+        low, high = self._kept or self._ends
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft, f"{low:.4g}")
         painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{high:.4g}")
         painter.end()
 
     def _bar(self, number: int, part: float) -> QRectF:
-        width = self.width() / BINS
+        width = self.width() / len(self._all)
         # A square root lets rare values be seen beside common ones.
         height = (_HEIGHT - 2) * float(np.sqrt(part))
         return QRectF(number * width, _HEIGHT - height, max(width - 1, 1), height)
@@ -166,3 +174,14 @@ class RangeFilter(QWidget):
         span = self._edges[-1] - self._edges[0]
         left, right = ((value - self._edges[0]) / span * self.width() for value in self._kept)
         return QRectF(float(left), 0, max(float(right - left), 1), _HEIGHT)
+
+
+def edges_of_whole(low: int, high: int) -> NDArray[np.float64]:
+    """Return the edges of bars for whole numbers from `low` to `high`, both in.
+
+    Each bar is of as many numbers as the next, and ends between two: bars of any other width have
+    now one number more, now one less, and show spikes that are not in the column.
+    """
+    span = high - low + 1
+    width = -(-span // BINS)
+    return low - 0.5 + width * np.arange(-(-span // width) + 1, dtype=np.float64)

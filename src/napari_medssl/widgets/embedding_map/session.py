@@ -5,7 +5,8 @@ No Qt here: map, legend, filters, gallery and the slide are views of this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,12 @@ from psygnal import Signal
 from napari_medssl.backend.map_source import MapSource
 from napari_medssl.backend.map_trust import Trust
 from napari_medssl.index.neighbour_graph import NeighbourGraph
+from napari_medssl.io.table_columns import Column
 from napari_medssl.state.column_groups import groups_of_column
 from napari_medssl.state.number_colors import NumberColors
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.state.row_selection import RowSelection
+from napari_medssl.widgets.embedding_map.columns import read_anew, value_text
 from napari_medssl.widgets.embedding_map.shown_names import ShownNames
 
 CLUSTER = "cluster"
@@ -83,6 +86,7 @@ class MapSession:
         self.picked = RowSelection(count)
         self.selection.changed.connect(self._on_selected)
         self.picked.changed.connect(self._on_picked)
+        self._attached: dict[str, Column] = {}  # columns that are not the source's own
         self._colorings: dict[str, Coloring] = {}
         self._filters: dict[str, NDArray[np.bool_]] = {}
         self._color_by = ""
@@ -150,18 +154,32 @@ class MapSession:
         if self.source is None or source.names is not self.source.names:
             return
         former, self.source = self.source.columns, source
-        for name, values in source.columns.items():
-            if former.get(name) is not values:
-                self._colorings.pop(name, None)
-        self.color_by(self._color_by)
+        fresh = {n: values for n, values in source.columns.items() if former.get(n) is not values}
+        self._attached |= fresh
+        self._recolor_by(fresh)
+
+    def reread_columns(self, columns: Mapping[str, Column]) -> None:
+        """Take in the columns of the same rows as they are now; those of a table besides stay."""
+        assert self.source is not None
+        kept, fresh = read_anew(self.source.columns, {**columns, **self._attached})
+        if fresh:
+            self.source = replace(self.source, columns=kept)
+            self._recolor_by(fresh)
+
+    def _recolor_by(self, columns: Iterable[str]) -> None:
+        """Forget the colours of columns that are others now, and colour again."""
+        for name in columns:
+            self._colorings.pop(name, None)
+        names = self.choices()
+        self.color_by(self._color_by if self._color_by in names else (*names, "")[0])
 
     # -- colours ---------------------------------------------------------------------------------
 
     def choices(self) -> tuple[str, ...]:
         """Return the names of what can give the colours."""
         columns = () if self.source is None else tuple(self.source.columns)
-        made = tuple(name for name in self._colorings if name not in columns)
-        return tuple(dict.fromkeys((*([CLUSTER] if self.clusters else []), *columns, *made)))
+        first = [CLUSTER] if self.clusters else []
+        return tuple(dict.fromkeys((*first, *columns, *self._colorings)))
 
     @property
     def color_name(self) -> str:
@@ -189,9 +207,8 @@ class MapSession:
     def _coloring_of(self, name: str) -> Coloring:
         assert self.source is not None
         values = self.source.columns[name]
-        if values.dtype.kind in "fiu":
-            return NumberColors(values.astype(np.float64))
-        return groups_of_column(values)
+        is_number = values.dtype.kind in "fiu"
+        return NumberColors(values.astype(np.float64)) if is_number else groups_of_column(values)
 
     def _recolor(self, *_: object) -> None:
         coloring = self.coloring
@@ -268,11 +285,9 @@ class MapSession:
         if self.suggested is not None:
             name = self.suggested[int(self.suggested.ids[row])].name
             lines.append(f"{SUGGESTED}: {name}, {SURENESS} {self.numbers(SURENESS)[row]:.2f}")
-        known = {
-            name: self.names.value(name, _text(values[row]))
-            for name, values in source.columns.items()
-        }
-        lines += [f"{name}: {value}" for name, value in known.items() if value]
+        for name, values in source.columns.items():
+            value = self.names.value(name, value_text(values[row]))
+            lines += [f"{name}: {value}"] if value else []
         if self.trust is not None:
             torn, false = float(self.trust.torn[row]), float(self.trust.false[row])
             lines.append(f"of its neighbours {torn:.0%} torn away, {false:.0%} of those here false")
@@ -283,9 +298,3 @@ class MapSession:
         if self.graph is None:
             return ()
         return [int(n) for n in self.graph.rows[row] if n >= 0]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, (float, np.floating)):
-        return f"{float(value):.4g}"
-    return str(value)

@@ -279,7 +279,9 @@ class EmbeddingMapWidget(QWidget):
         former = self.session.source
         is_there = self._place == self._wanted
         if is_there and former is not None and _is_same(former, source):
-            return  # the map alone is made anew: selection and clusters stay
+            # The map alone is made anew: selection and clusters stay.
+            self.session.reread_columns(source.columns)
+            return
         self._place = self._wanted
         self.session.open(source)
         if self._place is not None:
