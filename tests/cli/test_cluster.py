@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -9,9 +10,15 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend import clustering, view_encoder
-from napari_medssl.backend.cluster_folder import ClusterConfig, cluster_pictures
+from napari_medssl.backend import clustering, encoders, view_encoder
+from napari_medssl.backend.cluster_folder import (
+    ClusterConfig,
+    cluster_pictures,
+    embed_pictures,
+)
+from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.kept_batches import KeptBatches
 from napari_medssl.backend.map_layout import principal_places
 from napari_medssl.cli import main
 from napari_medssl.io.embedding_table import write_embeddings
@@ -40,6 +47,12 @@ def quick_map(monkeypatch):
         return principal_places(embeddings)
 
     monkeypatch.setattr(clustering, "lay_out", principal)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """Keep nothing in the cache of who runs the tests."""
+    monkeypatch.setenv("MEDSSL_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +210,84 @@ def test_stopping_writes_nothing(folder, tmp_path):
             should_stop=lambda: asked.append(1) or len(asked) > 2,
         )
     assert not list(tmp_path.iterdir())
+
+
+def count_looks(monkeypatch):
+    """Return a list that grows with each batch that the network sees."""
+    looks, look = [], view_encoder._Eye.look
+
+    def counted(self, tiles, numbers, check):
+        made = look(self, tiles, numbers, check)
+        looks.append(len(tiles))
+        return made
+
+    monkeypatch.setattr(view_encoder._Eye, "look", counted)
+    return looks
+
+
+def test_a_stopped_run_goes_on_to_the_same_table(folder, tmp_path, monkeypatch):
+    """Stopped amid the pictures, then amid what follows, then not: no batch is seen twice."""
+    monkeypatch.setattr(view_encoder, "_BATCH", 4)
+    config = ClusterConfig(device="cpu")
+    cluster_pictures([folder], tmp_path / "whole.csv", config)
+    cache, out, looks, told = DiskCache(tmp_path / "kept", 2**30), tmp_path / "c.csv", [], []
+    looks = count_looks(monkeypatch)
+    with pytest.raises(
+        Cancelled, match=r"^Stopped after 8 of 14 pictures\. What was seen .*goes on"
+    ):
+        cluster_pictures([folder], out, config, cache=cache, should_stop=lambda: len(looks) > 1)
+    assert looks == [4, 4]
+    with pytest.raises(Cancelled, match=r"^Stopped; nothing is written\. What was seen .* goes on"):
+        cluster_pictures(
+            [folder],
+            out,
+            config,
+            cache=cache,
+            on_progress=lambda progress: told.append(progress.message),
+            should_stop=lambda: "looking at 3 clusters" in told,
+        )
+    assert looks == [4, 4, 4, 2]
+    assert not out.exists()
+    cluster_pictures([folder], out, config, cache=cache)
+    assert looks == [4, 4, 4, 2]
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert not cache.size_bytes()  # the table is there: nothing is kept
+
+
+def test_pictures_that_changed_another_seed_and_damage_are_seen_anew(folder, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    cache, looks = DiskCache(tmp_path / "kept", 2**30), count_looks(monkeypatch)
+
+    def stopped(seed=0):
+        kept = KeptBatches(cache)
+        embed_pictures([mine], ClusterConfig(seed=seed, device="cpu"), kept=kept)
+        return len(looks)
+
+    assert [stopped(), stopped(), stopped(1), stopped()] == [1, 1, 2, 2]
+    Image.fromarray(picture("ring", np.random.default_rng(99))).save(mine / "ring" / "0.png")
+    assert stopped() == 3
+    for path in (tmp_path / "kept").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-9])
+    assert stopped() == 4
+
+
+def test_a_stopped_run_of_another_encoder_goes_on_too(folder, tmp_path, monkeypatch):
+    cache, seen = DiskCache(tmp_path / "kept", 2**30), []
+    config = ClusterConfig(encoder="histogram", device="cpu")
+    embed = encoders.HistogramEncoder.embed
+    monkeypatch.setattr(
+        encoders.HistogramEncoder,
+        "embed",
+        lambda self, tiles: seen.append(len(tiles)) or embed(self, tiles),
+    )
+    first = embed_pictures([folder], config, kept=KeptBatches(cache))
+    kept = KeptBatches(cache)
+    again = embed_pictures([folder], config, kept=kept)
+    assert seen == [14]
+    assert kept.found == 1
+    assert (again.embeddings == first.embeddings).all()
 
 
 def test_stopping_while_clusters_are_counted_writes_nothing(tmp_path):

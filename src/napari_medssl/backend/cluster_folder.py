@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from io import StringIO
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.cluster_table import cluster_table
 from napari_medssl.backend.clustering import MOST, count_clusters, find_clusters, places_of
 from napari_medssl.backend.config import check, option
+from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.feature_rows import read_unit_features
 from napari_medssl.backend.jobs import (
     Cancelled,
@@ -23,6 +24,11 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
+from napari_medssl.backend.kept_batches import (
+    GOES_ON,
+    KeptBatches,
+    stopped_line,
+)
 from napari_medssl.io.feature_table import is_feature_file
 from napari_medssl.io.files import check_writable, write_whole
 from napari_medssl.io.images import ImageRef, name_below, scan_images
@@ -30,8 +36,6 @@ from napari_medssl.methods.contrastive_autoencoder.choosing import Elbow
 
 VIEWS = "views"
 """Name of the encoder that is fitted to the folder."""
-
-COLUMNS = ("image", "cluster", "confidence", "x", "y")
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,11 @@ def cluster_pictures(
     out: Path,
     config: ClusterConfig,
     *,
+    cache: DiskCache | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> ClusterReport:
-    """Cluster pictures and write a table of `COLUMNS`.
+    """Cluster pictures and write a table, see `cluster_table`.
 
     Clusters are numbered from 0, the largest first; confidence is the share of the cluster in the
     soft assignment; x and y are the place on a UMAP of the embeddings.
@@ -119,18 +124,24 @@ def cluster_pictures(
         The table, a CSV file; written at the end, whole or not at all.
     config
         How.
+    cache
+        Where what the network saw is kept until the table is written; None for the program's own.
 
     Raises
     ------
     UserError
         If there is nothing to cluster, or nothing can be written.
     Cancelled
-        If it was asked to stop; nothing is written then.
+        If it was asked to stop; no table is written then.
     """
     check(config)
     wanted = _count(config.clusters)
     check_writable(out)
-    found = embed_pictures(inputs, config, on_progress=on_progress, should_stop=should_stop)
+    kept = KeptBatches(cache)
+    found = embed_pictures(
+        inputs, config, kept=kept, on_progress=on_progress, should_stop=should_stop
+    )
+    stopped = f"Stopped; nothing is written.{f' {GOES_ON}' if found.refs else ''}"
     total = len(found.names)
     if wanted is not None and wanted > total:
         raise UserError(f"--clusters {wanted} is more than the {total} rows there are.")
@@ -138,7 +149,7 @@ def cluster_pictures(
 
     def tell(step: int, doing: str) -> None:
         if should_stop():
-            raise Cancelled("Stopped; nothing is written.")
+            raise Cancelled(stopped)
         on_progress(Progress(step, steps, doing))
 
     elbow = None
@@ -154,8 +165,9 @@ def cluster_pictures(
     tell(steps - 1, "laying out the map")
     places = places_of(found.embeddings, config.seed, should_stop=should_stop)
     on_progress(Progress(steps, steps, "writing"))
-    text = _table(found.names, clusters.labels, clusters.confidence, places)
+    text = cluster_table(found.names, clusters.labels, clusters.confidence, places)
     write_whole(out, text.encode("utf-8", "backslashreplace"))  # names need not be valid text
+    kept.clear()
     sizes = tuple(int(size) for size in np.bincount(clusters.labels))
     return ClusterReport(found, clusters.labels, clusters.confidence, sizes, _how(elbow))
 
@@ -170,10 +182,17 @@ def embed_pictures(
     inputs: Sequence[Path],
     config: ClusterConfig,
     *,
+    kept: KeptBatches | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> EmbeddedPictures:
-    """Return embeddings of pictures, or those of a file; parameters as of `cluster_pictures`."""
+    """Return embeddings of pictures, or those of a file; parameters as of `cluster_pictures`.
+
+    Parameters
+    ----------
+    kept
+        Where batches are kept, so that a stopped run goes on; None for nowhere.
+    """
     if any(map(is_feature_file, inputs)):
         return _of_table(inputs)
     listing = scan_images(inputs, recursive=config.recursive)
@@ -183,9 +202,9 @@ def embed_pictures(
         (name, reason), count = listing.failures[0], len(listing.failures)
         raise UserError(f"No picture can be read; of {count} that were found, {name!r}: {reason}")
     if config.encoder == VIEWS:
-        found = _by_views(listing.refs, inputs, config, on_progress, should_stop)
+        found = _by_views(listing.refs, inputs, config, kept, on_progress, should_stop)
     else:
-        found = _by_encoder(listing.refs, inputs, config, on_progress, should_stop)
+        found = _by_encoder(listing.refs, inputs, config, kept, on_progress, should_stop)
     return replace(found, failures=(*listing.failures, *found.failures))
 
 
@@ -193,6 +212,7 @@ def _by_views(
     refs: Sequence[ImageRef],
     inputs: Sequence[Path],
     config: ClusterConfig,
+    kept: KeptBatches | None,
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> EmbeddedPictures:
@@ -203,6 +223,7 @@ def _by_views(
         refs,
         choose_device(config.device),
         seed=config.seed,
+        kept=kept,
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -219,6 +240,7 @@ def _by_encoder(
     refs: Sequence[ImageRef],
     inputs: Sequence[Path],
     config: ClusterConfig,
+    kept: KeptBatches | None,
     on_progress: OnProgress,
     should_stop: ShouldStop,
 ) -> EmbeddedPictures:
@@ -227,24 +249,29 @@ def _by_encoder(
 
     encoder = make_encoder(config.encoder, config.device)
     failures: list[tuple[str, str]] = []
-    kept: list[ImageRef] = []
+    seen: list[ImageRef] = []
+    about = (encoder.info, config.device)
     rows: list[NDArray[np.float32]] = []
     for done, batch, tiles in read_batches(refs, encoder.info.pixels, 32, failures):
         if should_stop():
-            raise Cancelled(f"Stopped after {len(kept)} of {len(refs)} pictures.")
-        rows.append(encoder.embed(tiles))
-        kept += batch
+            raise Cancelled(stopped_line(len(seen), len(refs), kept))
+        rows.append(
+            encoder.embed(tiles)
+            if kept is None
+            else kept.values(tiles, about, partial(encoder.embed, tiles))
+        )
+        seen += batch
         on_progress(Progress(done, len(refs), "embedding"))
-    if len(kept) < 2:
+    if len(seen) < 2:
         raise UserError(
-            f"{len(kept)} of {len(refs)} pictures can be read; at least 2 are due to compare."
+            f"{len(seen)} of {len(refs)} pictures can be read; at least 2 are due to compare."
         )
     return EmbeddedPictures(
-        tuple(name_below(ref, inputs) for ref in kept),
+        tuple(name_below(ref, inputs) for ref in seen),
         np.concatenate(rows),
         f"encoder {encoder.info.name}",
         tuple(failures),
-        tuple(kept),
+        tuple(seen),
     )
 
 
@@ -269,17 +296,3 @@ def _count(text: str) -> int | None:
     if count < 1:
         raise UserError(f"--clusters {text!r} is neither auto nor a number from 1.")
     return count
-
-
-def _table(
-    names: Sequence[str],
-    labels: NDArray[np.int64],
-    confidence: NDArray[np.float32],
-    places: NDArray[np.float32],
-) -> str:
-    stream = StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for name, label, sure, (x, y) in zip(names, labels, confidence, places, strict=True):
-        writer.writerow([name, int(label), f"{sure:.4f}", f"{x:.4f}", f"{y:.4f}"])
-    return stream.getvalue()

@@ -92,6 +92,11 @@ class DiskCache:
         if is_due:
             self._trim()
 
+    def remove(self, key: str) -> None:
+        """Remove what was put under `key`, if it is there."""
+        with suppress(OSError):
+            self._path(key).unlink()
+
     def clear(self) -> None:
         """Remove everything."""
         for _, _, path in self._files():

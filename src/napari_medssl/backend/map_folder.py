@@ -18,6 +18,7 @@ from napari_medssl.backend.cluster_folder import (
 )
 from napari_medssl.backend.disk_cache import DiskCache, file_key
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.kept_batches import KeptBatches
 from napari_medssl.io.images import ImageListing, ImageRef, name_below, scan_images
 
 _RECIPE = 1  # another one, once pictures are embedded in another way
@@ -33,7 +34,8 @@ def embed_folder(
 ) -> EmbeddedPictures:
     """Return embeddings of pictures as `embed_pictures` does, from the cache where they are there.
 
-    They are as long as names, sizes and times of the files, the encoder and the seed stay.
+    They are as long as names, sizes and times of the files, the encoder and the seed stay. If it is
+    stopped, what was seen until then is kept for the next time.
     Parameters and errors as of `embed_pictures`.
 
     Parameters
@@ -48,8 +50,12 @@ def embed_folder(
     kept = cache.get(key)
     found = None if kept is None else _unpacked(kept, listing, inputs)
     if found is None:
-        found = embed_pictures(inputs, config, on_progress=on_progress, should_stop=should_stop)
+        batches = KeptBatches(cache)
+        found = embed_pictures(
+            inputs, config, kept=batches, on_progress=on_progress, should_stop=should_stop
+        )
         cache.put(key, _packed(found))
+        batches.clear()
     return found
 
 

@@ -35,7 +35,8 @@ def cluster(
 
     ImageNet's features are fitted to the folder in some minutes, so that light, colour, place and
     direction count less than what is shown. Clusters are numbered from 0, the largest first; x
-    and y are places on a map (UMAP) where pictures that look alike are near.
+    and y are places on a map (UMAP) where pictures that look alike are near. After Ctrl+C the same
+    command goes on where it was.
     """
     from napari_medssl.backend.cluster_folder import cluster_pictures
 
