@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from napari_medssl import _sample_data
+from napari_medssl.backend.sample_cells import KINDS, sample_cells_folder
+from napari_medssl.io.images import read_image
 
 
 @pytest.mark.parametrize("name", ["lettered_figure", "touching_figure"])
@@ -49,3 +51,26 @@ def test_the_views_of_a_retina_are_the_same_each_time_and_all_others():
     )
     first = views[0][0].astype(float)
     assert all(np.abs(first - pixels).mean() > 5 for pixels, _, _ in views[1:])
+
+
+def test_the_blood_cells_are_four_folders_made_once_and_the_same_each_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDSSL_CACHE", str(tmp_path))
+    ((sheet, options, kind),) = _sample_data.blood_cells()
+    assert (kind, options["rgb"], sheet.dtype, sheet.shape) == (
+        "image",
+        True,
+        np.uint8,
+        (512, 1280, 3),
+    )
+    folder = sample_cells_folder()
+    assert folder.parent == tmp_path / "samples"
+    files = sorted(folder.rglob("*.png"))
+    assert [len(list((folder / name).iterdir())) for name in KINDS] == [40] * 4
+    texts = [path.read_bytes() for path in files]
+    assert len(set(texts)) == 160
+    assert np.array_equal(read_image(files[0]), sheet[:64, :64])
+    times = [path.stat().st_mtime_ns for path in files[1:]]
+    files[0].unlink()
+    sample_cells_folder()  # what is lacking is made again, the rest is left alone
+    assert [path.read_bytes() for path in files] == texts
+    assert [path.stat().st_mtime_ns for path in files[1:]] == times

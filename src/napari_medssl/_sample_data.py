@@ -82,6 +82,17 @@ def retina_views() -> list[LayerData]:
     return layers
 
 
+def blood_cells() -> list[LayerData]:
+    """Return the pictures of the sample for the embedding map, side by side.
+
+    The files are made in the cache folder; the widget opens them by Open > Sample.
+    """
+    from napari_medssl.backend.sample_cells import cells_on_one_sheet, sample_cells_folder
+
+    sample_cells_folder()
+    return [(cells_on_one_sheet(), {"name": "sample cells", "rgb": True}, "image")]
+
+
 def write_slide(path: Path, *, width: int = 5120, height: int = 4096, seed: int = 5) -> None:
     """Write a made-up slide as a tiled JPEG pyramid with 0.5 microns per pixel.
 

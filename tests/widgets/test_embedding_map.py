@@ -266,6 +266,20 @@ def test_what_cannot_be_opened_is_said_and_the_map_stays(embedding_map):
     assert embedding_map.session.count == COUNT
 
 
+def test_the_menu_opens_the_sample_that_it_makes(embedding_map, monkeypatch, tmp_path):
+    monkeypatch.setenv("MEDSSL_CACHE", str(tmp_path))
+    actions = {action.text(): action for action in embedding_map.widget.opening.menu.actions()}
+    actions["Sample"].trigger()
+    folder = tmp_path / "samples" / "sample cells"
+    wait_until(lambda: embedding_map.work.asked[-1] == folder)
+    assert len(list(folder.rglob("*.png"))) == 160
+    wait_until(lambda: not embedding_map.widget.making.jobs.is_busy)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MEDSSL_CACHE", str(tmp_path / "file"))
+    actions["Sample"].trigger()
+    wait_until(lambda: "The sample cannot be made" in embedding_map.widget.error.text())
+
+
 def test_pictures_that_nobody_finds_are_said(embedding_map):
     source = embedding_map.work.source
     embedding_map.work.source = replace(

@@ -11,6 +11,8 @@ import platformdirs
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
+from napari_medssl.backend.jobs import error_text
+from napari_medssl.backend.sample_cells import sample_cells_folder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._recent import read_recent, remember
@@ -39,9 +41,12 @@ class OpenMenu(QObject):
     -------
     chosen
         The `Path` that was chosen.
+    told
+        A line for the person; the second argument is True for an error.
     """
 
     chosen = Signal(object)
+    told = Signal(str, bool)
 
     def __init__(self, parent: QWidget, recent: Path | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +76,13 @@ class OpenMenu(QObject):
         if chosen:
             self.chosen.emit(Path(chosen))
 
+    def open_sample(self) -> None:
+        """Make the sample of blood cells in a thread, and open it."""
+        self.background.submit("sample", sample_cells_folder, self.chosen.emit, self._refuse)
+
+    def _refuse(self, error: BaseException) -> None:
+        self.told.emit(f"The sample cannot be made: {error_text(error)}", True)
+
     def _ask_folder(self, title: str) -> None:
         chosen = QFileDialog.getExistingDirectory(self._parent, title)
         if chosen:
@@ -82,6 +94,7 @@ class OpenMenu(QObject):
             ("Pictures ...", "A folder of pictures; they are embedded first", self.ask_folder),
             ("Embeddings ...", "A table of `medssl embed`, .npy or .h5 files", self.ask_table),
             ("Library ...", "The tiles of slides that were indexed", self.ask_library),
+            ("Sample", "160 made-up blood cells of four kinds; made now", self.open_sample),
         )
         for title, tip, action in entries:
             add_entry(self.menu, title, tip, action)

@@ -181,6 +181,7 @@ class EmbeddingMapWidget(QWidget):
         self.groups.learn_asked.connect(self.learn)
         self.groups.accept_asked.connect(self.learning.accept)
         for part in (
+            self.opening,
             self.groups,
             self.map_panel,
             self.export,
