@@ -79,6 +79,28 @@ def test_samples_of_a_cluster_belong_to_it(model, tmp_path, cluster):
     assert len(list((tmp_path / "s").glob("*.png"))) == 70
 
 
+def test_samples_of_the_whole_set_are_of_clusters_by_their_sizes(model):
+    read = load_autoencoder(model, "cpu")
+    assert sum(read.latents.counts[1:].tolist()) == read.latents.counts[0] == 24
+    for counts in ([12, 9, 3], [1, 0, 3]):
+        read.latents.counts[1:] = torch.tensor(counts)
+        drawn = read.draw(2000, torch.Generator().manual_seed(1))
+        found = np.bincount(read.assign(drawn)[0], minlength=3)
+        assert found / 2000 == pytest.approx(np.array(counts) / sum(counts), abs=0.04)
+        assert (found[np.array(counts) == 0] == 0).all()
+    assert torch.allclose(drawn.norm(dim=1), torch.ones(2000), atol=1e-5)
+    assert torch.equal(drawn, read.draw(2000, torch.Generator().manual_seed(1)))
+
+
+def test_a_model_without_clusters_samples_from_one_gaussian(tmp_path):
+    out = tmp_path / "m.safetensors"
+    train_autoencoder(config_of(make_folder(tmp_path / "images"), out, steps=0))
+    read = load_autoencoder(out, "cpu")
+    assert read.clusters == 0
+    drawn = read.draw(5, torch.Generator().manual_seed(1))
+    assert torch.equal(drawn, read.latents.draw(5, torch.Generator().manual_seed(1)))
+
+
 def test_a_path_joins_two_pictures(model, tmp_path, pictures):
     ends = [str(pictures / "a.png"), str(pictures / "one" / "b.png")]
     out = tmp_path / "s"

@@ -94,8 +94,9 @@ class Autoencoder:
     def draw(self, count: int, generator: torch.Generator, cluster: int | None = None) -> Tensor:
         """Return embeddings of unit length, (count, d), of the whole set or of a cluster.
 
-        Of a cluster they surely are: a draw that is nearer to another prototype is moved half of
-        the way to its own until it is not.
+        Those of the whole set are of its clusters, each as often as its size says; a model without
+        clusters has one Gaussian. Of a cluster they surely are: a draw that is nearer to another
+        prototype is moved half of the way to its own until it is not.
 
         Parameters
         ----------
@@ -110,7 +111,7 @@ class Autoencoder:
             If there is no such cluster.
         """
         if cluster is None:
-            return self.latents.draw(count, generator)
+            return self._draw_of_all(count, generator)
         centre = self.prototype(cluster)
         drawn = self.latents.draw(count, generator, cluster)
         for _ in range(_HALVINGS):
@@ -118,6 +119,17 @@ class Autoencoder:
             if not strays.any():
                 break
             drawn[strays] = F.normalize(drawn[strays] + centre, dim=1)
+        return drawn
+
+    def _draw_of_all(self, count: int, generator: torch.Generator) -> Tensor:
+        if not self.clusters:
+            return self.latents.draw(count, generator)
+        sizes = self.latents.counts[1:].cpu().double()
+        of = torch.multinomial(sizes, count, replacement=True, generator=generator)
+        drawn = torch.empty(count, self.latents.mean.shape[1])
+        for cluster, number in enumerate(torch.bincount(of, minlength=self.clusters).tolist()):
+            if number:
+                drawn[of == cluster] = self.draw(number, generator, cluster)
         return drawn
 
     def prototype(self, cluster: int) -> Tensor:

@@ -3,8 +3,9 @@
 Source: Ferrante et al., arXiv 2209.12005: one diagonal Gaussian N(mean(h), std(h)) is fitted to the
 training set, h drawn from it, c computed from h, and both decoded.
 
-We differ: each cluster has a Gaussian of its own besides, draws are brought to unit length as all
-embeddings are, and a path between two embeddings follows the sphere.
+We differ: each cluster has a Gaussian of its own besides, of which samples of the whole set come by
+their counts, as between clusters there are no images; draws are brought to unit length as all
+embeddings are; and a path between two embeddings follows the sphere.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class LatentGaussians(nn.Module):
         generator
             On the CPU.
         cluster
-            From 0; None draws from the whole set.
+            From 0; None draws from the one Gaussian of all.
         """
         row = 0 if cluster is None else cluster + 1
         mean, std = self.mean[row].cpu(), self.std[row].cpu()
