@@ -141,10 +141,12 @@ def test_the_table_of_areas_tells_the_black_rim_from_the_field_of_view(tmp_path)
     with (tmp_path / "areas.csv").open(newline="") as stream:
         lines = list(csv.reader(stream))
     assert tuple(lines[0]) == HEADER
+    assert lines[1][8:] == ["1", "2000.0", "2000.0", "100.0", "100.0", "vessels"]
     assert lines[1][:6] == ["'=a.png", "1", "vessel", "2000", "100.0", str(round(2000 / 60000, 6))]
     assert int(lines[1][6]) == pytest.approx(disc.sum(), rel=0.03)
     assert float(lines[1][7]) == pytest.approx(2000 / disc.sum(), rel=0.03)
-    assert lines[2] == ["b.png", "2", "disc", "58000", "", "0.966667", "", "", ""]
+    objects = ["1", "58000.0", "58000.0", "", "", ""]
+    assert lines[2] == ["b.png", "2", "disc", "58000", "", "0.966667", "", "", *objects]
     assert lines[3][1:4] == ["3", "class 3", "2000"]
 
 

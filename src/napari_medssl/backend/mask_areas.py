@@ -1,8 +1,8 @@
-"""How large the classes of masks are: pixels, mm² where known, parts of image and field of view."""
+"""How large the classes of masks are, in pixels, mm² and parts, and how many objects they form."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
-from napari_medssl.io.class_files import read_class_file
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
+from napari_medssl.backend.mask_objects import object_sizes
+from napari_medssl.io.class_formats import read_class_mask
 from napari_medssl.io.csv_files import write_csv
 from napari_medssl.io.field_of_view import small_field_of_view
 from napari_medssl.io.images import ImageRef, read_image
 
 HEADER = (
     "image", "class", "name", "area_px", "area_mm2", "part_of_image",
-    "field_of_view_px", "part_of_field_of_view", "made_by",
+    "field_of_view_px", "part_of_field_of_view", "objects", "object_px_mean", "object_px_median",
+    "object_mm2_mean", "object_mm2_median", "made_by",
 )  # fmt: skip
 _BAND = 500_000  # pixels that are counted at a time: numpy holds Python's lock meanwhile
 View = NDArray[np.bool_]
@@ -37,6 +46,10 @@ class ClassArea:
     part_of_image, part_of_view
         Part of all pixels, and part of the field of view that it covers, 0 to 1; the latter None
         if the field of view is not known.
+    objects
+        How many objects its pixels form, see `backend.mask_objects`.
+    object_mean, object_median
+        Pixels of an object; None if there is none.
     """
 
     number: int
@@ -44,6 +57,15 @@ class ClassArea:
     mm2: float | None
     part_of_image: float
     part_of_view: float | None
+    objects: int = 0
+    object_mean: float | None = None
+    object_median: float | None = None
+
+    def in_mm2(self, pixels: float | None) -> float | None:
+        """Return an area of this mask in mm²; None if it or the size of a pixel is not known."""
+        if pixels is None or self.mm2 is None or not self.pixels:
+            return None
+        return pixels * self.mm2 / self.pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +106,11 @@ class MaskToMeasure:
 
 @dataclass(frozen=True, slots=True)
 class AreasReport:
-    """A table that was written: its rows, and why the field of view of some images lacks."""
+    """A table that was written: its rows, why the field of view of some images lacks, the masks."""
 
     rows: int
     failures: tuple[str, ...]
+    measured: tuple[MeasuredMask, ...] = ()
 
 
 def class_areas(
@@ -116,6 +139,7 @@ def class_areas(
             inside += np.bincount(band[seen], minlength=256)
             view_pixels += int(np.count_nonzero(seen))
     unit = None if spacing_mm is None else spacing_mm[0] * spacing_mm[1]
+    sizes = object_sizes(mask)
     classes = tuple(
         ClassArea(
             number,
@@ -123,11 +147,19 @@ def class_areas(
             None if unit is None else float(counts[number] * unit),
             float(counts[number] / max(1, mask.size)),
             float(inside[number] / view_pixels) if view_pixels else None,
+            *_of_objects(sizes.get(number)),
         )
         for number in range(1, 256)
         if counts[number] or number in listed
     )
     return MaskAreas(classes, view_pixels or None)
+
+
+def _of_objects(sizes: NDArray[np.int64] | None) -> tuple[int, float | None, float | None]:
+    """Return how many objects there are, and mean and median of their pixels."""
+    if sizes is None or not len(sizes):
+        return 0, None, None
+    return len(sizes), float(sizes.mean()), float(np.median(sizes))
 
 
 def _bands(
@@ -146,10 +178,43 @@ def _bands(
         yield band, view[down][:, across]
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredMask:
+    """The classes of a mask that was measured, with what it is of."""
+
+    of: MaskToMeasure
+    areas: MaskAreas
+
+    def name(self, number: int) -> str:
+        """Return what a class is called."""
+        return self.of.classes.get(number, f"class {number}")
+
+
+def measure_mask(one: MaskToMeasure) -> tuple[MeasuredMask, str]:
+    """Return the areas of a mask, and why its field of view cannot be found; "" for no reason.
+
+    Raises
+    ------
+    UserError
+        If the mask cannot be read.
+    """
+    mask = read_class_mask(one.mask)[0] if isinstance(one.mask, Path) else one.mask
+    view, failure = None, ""
+    try:
+        view = _view_of(one)
+    except UserError as error:
+        failure = str(error)
+    return MeasuredMask(one, class_areas(mask, one.spacing_mm, one.classes, view)), failure
+
+
 def write_areas(
-    out: Path, masks: Iterable[MaskToMeasure], *, should_stop: ShouldStop = never
+    out: Path,
+    masks: Sequence[MaskToMeasure],
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
 ) -> AreasReport:
-    """Write the areas of masks as CSV, a row for each class of each image.
+    """Measure masks and write a CSV table, a row for each class of each image.
 
     An image that cannot be read leaves the columns of the field of view empty.
 
@@ -160,26 +225,44 @@ def write_areas(
     Cancelled
         If `should_stop` said so; nothing is written then.
     """
-    rows: list[tuple[str | int | float, ...]] = []
+    measured: list[MeasuredMask] = []
     failures: list[str] = []
-    for one in masks:
+    for done, one in enumerate(masks):
         if should_stop():
             raise Cancelled("Stopped; no table was written.")
-        mask = read_class_file(one.mask) if isinstance(one.mask, Path) else one.mask
-        try:
-            view = _view_of(one)
-        except UserError as error:
-            failures.append(str(error))
-            view = None
-        found = class_areas(mask, one.spacing_mm, one.classes, view)
-        for area in found.classes:
-            name = one.classes.get(area.number, f"class {area.number}")
-            sizes = (area.pixels, _rounded(area.mm2), _rounded(area.part_of_image))
-            seen = ("" if found.view_pixels is None else found.view_pixels,)
-            parts = (*sizes, *seen, _rounded(area.part_of_view))
-            rows.append((one.image, area.number, name, *parts, one.made_by))
+        on_progress(Progress(done, len(masks), one.image))
+        found, failure = measure_mask(one)
+        measured.append(found)
+        failures += [failure] * bool(failure)
+    rows = write_measured(out, measured)
+    return AreasReport(rows, tuple(failures), tuple(measured))
+
+
+def write_measured(out: Path, measured: Sequence[MeasuredMask]) -> int:
+    """Write the table of areas of masks that were measured; return how many rows it has."""
+    rows = [row for found in measured for row in _rows(found)]
     write_csv(out, HEADER, rows)
-    return AreasReport(len(rows), tuple(failures))
+    return len(rows)
+
+
+def _rows(found: MeasuredMask) -> Iterator[tuple[str | int | float, ...]]:
+    """Give the rows of a mask in the table of areas, in the order of `HEADER`."""
+    seen = "" if found.areas.view_pixels is None else found.areas.view_pixels
+    for area in found.areas.classes:
+        sizes = (area.pixels, _rounded(area.mm2), _rounded(area.part_of_image))
+        objects = (area.objects, _rounded(area.object_mean), _rounded(area.object_median))
+        in_mm2 = (area.in_mm2(area.object_mean), area.in_mm2(area.object_median))
+        yield (
+            found.of.image,
+            area.number,
+            found.name(area.number),
+            *sizes,
+            seen,
+            _rounded(area.part_of_view),
+            *objects,
+            *(_rounded(value) for value in in_mm2),
+            found.of.made_by,
+        )
 
 
 def _view_of(one: MaskToMeasure) -> View | None:

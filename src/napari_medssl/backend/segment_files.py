@@ -86,7 +86,7 @@ def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     return places
 
 
-def places_apart(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
+def places_apart(refs: Sequence[ImageRef], out: Path, suffix: str = ".png") -> tuple[Path, ...]:
     """Return a file in `out` for each picture: STEM.png, or more where two share that.
 
     "OD/001.png" and "OS/001.png" go to "OD_001.png" and "OS_001.png", "a.png" and "a.jpg" to
@@ -108,7 +108,7 @@ def places_apart(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     for at, name in enumerate(names):
         number = taken[name.casefold()] = taken.get(name.casefold(), 0) + 1
         names[at] = name if number == 1 else f"{name} ({number})"
-    places = tuple(out / f"{name}.png" for name in names)
+    places = tuple(out / f"{name}{suffix}" for name in names)
     sources = {ref.path.resolve() for ref in refs}
     for place in places:
         if place.resolve() in sources:

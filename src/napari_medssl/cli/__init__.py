@@ -44,6 +44,7 @@ _VERBS = (
     "reconstruct",
     "simulate",
     "segment",
+    "masks",
     "train",
     "evaluate",
     "locate",

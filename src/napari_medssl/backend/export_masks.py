@@ -1,0 +1,137 @@
+"""Write masks in other formats, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.measure_masks import MeasureMasksConfig, list_masks
+from napari_medssl.io.class_formats import (
+    SUFFIXES,
+    MaskFacts,
+    mask_stem,
+    read_class_mask,
+    write_class_mask,
+)
+from napari_medssl.io.files import make_folder
+
+
+@dataclass(frozen=True)
+class ExportMasksConfig(MeasureMasksConfig):
+    """Write masks in another format."""
+
+    format: str = option(
+        "geojson",
+        help="Of the files: png, tiff and nifti hold class numbers; geojson holds outlines for "
+        "QuPath, one for each object, geojson-classes one for each class.",
+        choices=tuple(SUFFIXES),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MaskToExport:
+    """A mask to write: its class numbers or the file that holds them, where, what is known."""
+
+    mask: NDArray[np.uint8] | Path
+    place: Path
+    facts: MaskFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ExportJob:
+    """Masks to write in a format of `io.class_formats.SUFFIXES`."""
+
+    masks: tuple[MaskToExport, ...]
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was written, (name, reason) of what was not, and how many were not begun."""
+
+    written: tuple[Path, ...]
+    failures: tuple[tuple[str, str], ...]
+    left: int = 0
+
+
+def export_masks(
+    job: ExportJob, *, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
+) -> ExportReport:
+    """Write masks; one that cannot be read or written is a failure, and the rest goes on.
+
+    The size of a pixel that a file tells holds where nothing else is known. Asked to stop, it
+    leaves the files that are finished.
+    """
+    written: list[Path] = []
+    failures: list[tuple[str, str]] = []
+    for done, one in enumerate(job.masks):
+        if should_stop():
+            return ExportReport(tuple(written), tuple(failures), len(job.masks) - done)
+        on_progress(Progress(done, len(job.masks), one.place.name))
+        try:
+            mask, facts = _read(one)
+            write_class_mask(one.place, mask, job.format, facts)
+            written.append(one.place)
+        except UserError as error:
+            failures.append((one.place.name, str(error)))
+    on_progress(Progress(len(job.masks), len(job.masks), "done"))
+    return ExportReport(tuple(written), tuple(failures))
+
+
+def export_folder(
+    folder: Path,
+    out: Path,
+    config: ExportMasksConfig,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> ExportReport:
+    """Write the masks of a folder in another format to the folder `out`.
+
+    Raises
+    ------
+    UserError
+        If there is no mask, two would share a file, or one would be overwritten.
+    """
+    check(config)
+    paths = list_masks(folder)
+    places = _places(paths, out, SUFFIXES[config.format])
+    make_folder(out)
+    facts = MaskFacts(config.class_names(), {}, config.spacing_mm(None))
+    masks = [MaskToExport(*pair, facts) for pair in zip(paths, places, strict=True)]
+    job = ExportJob(tuple(masks), config.format)
+    return export_masks(job, on_progress=on_progress, should_stop=should_stop)
+
+
+def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
+    if not isinstance(one.mask, Path):
+        return one.mask.copy(), one.facts  # a stroke of this very moment may still come in
+    mask, spacing = read_class_mask(one.mask)
+    return mask, replace(one.facts, spacing_mm=spacing or one.facts.spacing_mm)
+
+
+def _places(paths: Sequence[Path], out: Path, suffix: str) -> tuple[Path, ...]:
+    taken: dict[str, Path] = {}
+    for path in paths:
+        name = f"{mask_stem(path)}{suffix}"
+        other = taken.setdefault(name.casefold(), path)
+        if other is not path:
+            raise UserError(
+                f"{other.name!r} and {path.name!r} would both be written to {name!r}. Put them "
+                "into two folders."
+            )
+    places = tuple(out / f"{mask_stem(path)}{suffix}" for path in paths)
+    sources = {path.resolve() for path in paths}
+    for place in places:
+        if place.resolve() in sources:
+            raise UserError(
+                f"--out {str(out)!r} would overwrite the mask {place.name!r}. Name another folder."
+            )
+    return places

@@ -1,0 +1,171 @@
+"""Measure the masks of a folder: a table of the classes of each, and one of all together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.config import check, option
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
+from napari_medssl.backend.mask_areas import (
+    MaskToMeasure,
+    MeasuredMask,
+    measure_mask,
+    write_measured,
+)
+from napari_medssl.backend.mask_summary import ClassSummary, summarize, write_summary
+from napari_medssl.io.class_formats import READABLE, Spacing, mask_stem, read_class_mask
+from napari_medssl.io.images import ImageRef, image_size, list_images, natural_key
+
+
+@dataclass(frozen=True)
+class MeasureMasksConfig:
+    """Measure the classes of masks: areas, objects, parts of the image."""
+
+    pixel_size: float = option(
+        0.0, help="Side of a pixel, where the file does not say it; 0 if unknown.", min=0.0,
+        unit="mm",
+    )  # fmt: skip
+    names: tuple[str, ...] = option(
+        (), help="What class 1 is called; given again, class 2 and so on."
+    )
+
+    def spacing_mm(self, found: Spacing | None) -> Spacing | None:
+        """Return the size of a pixel: that of the file, or else the one given."""
+        if found is not None or not self.pixel_size:
+            return found
+        return self.pixel_size, self.pixel_size
+
+    def class_names(self) -> dict[int, str]:
+        """Return the names by number."""
+        return dict(enumerate(self.names, start=1))
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureMasksReport:
+    """What was measured.
+
+    Attributes
+    ----------
+    images, rows
+        Masks that were measured, and rows of the table.
+    summary
+        The classes over all of them.
+    failures
+        (name, reason) of masks that are not in the table.
+    notes
+        Why masks have no field of view.
+    """
+
+    images: int
+    rows: int
+    summary: tuple[ClassSummary, ...]
+    failures: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def list_masks(folder: Path) -> tuple[Path, ...]:
+    """Return the files of masks in a folder, in the order of their names.
+
+    Raises
+    ------
+    UserError
+        If it is no folder, or holds none.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{str(folder)!r} is no folder. Give the folder that holds the masks.")
+    found = [p for p in folder.iterdir() if p.suffix.lower() in READABLE and p.is_file()]
+    kept = [p for p in found if p.suffix.lower() != ".gz" or p.name.lower().endswith(".nii.gz")]
+    if not kept:
+        raise UserError(
+            f"{str(folder)!r} holds no mask: due are PNG, TIFF (.tif) or NIfTI (.nii.gz) files of "
+            "class numbers, as medssl segment writes them."
+        )
+    return tuple(sorted(kept, key=lambda path: natural_key(path.name)))
+
+
+def measure_masks(
+    folder: Path,
+    out: Path,
+    config: MeasureMasksConfig,
+    *,
+    images: Path | None = None,
+    summary: Path | None = None,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> MeasureMasksReport:
+    """Measure every mask of a folder and write a CSV table, a row for each class of each.
+
+    Parameters
+    ----------
+    folder
+        Files of class numbers, see `list_masks`.
+    out
+        The table, see `backend.mask_areas.HEADER`.
+    config
+        See `MeasureMasksConfig`.
+    images
+        Folder of the pictures, told by the names without ending; they give the field of view.
+    summary
+        A second table, of all masks together; see `backend.mask_summary.SUMMARY_HEADER`.
+
+    Raises
+    ------
+    UserError
+        If there is no mask, none can be read, or a table cannot be written.
+    Cancelled
+        If `should_stop` said so; nothing is written then.
+    """
+    check(config)
+    paths = list_masks(folder)
+    pictures = {} if images is None else {ref.path.stem: ref for ref in list_images([images])}
+    measured: list[MeasuredMask] = []
+    failures: list[tuple[str, str]] = []
+    notes: list[str] = []
+    for done, path in enumerate(paths):
+        if should_stop():
+            raise Cancelled("Stopped; no table was written.")
+        on_progress(Progress(done, len(paths), path.name))
+        try:
+            one = _to_measure(path, config, pictures)
+            found, note = measure_mask(one)
+        except UserError as error:
+            failures.append((path.name, str(error)))
+            continue
+        measured.append(found)
+        if images is not None and one.view is None:
+            note = f"{path.name}: no picture {mask_stem(path)!r} in {str(images)!r}."
+        notes += [note] * bool(note)
+    if not measured:
+        raise UserError(f"No mask of {str(folder)!r} can be read: {failures[0][1]}")
+    rows, classes = write_measured(out, measured), summarize(measured)
+    if summary is not None:
+        write_summary(summary, classes)
+    on_progress(Progress(len(paths), len(paths), "done"))
+    return MeasureMasksReport(len(measured), rows, classes, tuple(failures), tuple(notes))
+
+
+def _to_measure(
+    path: Path, config: MeasureMasksConfig, pictures: dict[str, ImageRef]
+) -> MaskToMeasure:
+    """Return a mask with its picture; UserError if they are not of one size."""
+    mask, spacing = read_class_mask(path)
+    picture = pictures.get(mask_stem(path))
+    if picture is not None:
+        width, height = image_size(picture)
+        if mask.shape != (height, width):
+            raise UserError(
+                f"{path.name} has {mask.shape[1]} x {mask.shape[0]} pixels, its picture "
+                f"{picture.name} {width} x {height}. Due is a mask of the size of the picture."
+            )
+    name = path.name if picture is None else picture.name
+    names, side = config.class_names(), config.spacing_mm(spacing)
+    return MaskToMeasure(name, mask, names, side, "", picture)

@@ -1,0 +1,132 @@
+"""`medssl masks`: measure masks, and write them in other formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_medssl.backend.export_masks import ExportMasksConfig, export_folder
+from napari_medssl.backend.measure_masks import MeasureMasksConfig, list_masks, measure_masks
+from napari_medssl.cli import _console
+from napari_medssl.cli._options import with_config
+from napari_medssl.cli._places import check_output
+
+_Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of masks: PNG, TIFF or NIfTI of class numbers, 0 for none.", metavar="DIR"
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    from napari_medssl.cli import new_app
+
+    masks_app = new_app(help="Measure masks, and write them in other formats.")
+    masks_app.command(
+        "measure",
+        epilog="Example: medssl masks measure vessels/ --images eyes/ --pixel-size 0.0045 "
+        "--names vessel --out areas.csv --summary classes.csv",
+    )(measure)
+    masks_app.command(
+        "export",
+        epilog="Example: medssl masks export vessels/ --format geojson --names vessel "
+        "--out outlines/",
+    )(export)
+    app.add_typer(masks_app, name="masks")
+
+
+@with_config(MeasureMasksConfig)
+def measure(
+    masks: _Folder,
+    config: MeasureMasksConfig,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="CSV",
+            help="Table to write, a row for each class of each image.",
+            show_default=False,
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The pictures of the same names: they give the field of view."
+        ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Second table: each class over all images."),
+    ] = None,
+) -> None:
+    """Measure masks: area, objects and their size, part of the image, for each class.
+
+    An object is what touches, also at a corner only. Areas are in pixels and, where the size of a
+    pixel is known, in mm².
+    """
+    inputs = list_masks(masks)
+    check_output(out, "--out", inputs)
+    if summary is not None:
+        check_output(summary, "--summary", [*inputs, out])
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Measuring") as on_progress,
+    ):
+        report = measure_masks(
+            masks,
+            out,
+            config,
+            images=images,
+            summary=summary,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    for note in report.notes:
+        _console.warn(f"no field of view: {note}")
+    for one in report.summary:
+        mean = one.pixels.mean or 0.0
+        mm2 = "" if one.mm2.mean is None else f", {one.mm2.mean:.6g} mm²"
+        _console.note(
+            f"{one.name}: {mean:.6g} pixels{mm2} on average, in {one.present} of "
+            f"{one.pixels.count} images, {_console.counted(one.object_count, 'object')}"
+        )
+    _console.say(
+        f"{_console.counted(report.images, 'mask')} measured, "
+        f"{_console.counted(report.rows, 'row')} written to {_console.escape_name(str(out))}"
+    )
+    _console.finish(report.images, report.failures)
+
+
+@with_config(ExportMasksConfig)
+def export(
+    masks: _Folder,
+    config: ExportMasksConfig,
+    out: Annotated[
+        Path, typer.Option(help="Folder that a file of each mask goes to.", metavar="DIR")
+    ],
+) -> None:
+    """Write masks in another format: PNG, TIFF, NIfTI, or GeoJSON outlines for QuPath.
+
+    Outlines run along the edges of pixels, so their areas are those of the mask. Ctrl+C keeps what
+    is finished.
+    """
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Writing") as on_progress,
+    ):
+        report = export_folder(masks, out, config, on_progress=on_progress, should_stop=should_stop)
+    if report.left:
+        total = report.left + len(report.written) + len(report.failures)
+        _console.finish_stopped(
+            f"Stopped after {total - report.left} of {total} masks. Run the same command again for "
+            "all of them.",
+            report.failures,
+        )
+    _console.say(
+        f"{_console.counted(len(report.written), 'mask')} written to "
+        f"{_console.escape_name(str(out))}"
+    )
+    _console.finish(len(report.written), report.failures)

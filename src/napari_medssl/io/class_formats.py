@@ -1,0 +1,125 @@
+"""The formats in which masks leave: PNG, TIFF, NIfTI, and outlines in GeoJSON for QuPath."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.class_colors import class_color, color_of
+from napari_medssl.io.class_files import class_png, read_class_file
+from napari_medssl.io.class_nifti import class_nifti, read_class_nifti
+from napari_medssl.io.class_tiff import class_tiff, read_class_tiff
+from napari_medssl.io.files import write_whole
+
+SUFFIXES = {
+    "png": ".png",
+    "tiff": ".tif",
+    "nifti": ".nii.gz",
+    "geojson": ".geojson",
+    "geojson-classes": ".geojson",
+}
+"""Formats by name, with the ending of their files; the two of GeoJSON are one feature for each
+object and one for each class."""
+
+READABLE = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".nii": "nifti", ".gz": "nifti"}
+"""Endings of files from which masks can be read, in lower case."""
+
+Spacing = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFacts:
+    """What is known of a mask besides its pixels.
+
+    Attributes
+    ----------
+    names, colors
+        Of classes by number; a colour is "#rrggbb", by default that of `class_color`.
+    spacing_mm
+        Distance of pixels `(x, y)`, None where it is not known.
+    """
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    colors: Mapping[int, str] = field(default_factory=dict)
+    spacing_mm: Spacing | None = None
+
+
+def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: MaskFacts) -> None:
+    """Write a mask in one of the formats of `SUFFIXES`, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Where; its ending is not looked at.
+    mask
+        Class numbers, uint8, shape (Y, X).
+    kind
+        The format.
+    facts
+        See `MaskFacts`; PNG holds none of them.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    if kind in ("geojson", "geojson-classes"):
+        _write_outlines(path, mask, facts, is_by_class=kind == "geojson-classes")
+    elif kind == "tiff":
+        write_whole(path, class_tiff(mask, facts.spacing_mm))
+    elif kind == "nifti":
+        write_whole(path, class_nifti(mask, facts.spacing_mm))
+    elif kind == "png":
+        write_whole(path, class_png(mask))
+    else:
+        raise UserError(f"Format {kind!r} is unknown; choose one of {', '.join(SUFFIXES)}.")
+
+
+def read_class_mask(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+    """Return the class numbers of a PNG, TIFF or NIfTI file, and the size of a pixel if it tells.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged or of another kind.
+    """
+    kind = READABLE.get(path.suffix.lower())
+    if kind == "tiff":
+        return read_class_tiff(path)
+    if kind == "nifti":
+        return read_class_nifti(path)
+    if kind == "png":
+        return read_class_file(path), None
+    raise UserError(
+        f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file of class "
+        "numbers."
+    )
+
+
+def mask_stem(path: Path) -> str:
+    """Return the name of a mask's file without its ending, both of ".nii.gz"."""
+    stem = path.stem
+    return stem[:-4] if path.name.lower().endswith(".nii.gz") else stem
+
+
+def _write_outlines(
+    path: Path, mask: NDArray[np.uint8], facts: MaskFacts, *, is_by_class: bool
+) -> None:
+    from napari_medssl.io.class_polygons import joined, object_shapes
+    from napari_medssl.io.geojson import Feature, Roi, write_geojson
+
+    features = []
+    for number in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist():
+        if not number:
+            continue
+        shapes = object_shapes(mask == number)
+        name = facts.names.get(number, f"class {number}")
+        color = color_of(facts.colors.get(number) or class_color(number))
+        for shape in [joined(shapes)] if is_by_class else shapes:
+            features.append(Feature(Roi(shape), class_name=name, class_color=color))
+    write_geojson(features, path)

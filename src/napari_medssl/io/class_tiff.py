@@ -1,0 +1,86 @@
+"""Class numbers of pixels as a grey TIFF file of 8 bits, with the size of a pixel."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.limits import check_size, one_line
+
+_MM = {2: 25.4, 3: 10.0}  # of TIFF's units of length: inch, centimetre
+_NO_UNIT, _CENTIMETRE = 1, 3
+Spacing = tuple[float, float]
+
+
+def class_tiff(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes:
+    """Return class numbers, shape (Y, X), as the content of a TIFF file, deflated.
+
+    The size of a pixel, `(x, y)` in mm, is its resolution in pixels per cm; None leaves it out.
+    """
+    from tifffile import TiffWriter
+
+    known: dict[str, Any] = {"resolutionunit": _NO_UNIT}
+    if spacing_mm is not None:
+        per_cm = (_MM[_CENTIMETRE] / spacing_mm[0], _MM[_CENTIMETRE] / spacing_mm[1])
+        known = {"resolution": per_cm, "resolutionunit": _CENTIMETRE}
+    stream = io.BytesIO()
+    with TiffWriter(stream) as writer:
+        writer.write(
+            classes,
+            photometric="minisblack",
+            compression="zlib",
+            predictor=False,
+            rowsperstrip=max(1, 2**18 // max(1, classes.shape[1])),
+            metadata=None,
+            software=False,
+            **known,
+        )
+    return stream.getvalue()
+
+
+def read_class_tiff(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+    """Return the class numbers of a TIFF file, shape (Y, X), and the size of a pixel in mm.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, or no grey picture of 8 bits and one page.
+    """
+    from tifffile import TiffFile
+
+    try:
+        with TiffFile(path) as file:
+            page, pages = file.pages[0], len(file.pages)
+            check_size("mask", page.imagewidth, page.imagelength)
+            if pages != 1 or page.dtype != np.uint8 or len(page.shape) != 2:
+                raise ValueError(
+                    f"{pages} page(s) of {page.dtype}, shape {page.shape}; due is one page of "
+                    "8 bits of grey"
+                )
+            return np.ascontiguousarray(page.asarray()), _spacing(page)
+    except UserError:
+        raise
+    except Exception as error:  # tifffile and its codecs raise what they please
+        raise UserError(
+            f"Cannot read the mask {str(path)!r} ({one_line(error)}). Export it again."
+        ) from error
+
+
+def _spacing(page: Any) -> Spacing | None:
+    """Return the size of a pixel in mm, None if the file does not tell."""
+    unit = page.tags.get("ResolutionUnit")
+    sides = [page.tags.get(name) for name in ("XResolution", "YResolution")]
+    if unit is None or int(unit.value) not in _MM or None in sides:
+        return None
+    found = []
+    for side in sides:
+        over, under = side.value
+        if not over or not under:
+            return None
+        found.append(_MM[int(unit.value)] * under / over)
+    return found[0], found[1]

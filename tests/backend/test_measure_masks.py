@@ -1,0 +1,217 @@
+"""Objects, areas and the table of a folder of masks, by counting on paper."""
+
+import csv
+import statistics
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.export_masks import (
+    ExportJob,
+    ExportMasksConfig,
+    MaskToExport,
+    export_folder,
+    export_masks,
+)
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.mask_areas import MaskToMeasure, class_areas, measure_mask
+from napari_medssl.backend.mask_objects import object_sizes
+from napari_medssl.backend.mask_summary import summarize
+from napari_medssl.backend.measure_masks import MeasureMasksConfig, measure_masks
+from napari_medssl.io.class_files import class_png
+from napari_medssl.io.class_formats import MaskFacts, read_class_mask, write_class_mask
+
+
+def flooded(mask, number):
+    """Sizes of the objects of a class, by walking from pixel to pixel."""
+    left = {tuple(place) for place in np.argwhere(mask == number).tolist()}
+    sizes = []
+    while left:
+        reached, size = [min(left)], 0
+        left.discard(reached[0])
+        while reached:
+            y, x = reached.pop()
+            size += 1
+            near = {(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)} & left
+            left -= near
+            reached += near
+        sizes.append(size)
+    return sizes
+
+
+def read(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def make_folder(folder):
+    """Three masks of 10 x 20 pixels: two objects of class 1; one of 1 and one of 2; none."""
+    folder.mkdir()
+    masks = [np.zeros((10, 20), np.uint8) for _ in range(3)]
+    masks[0][1:3, 1:4] = 1
+    masks[0][6, 6:16] = 1
+    masks[1][0, :4] = 1
+    masks[1][5:, 10:] = 2
+    for number, mask in enumerate(masks):
+        (folder / f"eye{number}.png").write_bytes(class_png(mask))
+    return masks
+
+
+def test_objects_are_what_a_walk_from_pixel_to_pixel_reaches():
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        mask = rng.integers(0, 4, (17, 23)).astype(np.uint8)
+        found = object_sizes(mask)
+        for number in (1, 2, 3):
+            assert sorted(found[number]) == sorted(flooded(mask, number))
+    assert object_sizes(np.zeros((3, 3), np.uint8)) == {}
+
+
+def test_a_class_has_mean_and_median_of_its_objects():
+    mask = np.zeros((10, 20), np.uint8)
+    mask[0, :2] = mask[2, :4] = mask[4, :12] = 7
+    (area,) = class_areas(mask, (0.5, 0.1)).classes
+    assert (area.objects, area.object_mean, area.object_median) == (3, 6.0, 4.0)
+    assert area.in_mm2(area.object_median) == pytest.approx(0.2)
+    (empty,) = class_areas(np.zeros((4, 4), np.uint8), (0.5, 0.1), (7,)).classes
+    assert (empty.objects, empty.object_mean, empty.in_mm2(empty.object_mean)) == (0, None, None)
+
+
+def test_the_summary_counts_an_image_without_a_class_as_none_of_it():
+    names = {1: "vessel", 2: "disc"}
+    masks = [np.zeros((10, 10), np.uint8) for _ in range(3)]
+    masks[0][:2] = 1
+    masks[1][0, :4] = masks[1][5, 5] = 1
+    found = [
+        measure_mask(MaskToMeasure(str(n), mask, names, (0.1, 0.1) if n < 2 else None, ""))[0]
+        for n, mask in enumerate(masks)
+    ]
+    vessel, disc = summarize(found)
+    values = [20, 5, 0]
+    assert (vessel.name, vessel.pixels.count, vessel.present) == ("vessel", 3, 2)
+    assert vessel.pixels.mean == pytest.approx(statistics.fmean(values))
+    assert vessel.pixels.sd == pytest.approx(statistics.stdev(values))
+    assert (vessel.mm2.count, vessel.mm2.mean) == (2, pytest.approx(0.125))
+    assert (vessel.object_count, vessel.object_mean) == (3, pytest.approx(25 / 3))
+    assert vessel.objects.mean == pytest.approx(1.0)
+    assert (disc.present, disc.pixels.mean, disc.pixels.sd, disc.object_mean) == (0, 0, 0, None)
+
+
+def test_a_number_that_models_call_by_other_names_is_two_classes():
+    mask = np.ones((2, 2), np.uint8)
+    found = [
+        measure_mask(MaskToMeasure(name, mask, {1: name}, None, ""))[0] for name in ("disc", "cup")
+    ]
+    assert [(one.number, one.name, one.pixels.count) for one in summarize(found)] == [
+        (1, "cup", 1),
+        (1, "disc", 1),
+    ]
+    assert summarize(found)[0].pixels.sd is None  # of one image there is none
+
+
+def test_the_tables_of_a_folder(tmp_path):
+    masks = make_folder(tmp_path / "masks")
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        Image.fromarray(np.full((10, 20), 90, np.uint8)).save(tmp_path / f"images/eye{number}.jpg")
+    config = MeasureMasksConfig(pixel_size=0.5, names=("vessel", "=disc"))
+    report = measure_masks(
+        tmp_path / "masks",
+        tmp_path / "a.csv",
+        config,
+        images=tmp_path / "images",
+        summary=tmp_path / "s.csv",
+    )
+    assert (report.images, report.rows, report.failures) == (3, 6, ())
+    assert len(report.notes) == 1
+    assert "eye2.png: no picture 'eye2' in" in report.notes[0]
+    rows = read(tmp_path / "a.csv")
+    assert [row["image"] for row in rows[::2]] == ["eye0.jpg", "eye1.jpg", "eye2.png"]
+    first = {key: rows[0][key] for key in ("area_px", "area_mm2", "objects", "object_px_median")}
+    assert first == {
+        "area_px": "16", "area_mm2": "4.0", "objects": "2", "object_px_median": "8.0"
+    }  # fmt: skip
+    assert (rows[0]["object_mm2_mean"], rows[0]["field_of_view_px"]) == ("2.0", "200")
+    assert (rows[1]["name"], rows[1]["objects"], rows[1]["object_px_mean"]) == ("'=disc", "0", "")
+    assert rows[4]["field_of_view_px"] == ""
+    vessel, disc = read(tmp_path / "s.csv")
+    values = [int((mask == 1).sum()) for mask in masks]
+    assert float(vessel["area_px_mean"]) == pytest.approx(statistics.fmean(values))
+    assert float(vessel["area_px_sd"]) == pytest.approx(statistics.stdev(values), abs=1e-6)
+    assert (disc["images"], disc["images_with_it"], disc["objects"]) == ("3", "1", "1")
+
+
+def test_a_mask_that_cannot_be_measured_is_named_and_the_rest_goes_on(tmp_path):
+    make_folder(tmp_path / "masks")
+    (tmp_path / "masks" / "eye1.png").write_bytes(b"broken")
+    Image.new("L", (7, 7)).save(tmp_path / "eye0.png")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "eye0.png").rename(tmp_path / "images" / "eye0.png")
+    report = measure_masks(
+        tmp_path / "masks",
+        tmp_path / "a.csv",
+        MeasureMasksConfig(),
+        images=tmp_path / "images",
+    )
+    assert [name for name, _ in report.failures] == ["eye0.png", "eye1.png"]
+    assert "eye0.png has 20 x 10 pixels, its picture eye0.png 7 x 7" in report.failures[0][1]
+    assert report.images == 1
+
+
+def test_a_folder_without_masks_is_refused_and_a_stop_writes_nothing(tmp_path):
+    with pytest.raises(UserError, match=r"is no folder. Give the folder that holds the masks"):
+        measure_masks(tmp_path / "gone", tmp_path / "a.csv", MeasureMasksConfig())
+    (tmp_path / "notes.txt").write_text("none")
+    with pytest.raises(UserError, match="holds no mask: due are PNG"):
+        measure_masks(tmp_path, tmp_path / "a.csv", MeasureMasksConfig())
+    make_folder(tmp_path / "masks")
+    with pytest.raises(Cancelled, match="no table was written"):
+        measure_masks(
+            tmp_path / "masks", tmp_path / "a.csv", MeasureMasksConfig(), should_stop=lambda: True
+        )
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_the_size_of_a_pixel_in_a_file_goes_before_the_one_given(tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.ones((4, 5), np.uint8)
+    write_class_mask(tmp_path / "masks/a.tif", mask, "tiff", MaskFacts(spacing_mm=(0.5, 0.5)))
+    write_class_mask(tmp_path / "masks/b.nii.gz", mask, "nifti", MaskFacts())
+    measure_masks(tmp_path / "masks", tmp_path / "a.csv", MeasureMasksConfig(pixel_size=1.0))
+    assert [row["area_mm2"] for row in read(tmp_path / "a.csv")] == ["5.0", "20.0"]
+
+
+def test_a_folder_is_exported_and_one_bad_file_is_a_failure(tmp_path):
+    masks = make_folder(tmp_path / "masks")
+    (tmp_path / "masks" / "eye2.png").write_bytes(b"broken")
+    config = ExportMasksConfig(format="nifti", pixel_size=0.2)
+    report = export_folder(tmp_path / "masks", tmp_path / "out", config)
+    assert [path.name for path in report.written] == ["eye0.nii.gz", "eye1.nii.gz"]
+    assert report.failures[0][0] == "eye2.nii.gz"
+    found, spacing = read_class_mask(tmp_path / "out" / "eye0.nii.gz")
+    assert (found == masks[0]).all()
+    assert spacing == (0.2, 0.2)
+
+
+def test_an_export_never_writes_over_what_it_reads_and_two_never_share_a_file(tmp_path):
+    make_folder(tmp_path / "masks")
+    config = ExportMasksConfig(format="png")
+    with pytest.raises(UserError, match=r"would overwrite the mask 'eye0.png'"):
+        export_folder(tmp_path / "masks", tmp_path / "masks", config)
+    other = tmp_path / "masks" / "EYE0.tif"
+    write_class_mask(other, np.ones((3, 3), np.uint8), "tiff", MaskFacts())
+    with pytest.raises(UserError, match=r"would both be written to"):
+        export_folder(tmp_path / "masks", tmp_path / "out", config)
+
+
+def test_an_export_that_is_stopped_keeps_what_is_finished(tmp_path):
+    mask = np.ones((3, 3), np.uint8)
+    asked = iter((False, True))
+    places = [tmp_path / f"{number}.tif" for number in range(3)]
+    job = ExportJob(tuple(MaskToExport(mask, place, MaskFacts()) for place in places), "tiff")
+    report = export_masks(job, should_stop=lambda: next(asked))
+    assert report.written == (places[0],)
+    assert report.left == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["0.tif"]

@@ -1,0 +1,126 @@
+"""Masks written in each format are read again with their numbers, names, colours and size."""
+
+import json
+
+import numpy as np
+import pytest
+import shapely
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.io.class_formats import (
+    SUFFIXES,
+    MaskFacts,
+    mask_stem,
+    read_class_mask,
+    write_class_mask,
+)
+from napari_medssl.io.geojson import read_geojson
+
+FACTS = MaskFacts({1: "vessel"}, {2: "#ff8000"}, (0.25, 0.1))
+OF_NUMBERS = ("png", "tiff", "nifti")
+
+
+@pytest.fixture
+def mask():
+    rng = np.random.default_rng(3)
+    made = (rng.random((37, 61)) < 0.6).astype(np.uint8)
+    made[20:, 30:] *= 2
+    made[5:9, 5:9] = 255
+    return made
+
+
+@pytest.mark.parametrize("kind", OF_NUMBERS)
+def test_class_numbers_come_back_with_the_size_of_a_pixel(kind, mask, tmp_path):
+    path = tmp_path / f"a{SUFFIXES[kind]}"
+    write_class_mask(path, mask, kind, FACTS)
+    found, spacing = read_class_mask(path)
+    assert found.dtype == np.uint8
+    assert (found == mask).all()
+    assert spacing == (None if kind == "png" else pytest.approx((0.25, 0.1), rel=1e-6))
+    assert mask_stem(path) == "a"
+    before = path.read_bytes()
+    write_class_mask(path, mask, kind, FACTS)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["tiff", "nifti"])
+def test_a_size_that_is_not_known_is_not_made_up(kind, mask, tmp_path):
+    path = tmp_path / f"a{SUFFIXES[kind]}"
+    write_class_mask(path, mask, kind, MaskFacts())
+    assert read_class_mask(path)[1] is None
+
+
+def test_other_programs_see_the_tiff_as_a_grey_picture_of_its_resolution(mask, tmp_path):
+    write_class_mask(tmp_path / "a.tif", mask, "tiff", FACTS)
+    with Image.open(tmp_path / "a.tif") as picture:
+        assert (picture.mode, picture.info["compression"]) == ("L", "tiff_adobe_deflate")
+        assert picture.info["dpi"] == pytest.approx((25.4 / 0.25, 25.4 / 0.1))
+        assert (np.asarray(picture) == mask).all()
+
+
+def test_the_nifti_is_a_slice_with_axes_as_itk_writes_a_picture(mask, tmp_path):
+    import nibabel
+
+    write_class_mask(tmp_path / "a.nii.gz", mask, "nifti", FACTS)
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    assert image.shape == (61, 37, 1)
+    assert image.header.get_xyzt_units()[0] == "mm"
+    assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
+    assert image.get_data_dtype() == np.uint8
+
+
+@pytest.mark.parametrize(("kind", "features"), [("geojson", None), ("geojson-classes", 3)])
+def test_outlines_for_qupath_are_the_mask_again(kind, features, mask, tmp_path):
+    path = tmp_path / "a.geojson"
+    write_class_mask(path, mask, kind, FACTS)
+    found = read_geojson(path)
+    assert not found.notes
+    numbers = {"vessel": 1, "class 2": 2, "class 255": 255}
+    again = np.zeros_like(mask)
+    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]] + 0.5
+    for feature in found.features:
+        number = numbers[feature.class_name]
+        inside = shapely.contains_xy(feature.roi.shape, x.ravel(), y.ravel())
+        again[inside.reshape(mask.shape)] = number
+        assert feature.roi.shape.is_valid
+    assert (again == mask).all()
+    for name, number in numbers.items():
+        areas = [f.roi.area() for f in found.features if f.class_name == name]
+        assert sum(areas) == (mask == number).sum()
+    colors = {f.class_name: f.class_color for f in found.features}
+    assert colors["class 2"] == (255, 128, 0)
+    assert colors["vessel"] == (0, 213, 255)
+    assert features in (None, len(found.features))
+
+
+def test_an_empty_mask_has_no_outlines(tmp_path):
+    write_class_mask(tmp_path / "a.geojson", np.zeros((3, 4), np.uint8), "geojson", FACTS)
+    assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
+
+
+def test_what_is_no_mask_is_refused_in_a_line(mask, tmp_path):
+    with pytest.raises(UserError, match=r"Format 'bmp' is unknown; choose one of png, tiff"):
+        write_class_mask(tmp_path / "a.bmp", mask, "bmp", FACTS)
+    with pytest.raises(UserError, match=r"'a.txt' is no mask: due is a PNG, TIFF"):
+        read_class_mask(tmp_path / "a.txt")
+    for name in ("a.tif", "a.nii.gz", "a.png"):
+        (tmp_path / name).write_bytes(b"no mask")
+        with pytest.raises(UserError, match=rf"Cannot read the mask '.*{name}'"):
+            read_class_mask(tmp_path / name)
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match=r"due is one page of 8 bits of grey"):
+        read_class_mask(tmp_path / "a.tif")
+
+
+def test_a_nifti_of_several_slices_or_of_other_values_is_refused(tmp_path):
+    import nibabel
+
+    for values, words in (
+        (np.zeros((3, 4, 5), np.uint8), "due is one slice"),
+        (np.full((3, 4, 1), 300, np.int16), "other values than whole numbers of 0 to 255"),
+        (np.full((3, 4, 1), 0.5, np.float32), "other values than whole numbers of 0 to 255"),
+    ):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+        with pytest.raises(UserError, match=words):
+            read_class_mask(tmp_path / "a.nii.gz")
