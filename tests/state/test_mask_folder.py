@@ -1,6 +1,7 @@
 """Masks on disk: what was painted survives a kill, files are written anew only by `save`."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from napari_medssl.io.files import write_whole
 from napari_medssl.state import mask_folder
 from napari_medssl.state.mask_classes import MaskClass
 from napari_medssl.state.mask_folder import MaskFolder
-from napari_medssl.state.mask_items import MaskImage
+from napari_medssl.state.mask_items import MaskImage, item_from_row, item_to_row
 from napari_medssl.state.project_files import ProjectDamagedError
 
 SIZE = (20, 30)
@@ -238,3 +239,10 @@ def test_images_of_one_name_are_told_apart_and_listed_once(tmp_path):
         assert [folder.store[key].name for key in keys] == ["a.png", "two/a.png"]
         with pytest.raises(UserError, match="due is a size above 0"):
             folder.store.set_spacing(keys, (0.0, 1.0))
+
+
+def test_how_a_mask_was_made_is_kept_and_sets_without_it_are_read(tmp_path):
+    """Sets that were made before have rows without it."""
+    item = MaskImage("a", "a.png", model="m", made_with='{"sha256": "1"}')
+    assert item_from_row(item_to_row(item)) == item
+    assert item_from_row(item_to_row(item)[:-1]) == replace(item, made_with="")

@@ -36,6 +36,9 @@ def register(app: typer.Typer) -> None:
         epilog="Example: medssl masks export vessels/ --format geojson --names vessel "
         "--out outlines/",
     )(export)
+    masks_app.command(
+        "repeat", epilog="Example: medssl masks repeat methods.json eyes/ --out again/"
+    )(repeat)
     app.add_typer(masks_app, name="masks")
 
 
@@ -130,3 +133,53 @@ def export(
         f"{_console.escape_name(str(out))}"
     )
     _console.finish(len(report.written), report.failures)
+
+
+def repeat(
+    config: Annotated[
+        Path,
+        typer.Argument(help="Config file that the button Methods wrote.", metavar="JSON"),
+    ],
+    images: Annotated[
+        list[Path], typer.Argument(help="The pictures and folders of them.", metavar="IMAGE|DIR")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder that STEM.png of each picture goes to.", metavar="DIR")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Where the model is, if it is not registered.", metavar="FILE")
+    ] = "",
+    device: Annotated[str, typer.Option(help="Where to run: auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Segment pictures again as a methods paragraph tells: same model, same settings.
+
+    The model has to be the very one of then: the sums of its weights are compared. What hands
+    corrected is not repeated.
+    """
+    from napari_medssl.backend.repeat_masks import read_plan, repeat_masks
+    from napari_medssl.io.images import scan_images
+
+    check_output(out, "--out", [config, *(path for path in images if path.is_file())])
+    listing = scan_images(images, recursive=True)
+    plan = read_plan(config, listing.refs, model=model, device=device)
+    if plan.by_hand:
+        _console.warn(
+            f"{_console.counted(plan.by_hand, 'mask')} had been corrected or painted by hand; "
+            "what is written is that of the model alone"
+        )
+    with (
+        _console.stop_on_interrupt() as should_stop,
+        _console.progress_bar("Segmenting") as on_progress,
+    ):
+        reports = repeat_masks(plan, out, on_progress=on_progress, should_stop=should_stop)
+    failures = [(name, f"no picture {name!r} among those given") for name in plan.missing]
+    failures += [failure for report in reports for failure in report.failures]
+    left, written = sum(r.left for r in reports), sum(len(r.written) for r in reports)
+    if left:
+        _console.finish_stopped(
+            f"Stopped with {_console.counted(left, 'picture')} left. Run the same command again "
+            "for all of them.",
+            failures,
+        )
+    _console.say(f"{_console.counted(written, 'mask')} written to {_console.escape_name(str(out))}")
+    _console.finish(written, failures)

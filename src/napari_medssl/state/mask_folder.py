@@ -197,7 +197,14 @@ class MaskFolder(ItemFolder[MaskImage]):
         return make_folder(self._masks) / name
 
     def use_mask(
-        self, key: int, name: str, mask: Mask, *, model: str, classes: Sequence[str]
+        self,
+        key: int,
+        name: str,
+        mask: Mask,
+        *,
+        model: str,
+        classes: Sequence[str],
+        made_with: str = "",
     ) -> None:
         """Let a mask that the program made and wrote be that of an image.
 
@@ -211,6 +218,8 @@ class MaskFolder(ItemFolder[MaskImage]):
             What is in that file, shape (Y, X).
         model, classes
             What made it, and the names of its classes.
+        made_with
+            How, see `MaskImage`.
         """
         self._dirty.discard(key)
         if key in self._held:
@@ -218,7 +227,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         height, width = mask.shape
         known, called = with_model(self._classes, classes)
         self.remember(classes=known)
-        item = replace(self.store[key], mask=name, model=model, classes=called)
+        item = replace(self.store[key], mask=name, model=model, classes=called, made_with=made_with)
         self.store.note({key: replace(item, is_edited=False, width=width, height=height)})
         self._reserved.discard(name)
 

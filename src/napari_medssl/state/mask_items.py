@@ -39,6 +39,8 @@ class MaskImage:
         What made the mask, "" for a person alone, and the names of its classes 1, 2 and so on.
     is_edited
         Whether a person has changed the mask since the program made it.
+    made_with
+        How the model was read, as JSON text of `backend.methods_record`; "" if that is not known.
     """
 
     name: str
@@ -52,6 +54,7 @@ class MaskImage:
     model: str = ""
     classes: tuple[str, ...] = ()
     is_edited: bool = False
+    made_with: str = ""
 
     @property
     def ref(self) -> ImageRef:
@@ -69,7 +72,7 @@ def item_to_row(item: MaskImage) -> list[Any]:
     spacing = None if item.spacing_mm is None else list(item.spacing_mm)
     places = [list(item.scale), list(item.translate)]
     facts = [item.name, item.source, item.width, item.height, spacing, *places]
-    return [*facts, item.mask, item.model, list(item.classes), item.is_edited]
+    return [*facts, item.mask, item.model, list(item.classes), item.is_edited, item.made_with]
 
 
 def item_from_row(row: list[Any]) -> MaskImage:
@@ -80,7 +83,9 @@ def item_from_row(row: list[Any]) -> MaskImage:
     ValueError
         If the list is something else.
     """
-    name, source, width, height, spacing, scale, translate, mask, model, classes, is_edited = row
+    name, source, width, height, spacing, scale, translate, mask, *made = row
+    model, classes, is_edited, *known = made
+    (made_with,) = known or ("",)  # sets made before it was kept have none
     if not _MASK.fullmatch(mask):
         raise ValueError(f"{mask!r} is no name of a mask")
     return MaskImage(
@@ -95,6 +100,7 @@ def item_from_row(row: list[Any]) -> MaskImage:
         str(model),
         tuple(str(one) for one in classes),
         bool(is_edited),
+        str(made_with),
     )
 
 
