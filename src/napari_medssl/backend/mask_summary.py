@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_medssl.backend.mask_areas import ClassArea, MeasuredMask
+import numpy as np
+
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
+from napari_medssl.backend.mask_areas import ClassArea, MaskToMeasure, MeasuredMask, measure_mask
 from napari_medssl.io.csv_files import write_csv
 
 SUMMARY_HEADER = (
@@ -31,9 +40,9 @@ class Spread:
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
         """Return that of some values."""
-        known = [float(value) for value in values]
-        mean = statistics.fmean(known) if known else None
-        return cls(len(known), mean, statistics.stdev(known) if len(known) > 1 else None)
+        known = np.fromiter(values, np.float64)
+        mean = float(known.mean()) if len(known) else None
+        return cls(len(known), mean, float(known.std(ddof=1)) if len(known) > 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,14 @@ class ClassSummary:
     mm2: Spread
     object_count: int
     object_mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryJob:
+    """Masks to measure together, and the table to write."""
+
+    masks: tuple[MaskToMeasure, ...]
+    out: Path
 
 
 def summarize(measured: Iterable[MeasuredMask]) -> tuple[ClassSummary, ...]:
@@ -101,3 +118,24 @@ def write_summary(out: Path, summary: Sequence[ClassSummary]) -> None:
         shown = ("" if value is None else round(value, 6) for value in figures)
         rows.append((one.number, one.name, one.pixels.count, one.present, *shown))
     write_csv(out, SUMMARY_HEADER, rows)
+
+
+def measure_summary(
+    job: SummaryJob, *, on_progress: OnProgress = ignore, should_stop: ShouldStop = never
+) -> None:
+    """Measure masks and write the table of their classes.
+
+    Raises
+    ------
+    UserError
+        If a mask cannot be read or the table cannot be written.
+    Cancelled
+        If `should_stop` said so; nothing is written then.
+    """
+    measured = []
+    for done, one in enumerate(job.masks):
+        if should_stop():
+            raise Cancelled("Stopped; no table was written.")
+        on_progress(Progress(done, len(job.masks), one.image))
+        measured.append(measure_mask(one)[0])
+    write_summary(job.out, summarize(measured))

@@ -16,6 +16,9 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
 
 _MM = 2  # NIfTI's code for millimetres
+_EFFORT = (
+    4  # of gzip: numbers of classes get hardly smaller with more, but 9 takes 20 times as long
+)
 Spacing = tuple[float, float]
 
 
@@ -32,7 +35,7 @@ def class_nifti(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes
     image.header["xyzt_units"] = 0 if spacing_mm is None else _MM
     image.header.set_intent("label")
     # No time in the header: the same mask gives the same bytes.
-    return gzip.compress(image.to_bytes(), mtime=0)
+    return gzip.compress(image.to_bytes(), _EFFORT, mtime=0)
 
 
 def read_class_nifti(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:

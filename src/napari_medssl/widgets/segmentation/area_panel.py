@@ -1,4 +1,4 @@
-"""The classes of the mask in front, how large each is, and which the brush paints."""
+"""The classes of the mask in front, how large each is, its objects, and which the brush paints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
     QHeaderView,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_medssl.backend.mask_areas import ClassArea, MaskAreas, class_areas
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.segmentation.class_icon import class_icon
 from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.session import MaskSession
 
@@ -26,11 +26,11 @@ _HEADS = {
     "mm²": "Area; needs the size of a pixel: Masks > Pixel size",
     "Of image": "Part of all pixels of the image, a black rim included",
     "Of view": "Part of the field of view that it covers: what the camera shows, without its rim",
+    "Objects": "How many there are: pixels of the class that touch, also at a corner only",
 }
 _MM2 = 2
 _LATER_MS = 120
 _ROWS_SHOWN = 4
-_SIDE = 14
 
 
 class AreaPanel(QTableWidget):
@@ -184,13 +184,13 @@ class AreaPanel(QTableWidget):
         self.setRowCount(len(self._numbers))
         for row, number in enumerate(self._numbers):
             name = QTableWidgetItem(names.get(number, f"class {number}"))
-            square = QPixmap(_SIDE, _SIDE)
-            square.fill(QColor(own.get(number, class_color(number))))
-            name.setIcon(QIcon(square))
+            name.setIcon(class_icon(own.get(number, class_color(number))))
             name.setToolTip(f"{name.text()}: number {number} in the files of masks")
             self.setItem(row, 0, name)
+            tip = _objects_tip(areas.get(number))
             for column, text in enumerate(_cells(areas.get(number), counted, has_mm2), start=1):
                 cell = QTableWidgetItem(text)
+                cell.setToolTip(tip)
                 cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, column, cell)
@@ -214,12 +214,26 @@ class AreaPanel(QTableWidget):
 
 def _cells(
     area: ClassArea | None, counted: MaskAreas | None, has_mm2: bool
-) -> tuple[str, str, str, str]:
+) -> tuple[str, str, str, str, str]:
     """Return what stands beside the name of a class."""
     if counted is None:
-        return "", "", "", ""
+        return "", "", "", "", ""
     if area is None:
-        return "0", "0" * has_mm2, "0%", "" if counted.view_pixels is None else "0%"
+        return "0", "0" * has_mm2, "0%", "" if counted.view_pixels is None else "0%", "0"
     mm2 = "" if area.mm2 is None else f"{area.mm2:.4g}"
     view = "" if area.part_of_view is None else f"{area.part_of_view:.2%}"
-    return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view
+    return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view, f"{area.objects:,}"
+
+
+def _objects_tip(area: ClassArea | None) -> str:
+    """Return how large the objects of a class are, "" if it has none."""
+    if area is None or area.object_mean is None or area.object_median is None:
+        return ""
+    sizes = [
+        f"{name} {pixels:,.1f} px" + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
+        for name, pixels, mm2 in (
+            ("mean", area.object_mean, area.in_mm2(area.object_mean)),
+            ("median", area.object_median, area.in_mm2(area.object_median)),
+        )
+    ]
+    return f"{area.objects:,} object{'s' * (area.objects != 1)}: {', '.join(sizes)}"

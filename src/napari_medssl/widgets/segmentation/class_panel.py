@@ -1,12 +1,12 @@
-"""Classes of the set: add one to paint, name it, give it a colour; with their areas."""
+"""Classes of the set: add one to paint, name it, give it a colour; areas here and in the set."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QColorDialog, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.widgets._buttons import PushButton, row_of
@@ -15,6 +15,7 @@ from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.set_panel import SetPanel
 
 
 class ClassPanel(QWidget):
@@ -57,11 +58,19 @@ class ClassPanel(QWidget):
         self.remove_button = PushButton(
             "Remove", "Take the class marked off the list; its pixels stay", self.remove
         )
+        self.whole = SetPanel(session, self)
+        self.whole.hide()
+        self.whole_box = QCheckBox("Whole set")
+        self.whole_box.setToolTip("Show each class over all masks instead of the image in front")
+        self.whole_box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.whole_box.toggled.connect(self._on_whole)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addWidget(self.areas)
-        column.addLayout(row_of([self.add_button, self.color_button, self.remove_button]))
+        column.addWidget(self.whole)
+        buttons = [self.add_button, self.color_button, self.remove_button, self.whole_box]
+        column.addLayout(row_of(buttons))
         for signal in (session.set_changed, session.list_changed, session.classes_changed):
             signal.connect(self._show)
         self._show()
@@ -75,6 +84,7 @@ class ClassPanel(QWidget):
         except UserError as error:
             self.told.emit(str(error), True)
             return
+        self.whole_box.setChecked(False)  # the name is typed in the table of the image
         self._layers.choose_label(number)
         self.areas.mark(number)
         self._show()
@@ -97,6 +107,16 @@ class ClassPanel(QWidget):
         if number:
             self._try(partial(self._session.remove_class, number))
 
+    def close_down(self) -> None:
+        """Stop counting."""
+        self.areas.close_down()
+        self.whole.close_down()
+
+    def _on_whole(self, is_whole: bool) -> None:
+        self.areas.setVisible(not is_whole)
+        self.whole.setVisible(is_whole)
+        self._show()
+
     def _on_named(self, number: int, name: str) -> None:
         self._try(partial(self._session.name_class, number, name))
         self.areas.count_later()  # shows the former name if it was refused
@@ -114,4 +134,4 @@ class ClassPanel(QWidget):
     def _show(self) -> None:
         self.add_button.setEnabled(self._session.image is not None)
         for button in (self.color_button, self.remove_button):
-            button.setEnabled(bool(self.areas.marked))
+            button.setEnabled(bool(self.areas.marked) and not self.whole_box.isChecked())

@@ -62,6 +62,16 @@ def _files() -> Iterator[Row]:
     yield "new_set", "Begin a set of masks ...", lambda w: w.files.ask_new(), ()
     yield "save", "Save the masks ...", lambda w: w.exchange.ask_save(), ("Control-S",)
     yield "areas", "Export the areas ...", lambda w: w.exchange.ask_export(), ()
+    for kind, title, run in (
+        ("tiff", "TIFF", lambda w: w.export.ask("tiff")),
+        ("nifti", "NIfTI", lambda w: w.export.ask("nifti")),
+        ("objects", "outlines of objects for QuPath", lambda w: w.export.ask("geojson")),
+        ("outlines", "outlines of classes for QuPath", lambda w: w.export.ask("geojson-classes")),
+    ):
+        yield f"export_{kind}", f"Export the masks as {title} ...", run, ()
+    yield "whole_set", "Show each class over the whole set", lambda w: w.show_whole_set(), ()
+    yield "summary", "Export the whole set as a table ...", lambda w: w.export.ask_summary(), ()
+    yield "methods", "Write the methods paragraph ...", lambda w: w.export.ask_methods(), ()
     yield "pixel_size", "Size of a pixel ...", lambda w: w.exchange.ask_spacing(), ()
     yield "keys", "Show these keys", lambda w: w.show_keys(), ("F1",)
 

@@ -13,19 +13,23 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import error_text
-from napari_medssl.backend.mask_areas import AreasReport, MaskToMeasure, write_areas
-from napari_medssl.backend.segment_files import places_apart
+from napari_medssl.backend.mask_areas import AreasReport, write_areas
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import make_folder, write_whole
-from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
 from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.set_masks import (
+    keys_with_mask,
+    mask_of,
+    may_replace,
+    places_of_masks,
+    to_measure,
+)
 
 _MM = (1e-6, 1000.0)
-_SOME = 3
 _T = TypeVar("_T")
 
 
@@ -62,7 +66,7 @@ class MaskExchange(QObject):
         add_entry(
             menu,
             "Export areas ...",
-            "Write the area of each class of all images as CSV",
+            "Write area and objects of each class of all images as CSV",
             self.ask_export,
         )
         menu.addSeparator()
@@ -80,30 +84,18 @@ class MaskExchange(QObject):
     def save(self, out: Path) -> None:
         """Write STEM.png for each image that has a mask; ask first if one is there already."""
         try:
-            keys = self._keys_with_mask()
-            places = self._places(keys, out)
-            there = [place.name for place in places if place.exists()]
-            some = ", ".join(there[:_SOME]) + (" ..." if len(there) > _SOME else "")
-            text = (
-                f"{len(there)} of {len(places)} files are in {str(out)!r} already: {some}\n\n"
-                "Replace them? If not, nothing is written."
-            )
-            if there and not questions.may(self._parent, "Replace files?", text):
+            keys = keys_with_mask(self._session, self._layers)
+            places = places_of_masks(self._session, keys, out)
+            if not may_replace(self._parent, places, out):
                 return
             make_folder(out)
         except UserError as error:
             self._refuse(error)
             return
-        work = partial(_write, [self._mask(key) for key in keys], places)
+        work = partial(_write, [mask_of(self._session, key) for key in keys], places)
         words = f"{len(keys)} mask{'s' * (len(keys) != 1)} written to {out}."
         self.told.emit("Writing ...", False)
         self._submit(work, lambda _: words)
-
-    def _places(self, keys: Sequence[int], out: Path) -> list[Path]:
-        """Return the files of masks; by the names of all images, so that they stay the same."""
-        every = self._session.store.as_dict()
-        places = dict(zip(every, places_apart([i.ref for i in every.values()], out), strict=True))
-        return [places[key] for key in keys]
 
     # -- areas -----------------------------------------------------------------------------------
 
@@ -118,20 +110,14 @@ class MaskExchange(QObject):
     def export(self, path: Path) -> None:
         """Write the area of each class of all images that have a mask."""
         try:
-            keys = self._keys_with_mask()
+            keys = keys_with_mask(self._session, self._layers)
         except UserError as error:
             self._refuse(error)
             return
-        masks = [self._to_measure(key) for key in keys]
+        masks = [to_measure(self._session, key) for key in keys]
         self.told.emit("Measuring ...", False)
         lacking = len(self._session.store) - len(keys)
         self._submit(partial(write_areas, path, masks), partial(_told_of, path, lacking))
-
-    def _to_measure(self, key: int) -> MaskToMeasure:
-        item = self._session.store[key]
-        names = self._session.class_names(key)
-        view = self._session.views.get(key, item.ref)
-        return MaskToMeasure(item.name, self._mask(key), names, item.spacing_mm, _by(item), view)
 
     # -- size of pixels, images ------------------------------------------------------------------
 
@@ -174,24 +160,6 @@ class MaskExchange(QObject):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _keys_with_mask(self) -> list[int]:
-        """Return the images that have a mask; UserError if none has."""
-        self._session.checked_folder()
-        self._layers.take_in()
-        keys = [key for key, item in self._session.store.as_dict().items() if item.has_mask]
-        if not keys:
-            raise UserError("No image has a mask yet. Press Segment, or paint one.")
-        return keys
-
-    def _mask(self, key: int) -> Mask | Path:
-        """Return the mask of an image as it is held, or the file that holds it."""
-        folder = self._session.checked_folder()
-        held, file = folder.held(key), folder.mask_file(key)
-        if held is not None:
-            return held
-        assert file is not None  # an image with a mask has one or the other
-        return file
-
     def _submit(self, work: Callable[[], _T], told: Callable[[_T], str]) -> None:
         """Write in the thread, one after the other: none replaces another that waits."""
         self._running += 1
@@ -209,12 +177,6 @@ class MaskExchange(QObject):
 
     def _refuse(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)
-
-
-def _by(item: MaskImage) -> str:
-    """Return what made a mask, in words."""
-    parts = [item.model] * bool(item.model) + ["edited by hand"] * item.is_edited
-    return ", ".join(parts)
 
 
 def _told_of(path: Path, lacking: int, report: AreasReport) -> str:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_process import once_more
 from napari_medssl.backend.jobs import Cancelled, Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.methods_record import made_with
 from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.io.class_files import class_png
@@ -37,12 +38,13 @@ class _ToDo:
 
 @dataclass(frozen=True)
 class _Made:
-    """The mask of an image, written, or why there is none."""
+    """The mask of an image, written, and how it was made; or why there is none."""
 
     key: int
     mask_name: str
     found: Segmented | None
     error: str = ""
+    made_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class SegmentMany:
         on_progress(Progress(0, total, "loading the model"))
         lost = partial(on_progress, Progress(0, total, "beginning anew", {"is_lost": True}))
         once_more(partial(config.engine.prepare, config.config, should_stop), lost)
+        how = made_with(config.config)
         for number, image in enumerate(config.images):
             if should_stop():
                 raise Cancelled
@@ -68,7 +71,7 @@ class SegmentMany:
                 work = partial(config.engine.segment, config.config, image.source, should_stop)
                 found = once_more(work, lost)
                 write_whole(image.place, class_png(found.mask))
-                made = _Made(image.key, image.place.name, found)
+                made = _Made(image.key, image.place.name, found, made_with=how)
                 done += 1
             except UserError as error:
                 made = _Made(image.key, image.place.name, None, str(error))
@@ -199,7 +202,12 @@ class Segmenting(QObject):
             return
         found = made.found
         folder.use_mask(
-            made.key, made.mask_name, found.mask, model=found.model, classes=found.classes
+            made.key,
+            made.mask_name,
+            found.mask,
+            model=found.model,
+            classes=found.classes,
+            made_with=made.made_with,
         )
         self._made += 1
         self._session.note_problem(made.key, "")

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QLabel,
     QMenu,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -46,6 +47,7 @@ from napari_medssl.widgets.segmentation.commands import COMMANDS
 from napari_medssl.widgets.segmentation.engine import ComputeEngine, Engine
 from napari_medssl.widgets.segmentation.image_list import ImageList
 from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
+from napari_medssl.widgets.segmentation.mask_export import MaskExport
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.page_splitter import PageSplitter
@@ -104,6 +106,7 @@ class SegmentationWidget(QWidget):
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
         self.exchange = MaskExchange(self.session, self.layers, self)
+        self.export = MaskExport(self.session, self.layers, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
         self.keys = ShortcutRegistry()
         register_keys(self.keys, COMMANDS.values(), self)
@@ -128,7 +131,7 @@ class SegmentationWidget(QWidget):
         self.parts.add_page(self._build_segment(), "Segment")
         self.parts.add_page(self._build_train(), "Train")
         self.pages = self.parts.pages
-        for panel in (self.segmenting.jobs, self.training.jobs):
+        for panel in (self.segmenting.jobs, self.training.jobs, self.export.jobs):
             panel.refused.connect(self._on_refused)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
@@ -149,6 +152,8 @@ class SegmentationWidget(QWidget):
         for part in (self.segmenting.jobs, self.help, self.classes):
             column.addWidget(part)
         column.addLayout(self._build_saving())
+        column.addLayout(self._build_export())
+        column.addWidget(self.export.jobs)
         column.addStretch(1)
         return page
 
@@ -165,6 +170,7 @@ class SegmentationWidget(QWidget):
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
         self.exchange.fill_menu(self.mask_menu)
+        self.export.fill_menu(self.mask_menu)
         header = Header(
             (
                 ("Open", "Open images, a folder, layers or a set of masks", self.open_menu),
@@ -202,14 +208,28 @@ class SegmentationWidget(QWidget):
         )
         self.export_button = PushButton(
             "Export areas ...",
-            "Write the area of each class of all images as CSV",
+            "Write area and objects of each class of all images as CSV",
             self.exchange.ask_export,
         )
         return row_of([self.save_button, self.export_button])
 
+    def _build_export(self) -> Any:
+        menu = QMenu(self)
+        self.export.fill_formats(menu)
+        self.formats_button = QPushButton("Export masks")
+        self.formats_button.setToolTip("Write the masks as TIFF, NIfTI or outlines for QuPath")
+        self.formats_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.formats_button.setMenu(menu)
+        self.methods_button = PushButton(
+            "Methods ...",
+            "Write a methods paragraph, and the config file that repeats the run",
+            self.export.ask_methods,
+        )
+        return row_of([self.formats_button, self.methods_button])
+
     def _connect(self) -> None:
-        told = (self.files, self.model, self.segmenting, self.regions, self.exchange, self.classes)
-        for part in told:
+        told = (self.files, self.model, self.segmenting, self.regions, self.classes)
+        for part in (*told, self.exchange, self.export):
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.layers.failed.connect(self._on_not_shown)
@@ -235,6 +255,7 @@ class SegmentationWidget(QWidget):
             self.files.background,
             self.exchange.background,
             self.areas.background,
+            self.classes.whole.background,
         )
         when_gone(self, _let_go, self.session, self._threads)
         self._on_set()
@@ -290,7 +311,8 @@ class SegmentationWidget(QWidget):
         self.segment_all_button.setEnabled(is_free)
         self.regions_box.setEnabled(bool(items))
         has_masks = any(item.has_mask for item in items)
-        for button in (self.save_button, self.export_button):
+        exports = (self.formats_button, self.methods_button)
+        for button in (self.save_button, self.export_button, *exports):
             button.setEnabled(has_masks)
         self.help.setVisible(has_masks)
 
@@ -305,6 +327,11 @@ class SegmentationWidget(QWidget):
     def begin_training(self) -> None:
         """Show the page of training; the button there begins it."""
         self.pages.setCurrentIndex(1)
+
+    def show_whole_set(self) -> None:
+        """Show each class over the whole set, or the image in front again."""
+        self.pages.setCurrentIndex(0)
+        self.classes.whole_box.toggle()
 
     def show_keys(self) -> None:
         """Show the cheat sheet."""
@@ -357,11 +384,12 @@ class SegmentationWidget(QWidget):
         self._saver.stop()
         self.segmenting.close()
         self.training.close_jobs()
+        self.export.jobs.cancel()
         self.regions.close()
         if self.exchange.is_busy:  # files that were asked for are written before all goes
             wait_for(self.exchange.background.finish)
         self.files.close_set(asks=False)
-        self.areas.close_down()
+        self.classes.close_down()
         self.layers.close()
         _let_go(self.session, self._threads)
 

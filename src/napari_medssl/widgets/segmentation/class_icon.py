@@ -1,0 +1,14 @@
+"""A small square in the colour of a class."""
+
+from __future__ import annotations
+
+from qtpy.QtGui import QColor, QIcon, QPixmap
+
+_SIDE = 14
+
+
+def class_icon(color: str) -> QIcon:
+    """Return a square of a colour, "#rrggbb"."""
+    square = QPixmap(_SIDE, _SIDE)
+    square.fill(QColor(color))
+    return QIcon(square)

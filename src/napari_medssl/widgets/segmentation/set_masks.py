@@ -1,0 +1,107 @@
+"""The masks of a set as the backend takes them: which images have one, where it is, what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from qtpy.QtWidgets import QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.mask_areas import MaskToMeasure
+from napari_medssl.backend.methods_record import MaskRecord
+from napari_medssl.backend.segment_files import places_apart
+from napari_medssl.io.class_formats import MaskFacts
+from napari_medssl.state.mask_items import MaskImage
+from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets.segmentation.mask_layers import Mask
+from napari_medssl.widgets.segmentation.session import MaskSession
+
+_SOME = 3
+
+
+class TakesIn(Protocol):
+    """Brings what a person painted into the set."""
+
+    def take_in(self) -> None:
+        """Save what was painted since it was last looked at."""
+
+
+def keys_with_mask(session: MaskSession, layers: TakesIn) -> list[int]:
+    """Return the images that have a mask; UserError if none has."""
+    session.checked_folder()
+    layers.take_in()
+    keys = [key for key, item in session.store.as_dict().items() if item.has_mask]
+    if not keys:
+        raise UserError("No image has a mask yet. Press Segment, or paint one.")
+    return keys
+
+
+def mask_of(session: MaskSession, key: int) -> Mask | Path:
+    """Return the mask of an image as it is held, or the file that holds it."""
+    folder = session.checked_folder()
+    held, file = folder.held(key), folder.mask_file(key)
+    if held is not None:
+        return held
+    assert file is not None  # an image with a mask has one or the other
+    return file
+
+
+def to_measure(session: MaskSession, key: int, *, with_view: bool = True) -> MaskToMeasure:
+    """Return the mask of an image with what a table says of it."""
+    item = session.store[key]
+    view = session.views.get(key, item.ref) if with_view else None
+    names = session.class_names(key)
+    return MaskToMeasure(
+        item.name, mask_of(session, key), names, item.spacing_mm, made_by(item), view
+    )
+
+
+def facts_of(session: MaskSession, key: int) -> MaskFacts:
+    """Return names and colours of classes and the size of a pixel of an image."""
+    return MaskFacts(
+        session.class_names(key), session.class_colors(), session.store[key].spacing_mm
+    )
+
+
+def record_of(session: MaskSession, key: int) -> MaskRecord:
+    """Return how the mask of an image was made."""
+    item = session.store[key]
+    return MaskRecord(
+        item.name,
+        item.model,
+        item.made_with,
+        item.is_edited,
+        session.class_names(key),
+        item.spacing_mm,
+    )
+
+
+def made_by(item: MaskImage) -> str:
+    """Return what made a mask, in words."""
+    parts = [item.model] * bool(item.model) + ["edited by hand"] * item.is_edited
+    return ", ".join(parts)
+
+
+def places_of_masks(
+    session: MaskSession, keys: Sequence[int], out: Path, suffix: str = ".png"
+) -> list[Path]:
+    """Return the files of masks; by the names of all images, so that they stay the same."""
+    every = session.store.as_dict()
+    refs = [item.ref for item in every.values()]
+    places = dict(zip(every, places_apart(refs, out, suffix), strict=True))
+    return [places[key] for key in keys]
+
+
+def may_replace(parent: QWidget, places: Sequence[Path], out: Path) -> bool:
+    """Ask whether files that are there already may be replaced; True if there is none."""
+    there = [place.name for place in places if place.exists()]
+    if not there:
+        return True
+    some = ", ".join(there[:_SOME]) + (" ..." if len(there) > _SOME else "")
+    text = (
+        f"{len(there)} of {len(places)} files are in {str(out)!r} already: {some}\n\n"
+        "Replace them? If not, nothing is written."
+    )
+    return questions.may(parent, "Replace files?", text)
