@@ -28,7 +28,7 @@ CARD = ModelCard(
     config={"classes": ["nucleus"]},
     recipe=Recipe(
         "medssl train action",
-        {"labelled": 1, "unlabelled": 80, "stages": ["global", "local"], "resume": False},
+        {"labelled": 1, "unlabelled": 80, "stages": ["global", "local"], "data": "/data/cells"},
         seed=3,
         steps=600,
         hardware="cpu",
@@ -104,6 +104,7 @@ def test_the_config_holds_the_whole_recipe_and_no_folder(model, tmp_path):
         }
     ]
     assert values["models"][0]["recipe"]["config"]["stages"] == ["global", "local"]
+    assert values["models"][0]["recipe"]["config"]["data"] == "cells"
     assert values["models"][0]["sha256"] == card.sha256
     assert (values["edited_by_hand"], values["painted_by_hand"]) == (["b.png"], ["c.png"])
     assert values["software"] == software_versions()

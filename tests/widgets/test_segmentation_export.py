@@ -71,7 +71,22 @@ def test_the_table_counts_objects_as_they_are_painted(segmentation):
     assert table.horizontalHeaderItem(5).text() == "Objects"
     paint(segmentation, (40, 90), (80, 90))
     wait_until(lambda: table.item(0, 5).text() == "2")
-    assert table.item(0, 5).toolTip().startswith("2 objects: mean ")
+    assert table.item(0, 5).toolTip().split("\n")[1].startswith("2 objects: mean ")
+
+
+def test_the_name_of_a_class_keeps_its_room(segmentation):
+    """What is left out for it stands in the tooltip."""
+    segmentation.segment()
+    segmentation.widget.exchange.set_spacing(0.0123)
+    table = segmentation.widget.areas
+    wait_until(lambda: table.rowCount() and table.item(0, 2).text() and table.item(0, 5).text())
+    segmentation.viewer.window.resize(1100, 700)
+    segmentation.settle()
+    assert table.columnWidth(0) >= 90
+    assert "1,000 pixels, 5.21% of the image" in table.item(0, 0).toolTip()
+    for column in range(6):
+        cell = table.visualItemRect(table.item(0, column))
+        assert table.isColumnHidden(column) or cell.right() <= table.viewport().width()
 
 
 @pytest.mark.parametrize(

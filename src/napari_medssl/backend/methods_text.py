@@ -230,7 +230,7 @@ def _config(
     software: Mapping[str, str],
     commands: Sequence[str],
 ) -> dict[str, Any]:
-    models = {card.name: asdict(card) for card in cards if card is not None}
+    models = {card.name: _without_folders(asdict(card)) for card in cards if card is not None}
     for run in runs:  # a card inside the weights cannot hold their sum
         if run.model in models and run.sha256:
             models[run.model]["sha256"] = run.sha256
@@ -256,6 +256,16 @@ def _config(
         "commands": list(commands),
         "models": list(models.values()),
     }
+
+
+def _without_folders(value: Any) -> Any:
+    """Return a value of a card without the folders of the machine that trained it."""
+    if isinstance(value, dict):
+        return {key: _without_folders(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(one) for one in value]
+    is_path = isinstance(value, str) and Path(value).is_absolute()
+    return Path(value).name if is_path else value
 
 
 def _counted(count: int, one: str, more: str) -> str:

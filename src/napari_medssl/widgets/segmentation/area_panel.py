@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
     QHeaderView,
@@ -28,7 +29,8 @@ _HEADS = {
     "Of view": "Part of the field of view that it covers: what the camera shows, without its rim",
     "Objects": "How many there are: pixels of the class that touch, also at a corner only",
 }
-_MM2 = 2
+_PIXELS, _MM2, _OF_IMAGE = 1, 2, 3
+_LEAST_NAME = 96  # width that the name of a class has before columns are left out
 _LATER_MS = 120
 _ROWS_SHOWN = 4
 
@@ -59,6 +61,7 @@ class AreaPanel(QTableWidget):
         self._session = session
         self._numbers: list[int] = []
         self._marked = 0
+        self._has_mm2 = False
         self._counted: tuple[int, MaskAreas] | None = None
         self._is_counting = False
         self.background = Background("medssl-areas", self)
@@ -170,6 +173,27 @@ class AreaPanel(QTableWidget):
         super().closeEditor(editor, hint)
         self._later.start()
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Show as many columns as there is room for."""
+        super().resizeEvent(event)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        """Leave out what the tooltip tells too, where the names of classes would have no room."""
+        header = self.horizontalHeader()
+        for column in range(1, len(_HEADS)):
+            self.setColumnHidden(column, column == _MM2 and not self._has_mm2)
+        widths = {
+            column: max(self.sizeHintForColumn(column), header.sectionSizeHint(column))
+            for column in range(1, len(_HEADS))
+            if not self.isColumnHidden(column)
+        }
+        for column in (_OF_IMAGE, _PIXELS) if self._has_mm2 else (_OF_IMAGE,):
+            if self.viewport().width() - sum(widths.values()) >= _LEAST_NAME:
+                break
+            self.setColumnHidden(column, True)
+            del widths[column]
+
     def _fill(self) -> None:
         if self.state() == QTableWidget.State.EditingState:
             return  # a name is being typed
@@ -178,23 +202,24 @@ class AreaPanel(QTableWidget):
         areas = {} if counted is None else {area.number: area for area in counted.classes}
         names = {} if key is None else self._session.class_names(key)
         own = self._session.class_colors()
-        has_mm2 = any(area.mm2 is not None for area in areas.values())
+        has_mm2 = self._has_mm2 = any(area.mm2 is not None for area in areas.values())
         self.blockSignals(True)
         self._numbers = sorted({*names, *areas})
         self.setRowCount(len(self._numbers))
         for row, number in enumerate(self._numbers):
             name = QTableWidgetItem(names.get(number, f"class {number}"))
             name.setIcon(class_icon(own.get(number, class_color(number))))
-            name.setToolTip(f"{name.text()}: number {number} in the files of masks")
+            number_tip = f"{name.text()}: number {number} in the files of masks"
+            tip = _figures_tip(areas.get(number))
+            name.setToolTip("\n".join(part for part in (number_tip, tip) if part))
             self.setItem(row, 0, name)
-            tip = _objects_tip(areas.get(number))
             for column, text in enumerate(_cells(areas.get(number), counted, has_mm2), start=1):
                 cell = QTableWidgetItem(text)
                 cell.setToolTip(tip)
                 cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
                 cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(row, column, cell)
-        self.setColumnHidden(_MM2, not has_mm2)
+        self._fit_columns()
         self.blockSignals(False)
         self.mark(self._marked)
         rows = min(_ROWS_SHOWN, max(1, len(self._numbers)))
@@ -225,10 +250,13 @@ def _cells(
     return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view, f"{area.objects:,}"
 
 
-def _objects_tip(area: ClassArea | None) -> str:
-    """Return how large the objects of a class are, "" if it has none."""
-    if area is None or area.object_mean is None or area.object_median is None:
+def _figures_tip(area: ClassArea | None) -> str:
+    """Return all figures of a class in words, "" for none."""
+    if area is None:
         return ""
+    words = f"{area.pixels:,} pixels, {area.part_of_image:.2%} of the image"
+    if area.object_mean is None or area.object_median is None:
+        return words
     sizes = [
         f"{name} {pixels:,.1f} px" + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
         for name, pixels, mm2 in (
@@ -236,4 +264,5 @@ def _objects_tip(area: ClassArea | None) -> str:
             ("median", area.object_median, area.in_mm2(area.object_median)),
         )
     ]
-    return f"{area.objects:,} object{'s' * (area.objects != 1)}: {', '.join(sizes)}"
+    objects = f"{area.objects:,} object{'s' * (area.objects != 1)}"
+    return f"{words}\n{objects}: {', '.join(sizes)}"

@@ -55,8 +55,8 @@ class MaskExchange(QObject):
         """True while something is written."""
         return self._running > 0
 
-    def fill_menu(self, menu: QMenu) -> None:
-        """Add what saves and exports."""
+    def fill_menu(self, menu: QMenu, further: Callable[[QMenu], object]) -> None:
+        """Add what saves and exports; `further` adds more of that."""
         add_entry(
             menu,
             "Save masks ...",
@@ -69,6 +69,7 @@ class MaskExchange(QObject):
             "Write area and objects of each class of all images as CSV",
             self.ask_export,
         )
+        further(menu)
         menu.addSeparator()
         add_entry(menu, "Pixel size ...", "Say how many mm a pixel measures", self.ask_spacing)
         add_entry(menu, "Remove image", "Take the image in front off the set", self.remove_current)

@@ -80,17 +80,16 @@ class MaskExport(QObject):
 
     def fill_menu(self, menu: QMenu) -> None:
         """Add what is exported, the formats in a menu of their own."""
-        menu.addSeparator()
-        formats = QMenu("Export masks", menu)
-        formats.setToolTip("Write the masks as TIFF, NIfTI or outlines for QuPath")
-        self.fill_formats(formats)
-        menu.addMenu(formats)
         add_entry(
             menu,
             "Export whole set ...",
             "Write mean and standard deviation of each class over all images as CSV",
             self.ask_summary,
         )
+        formats = QMenu("Export masks", menu)
+        formats.setToolTip("Write the masks as TIFF, NIfTI or outlines for QuPath")
+        self.fill_formats(formats)
+        menu.addMenu(formats)
         add_entry(
             menu,
             "Methods ...",

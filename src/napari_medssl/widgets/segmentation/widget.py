@@ -169,8 +169,7 @@ class SegmentationWidget(QWidget):
     def _build_header(self) -> QWidget:
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
         self.files.fill_open_menu(self.open_menu)
-        self.exchange.fill_menu(self.mask_menu)
-        self.export.fill_menu(self.mask_menu)
+        self.exchange.fill_menu(self.mask_menu, self.export.fill_menu)
         header = Header(
             (
                 ("Open", "Open images, a folder, layers or a set of masks", self.open_menu),
