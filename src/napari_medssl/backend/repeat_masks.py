@@ -109,7 +109,7 @@ def repeat_masks(
     reports: list[SegmentReport] = []
     before = 0
     for run in plan.runs:
-        told = partial(_tell, on_progress, before, total)
+        told = partial(_tell, on_progress, before, len(run.refs), total)
         reports.append(
             segment_files(run.refs, out, run.config, on_progress=told, should_stop=should_stop)
         )
@@ -117,8 +117,10 @@ def repeat_masks(
     return tuple(reports)
 
 
-def _tell(on_progress: OnProgress, before: int, total: int, progress: Progress) -> None:
-    on_progress(replace(progress, done=before + progress.done, total=total))
+def _tell(on_progress: OnProgress, before: int, count: int, total: int, progress: Progress) -> None:
+    """Tell how far a run of `count` pictures is, whatever its own progress counts."""
+    part = progress.done / progress.total if progress.total else 0.0
+    on_progress(replace(progress, done=before + int(count * part), total=total))
 
 
 def _check_weights(model: str, due: str, path: Path) -> None:
