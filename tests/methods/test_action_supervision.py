@@ -44,7 +44,9 @@ def pixels_of(logits, classes):
 def slow_supervised(logits, classes):
     """Equation 1."""
     pixels = [pixel for image in pixels_of(logits, classes) for pixel in image]
-    entropy = -sum(math.log(p[c]) for p, c in pixels) / len(pixels)
+    weights = {k: 1 / math.sqrt(sum(c == k for _, c in pixels)) for k in {c for _, c in pixels}}
+    entropy = -sum(weights[c] * math.log(p[c]) for p, c in pixels)
+    entropy /= sum(weights[c] for _, c in pixels)
     dices = []
     for k in {c for _, c in pixels}:
         both = sum(p[k] for p, c in pixels if c == k)

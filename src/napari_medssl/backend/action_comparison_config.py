@@ -37,7 +37,7 @@ class EvaluateActionConfig:
     keep: str = option(
         "teacher", help="Whose scores the tables have; the report has both.", choices=BRANCHES
     )
-    learning_rate: float = option(0.002, help="Peak learning rate of AdamW.", min=0)
+    learning_rate: float = option(0.003, help="Peak learning rate of AdamW.", min=0)
     test_share: float = option(0.35, help="Part of the groups to test on.", min=0.01, max=0.99)
     split_seed: int = option(1, help="Seed of that split.", min=0)
     device: str = option("auto", help="Where to train.", choices=("auto", "cpu", "cuda", "mps"))

@@ -45,7 +45,7 @@ class Schedule:
     steps: int
     batch: int = 4
     size: int = 192
-    learning_rate: float = 0.002
+    learning_rate: float = 0.003
     trunk_rate: float = 0.2
     amp: bool = True
 

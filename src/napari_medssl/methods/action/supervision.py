@@ -5,8 +5,8 @@ classmix: Olsson et al., WACV 2021; cutout: DeVries and Taylor, arXiv 1708.04552
 share of class c at pixel x, y_c(x) 1 where it is due and else 0, and K the classes that the
 batch shows:
 
-    (1)  L_sup = 0.5 (mean of -log p_due(x)(x) + 1 - 1/|K| sum over K of
-                      2 sum_x p_c y_c / (sum_x p_c + sum_x y_c))
+    (1)  L_sup = 0.5 (sum_x -w_due(x) log p_due(x)(x) / sum_x w_due(x) + 1 - 1/|K| sum over K of
+                      2 sum_x p_c y_c / (sum_x p_c + sum_x y_c)),    w_c = 1 / sqrt(sum_x y_c)
     (2)  L_unsup = 1/B sum over images of s_b (mean over b of -log p_due(x)(x))
          s_b = part of the pixels of b at which the teacher is at least as sure as the threshold
 
@@ -14,7 +14,10 @@ Pixels that are ignored are in none of these sums.
 
 We differ, or the papers leave it open: the Dice coefficient is of the whole batch, so that an image
 without a rare class does not count against it. A class that the batch does not show is left out of
-it: cross-entropy asks for none of it already. The rest, class 0, is a class as others are.
+it: cross-entropy asks for none of it already. The rest, class 0, is a class as others are. A small
+class weighs more in the cross-entropy, by the root of its pixels: without, two of three classes of
+the heart were not found at all after 200 steps (w = 1 in the paper, whose trainings are 100 times
+as long).
 """
 
 from __future__ import annotations
@@ -52,7 +55,9 @@ def supervised_loss(logits: Tensor, classes: Tensor, ignored: int = IGNORED) -> 
     known = classes != ignored
     if not bool(known.any()):
         return logits[:0].sum()  # 0, with the logits in its graph
-    entropy = F.cross_entropy(logits, classes, ignore_index=ignored)
+    sizes = torch.bincount(classes[known], minlength=logits.shape[1])
+    weights = torch.where(sizes > 0, sizes.clamp(min=1).to(logits).rsqrt(), 0)
+    entropy = F.cross_entropy(logits, classes, weights, ignore_index=ignored)
     return 0.5 * (entropy + 1 - _mean_dice(logits, classes, known))
 
 
