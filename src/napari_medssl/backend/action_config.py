@@ -9,6 +9,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.mask_meaning import MASK_VALUES
 from napari_medssl.backend.mixed_precision import AMP_HELP
+from napari_medssl.backend.models import ModelCard, load_card
 from napari_medssl.backend.train_steps import (
     check_device,
     check_model_place,
@@ -101,6 +102,8 @@ def check_trainable(config: TrainActionConfig) -> None:
     stages = check_stages(config.stages, config.steps)
     _check_folders(config, stages)
     check_device(config.device)
+    if config.start not in STARTS:
+        load_action_card(config.start)
     check_model_place(config.out)
     if config.resume:
         load_to_resume(checkpoint_of(config.out), compared(config))
@@ -147,4 +150,22 @@ def compared(config: TrainActionConfig) -> dict[str, object]:
     values = comparable(config)
     for name in ("finish", "keep"):
         values.pop(name)
+    if config.start not in STARTS:
+        values["start"] = Path(config.start).name  # cards are published: no folders of this machine
     return values
+
+
+def load_action_card(name_or_file: str | Path) -> ModelCard:
+    """Return the card of a model of `medssl train action`.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, or it is another one.
+    """
+    card = load_card(name_or_file)
+    if card.architecture != ARCHITECTURE or not isinstance(card.config.get("classes"), list):
+        raise UserError(
+            f"Model {card.name!r} is {card.architecture!r}; due is one of `medssl train action`."
+        )
+    return card

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -220,6 +221,9 @@ class ActionRun:
         return [images[n] for n in draw_evenly(len(images), self.schedule.batch, generator)]
 
     def network(self, keep: str) -> SegmentationUNet:
-        """Return the network of the "student" or the "teacher", as in use."""
+        """Return a copy of the network of the "student" or the "teacher", as in use.
+
+        A copy: the student's own has to stay as in training if more steps follow.
+        """
         branch = self.student.branch if keep == "student" else self.teacher.branch
-        return branch.network.eval()
+        return copy.deepcopy(branch.network).eval()

@@ -94,7 +94,9 @@ class ActionSegmenter:
         logits = self._logits(pixels, should_stop)
         logs = torch.log_softmax(logits, dim=1)
         entropy = -(logs.exp() * logs).sum(dim=1, keepdim=True) / np.log(logits.shape[1])
-        return np.asarray(self._at_size(entropy, pixels.shape[:2])[0, 0].cpu(), np.float32)
+        # Rounding may lead past either end.
+        found = self._at_size(entropy, pixels.shape[:2])[0, 0].clamp(0, 1)
+        return np.asarray(found.cpu(), np.float32)
 
     def _logits(self, pixels: NDArray[np.generic], should_stop: ShouldStop) -> Tensor:
         """Return scores before softmax at the scale of training, shape (1, K, H, W)."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.action_config import ARCHITECTURE
-from napari_medssl.backend.models import find_weights, load_card, read_weights
+from napari_medssl.backend.action_config import load_action_card
+from napari_medssl.backend.models import find_weights, read_weights
 from napari_medssl.backend.trunks import load_imagenet_trunk
 
 if TYPE_CHECKING:
@@ -59,15 +59,10 @@ def load_network(name_or_file: str | Path) -> tuple[SegmentationUNet, ModelCard]
     from napari_medssl.methods.action.network import SegmentationUNet
 
     weights = find_weights(name_or_file)
-    card = load_card(name_or_file)
-    classes = card.config.get("classes")
-    if card.architecture != ARCHITECTURE or not isinstance(classes, list):
-        raise UserError(
-            f"Model {card.name!r} is {card.architecture!r}; due is one of `medssl train action`."
-        )
+    card = load_action_card(name_or_file)
     state, _ = read_weights(weights)
     try:
-        network = SegmentationUNet(len(classes) + 1)
+        network = SegmentationUNet(len(card.config["classes"]) + 1)
         due = network.state_dict()
         network.load_state_dict({name: value.to(due[name].dtype) for name, value in state.items()})
         network.keeps_statistics = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from napari_medssl.backend.config import to_json
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
 from napari_medssl.backend.models import file_sha256, find_weights
-from napari_medssl.backend.surface_distances import surface_distances
+from napari_medssl.backend.segmentation_scores import score_case
 from napari_medssl.backend.transfer_data import LabelledImage, LabelledSet, nested_parts, read_set
 from napari_medssl.backend.transfer_journal import TransferJournal
 from napari_medssl.io.files import write_whole
@@ -195,17 +196,12 @@ class _Runner:
 def score_image(
     found: NDArray[np.uint8], image: LabelledImage, classes: int
 ) -> dict[str, list[float | None]]:
-    """Return each measure of each class, None where class and truth are both empty."""
-    row: dict[str, list[float | None]] = {measure: [] for measure in MEASURES}
-    for number in range(1, classes + 1):
-        a, b = found == number, image.classes == number
-        both = int(a.sum()) + int(b.sum())
-        row["dsc"].append(2 * int((a & b).sum()) / both if both else None)
-        distances = surface_distances(a, b, (1.0, 1.0))
-        for measure in ("asd", "hd95"):
-            value = getattr(distances, measure)
-            row[measure].append(None if np.isnan(value) else float(value))
-    return row
+    """Return each measure of each class, None where it is not defined: see `score_mask`."""
+    made = [asdict(score) for score in score_case(found, image.classes, classes, (1.0, 1.0))]
+    return {
+        measure: [None if math.isnan(score[measure]) else score[measure] for score in made]
+        for measure in MEASURES
+    }
 
 
 def _packed(scores: Scores) -> list[list[float]]:

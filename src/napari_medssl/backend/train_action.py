@@ -19,6 +19,7 @@ from napari_medssl.backend.action_config import (
     check_stages,
     check_trainable,
     compared,
+    load_action_card,
 )
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_run import ActionRun, Schedule
@@ -189,6 +190,7 @@ class _Run:
 
     def _card(self, duration_s: float) -> ModelCard:
         config = self.config
+        licence, start, inherited = _origin(config.start)
         return ModelCard(
             name=config.out.stem,
             task=START_TASK if config.labelled is None else TASK,
@@ -206,15 +208,15 @@ class _Run:
                 duration_s=round(max(duration_s, self._seconds()), 1),
                 hardware=self.device,
             ),
-            data=self._sources(),
+            data=(*inherited, *self._sources()),
             metrics={
                 "labelled_images": len(self.known.images),
                 "unlabelled_images": len(self.others.images),
                 "left_out": len(self.known.failures) + len(self.others.failures),
             },
-            licence="BSD-3-Clause",
+            licence=licence,
             version="1",
-            description=_description(config, len(self.known.images)),
+            description=_description(config, len(self.known.images), start),
         )
 
     def _sources(self) -> tuple[DataSource, ...]:
@@ -225,6 +227,16 @@ class _Run:
         if config.unlabelled is not None:
             found += read_sources(config.unlabelled, f"images of {config.unlabelled.name!r}")
         return found
+
+
+def _origin(start: str) -> tuple[str, str, tuple[DataSource, ...]]:
+    """Return the licence of a model with this start, the start in words, and its data."""
+    if start == "random":
+        return "BSD-3-Clause", "random weights", ()
+    if start == "imagenet":
+        return "BSD-3-Clause AND Apache-2.0", "ImageNet's weights (Apache-2.0)", ()
+    card = load_action_card(start)
+    return card.licence, f"the model {card.name!r}", card.data
 
 
 def _read(
@@ -260,12 +272,14 @@ def _read(
     return known, others
 
 
-def _description(config: TrainActionConfig, labelled: int) -> str:
+def _description(config: TrainActionConfig, labelled: int, start: str) -> str:
     if config.labelled is None:
-        return f"To begin segmentations with; trained by {config.stages} without masks."
+        return (
+            f"To begin segmentations with; trained by {config.stages} without masks, from {start}."
+        )
     return (
         f"Segments images as the masks that it was shown; trained by {config.stages} with "
-        f"{labelled} labelled images."
+        f"{labelled} labelled images, from {start}."
     )
 
 

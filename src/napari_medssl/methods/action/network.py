@@ -108,7 +108,17 @@ class SegmentationUNet(nn.Module):
         kept
             Factors of the channels of the bottleneck and of the five skips, each of shape
             (B, C, 1, 1): perturbed features, see `objective`. None leaves them as they are.
+
+        Raises
+        ------
+        ValueError
+            If the images have other channels or sides.
         """
+        if images.ndim != 4 or images.shape[1] != 3 or any(s % STRIDE for s in images.shape[2:]):
+            raise ValueError(
+                f"Images of {tuple(images.shape)} came; due are (B, 3, H, W) with sides that are "
+                f"multiples of {STRIDE}."
+            )
         pixels = normalise_pixels(images * 255)
         found, maps = [], self.trunk.stem(pixels)
         for stage in self.trunk.blocks:
