@@ -137,7 +137,8 @@ class Step:
         looked += list(strong) if terms.takes_unlabelled else []
         kept = None
         if terms.streams == 2:
-            kept = self._complements(len(labelled), len(strong[0]), labelled.device)
+            plain = len(labelled) * terms.takes_masks
+            kept = self._complements(plain, len(strong[0]), strong[0].device)
         with self.precision():
             return self.student.branch.network.maps(torch.cat(looked), kept)
 
