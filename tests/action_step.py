@@ -35,9 +35,7 @@ def make_step(stage, *, number=0, steps=10, seed=0, **changes):
     memory = Memory(CLASSES, student.branch.local_head.dim)
     terms = replace(STAGES[stage], **changes)
     generator = torch.Generator().manual_seed(seed)
-    return Step(
-        student, Teacher(student), memory, terms, number, steps, generator, nullcontext
-    )
+    return Step(student, Teacher(student), memory, terms, number, steps, generator, nullcontext)
 
 
 def fill_banks(step, seed=3):

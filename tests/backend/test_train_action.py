@@ -90,7 +90,10 @@ def test_the_card_says_what_the_model_is_made_of(trained, world):
     assert card.recipe.config["stages"] == "action"
     assert card.recipe.config["kept"] == "teacher"
     assert card.metrics == {"labelled_images": 2, "unlabelled_images": 6, "left_out": 0}
-    assert [source.name for source in card.data] == ["images and masks of 'known'", "images of 'more'"]
+    assert [source.name for source in card.data] == [
+        "images and masks of 'known'",
+        "images of 'more'",
+    ]
     assert card.licence == "BSD-3-Clause AND Apache-2.0"  # the trunk's weights are Apache's
     assert "from ImageNet's weights" in card.description
     assert str(out.parent) not in out.with_suffix(".json").read_text()
@@ -298,9 +301,7 @@ def test_a_checkpoint_of_other_settings_is_told(world, tmp_path):
         train_action(replace(config, resume=True, batch=1, stages="pseudo"))
     write_labelled(tmp_path / "other" / world[0].name, (0,))
     with pytest.raises(UserError, match="made with other settings of labelled_images"):
-        train_action(
-            replace(config, resume=True, labelled=tmp_path / "other" / world[0].name)
-        )
+        train_action(replace(config, resume=True, labelled=tmp_path / "other" / world[0].name))
 
 
 def test_a_model_whose_weights_do_not_fit_its_card_is_told(trained, tmp_path):

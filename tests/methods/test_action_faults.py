@@ -6,9 +6,9 @@ Those of its losses are in test_action_losses_faults.py, those of its scores bes
 
 import pytest
 import torch
-from action_step import batch_of, fill_banks, make_step
 from torch import nn
 
+from action_step import batch_of, fill_banks, make_step
 from napari_medssl.methods.action.heads import GlobalHead, LocalHead, RepresentationHead
 from napari_medssl.methods.action.objective import Batch
 from napari_medssl.methods.action.stages import STAGES

@@ -1,12 +1,13 @@
 """The losses of a step: what each stage asks, of whom, and what it keeps."""
 
 import copy
+import itertools
 import math
 
 import pytest
 import torch
-from action_step import CLASSES, COUNT, SIZE, batch_of, fill_banks, make_step, parts_with_gradient
 
+from action_step import CLASSES, COUNT, SIZE, batch_of, fill_banks, make_step, parts_with_gradient
 from napari_medssl.methods.action.stages import RECIPES, STAGES, parse_stages, stage_ends
 from napari_medssl.methods.action.supervision import supervised_loss
 
@@ -151,7 +152,9 @@ def test_actions_pseudo_loss_counts_by_the_share_of_sure_pixels():
     assert found[0] > 0
 
 
-@pytest.mark.parametrize(("number", "due"), [(0, math.exp(-5)), (2, math.exp(-1.25)), (4, 1), (9, 1)])
+@pytest.mark.parametrize(
+    ("number", "due"), [(0, math.exp(-5)), (2, math.exp(-1.25)), (4, 1), (9, 1)]
+)
 def test_consistency_counts_more_and_more(number, due):
     step = make_step("mean-teacher", number=number, steps=10)
     full = make_step("mean-teacher", number=9, steps=10)
@@ -233,6 +236,6 @@ def test_stages_have_a_quarter_a_quarter_and_half_of_the_steps():
 def test_each_stage_has_a_step(steps):
     ends = (0, *stage_ends(RECIPES["action"], steps))
     assert ends[-1] == steps
-    assert all(b > a for a, b in zip(ends, ends[1:], strict=False))
+    assert all(b > a for a, b in itertools.pairwise(ends))
     with pytest.raises(ValueError, match="2 steps for 3 stages; due is one of each at least"):
         stage_ends(RECIPES["action"], 2)

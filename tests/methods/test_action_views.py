@@ -31,7 +31,9 @@ def tagged(height=90, width=120):
 
 
 def test_views_are_squares_from_0_to_1_of_images_of_any_size():
-    images = [torch.full((3, h, w), 255, dtype=torch.uint8) for h, w in ((64, 64), (1, 1), (7, 300))]
+    images = [
+        torch.full((3, h, w), 255, dtype=torch.uint8) for h, w in ((64, 64), (1, 1), (7, 300))
+    ]
     views, places = weak_views(images, SMALL, seeded())
     assert views.shape == (3, 3, 64, 64)
     assert places.shape == (3, 64, 64, 2)
