@@ -159,9 +159,9 @@ class ActionRun:
         return dict(zip(("loss", *parts), values, strict=True)) | {"learning_rate": rate}
 
     def _set_rate(self) -> float:
-        """Set the rates of this step: each stage warms up and comes down."""
-        start, steps = self._span()
-        rate = learning_rate_at(self.done - start, steps, self.schedule.learning_rate)
+        """Set the rates of this step: one course over all stages, so that none forgets the last."""
+        schedule = self.schedule
+        rate = learning_rate_at(self.done, schedule.steps, schedule.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["part"]
         return rate

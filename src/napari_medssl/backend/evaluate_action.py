@@ -147,7 +147,11 @@ class _Runner:
 
     def _key(self, digest: str, plan: _Plan, branch: str) -> str:
         """Return what tells a run from every other."""
-        what = [_FORMAT, digest, self._start, asdict(self._schedule(plan.recipe))]
+        from napari_medssl.methods.action.stages import stage_ends
+
+        schedule = self._schedule(plan.recipe)
+        ends = stage_ends(schedule.stages, schedule.steps)
+        what = [_FORMAT, digest, self._start, asdict(schedule), *([ends] if len(ends) > 1 else [])]
         text = json.dumps([*what, plan.part, plan.seed, branch])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -96,8 +96,11 @@ STAGES: dict[str, Terms] = {
 `pseudo` is the last stage of ACTION without its contrast, `distillation` the second without masks:
 it begins a network with images alone."""
 
-PARTS: dict[str, int] = {"global": 1, "distillation": 1, "local": 1}
-"""Part of the steps that a stage has among others; 2 where nothing is said."""
+PARTS: dict[str, int] = {"global": 1, "distillation": 1, "local": 2}
+"""Part of the steps that a stage has among others; 7 where nothing is said.
+
+The paper has 1, 1 and 2: from random weights there is more to distil than from trained ones.
+"""
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "action": ("global", "local", "anatomical"),
@@ -133,7 +136,7 @@ def stage_ends(stages: tuple[str, ...], steps: int) -> tuple[int, ...]:
     """
     if steps < len(stages):
         raise ValueError(f"{steps} steps for {len(stages)} stages; due is one of each at least.")
-    parts = [PARTS.get(name, 2) for name in stages]
+    parts = [PARTS.get(name, 7) for name in stages]
     ends, before = [], 0
     for number in range(len(stages)):
         end = round(steps * sum(parts[: number + 1]) / sum(parts))
