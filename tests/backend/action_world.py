@@ -1,4 +1,4 @@
-"""Red and blue disks on noise, with their classes 1 and 2, and small trainings on them."""
+"""Red and yellow disks on noise, with their classes 1 and 2, and small trainings on them."""
 
 import numpy as np
 from PIL import Image
@@ -6,7 +6,7 @@ from PIL import Image
 from napari_medssl.backend.action_config import TrainActionConfig
 
 SIDE = 80
-COLORS = ((200, 60, 60), (60, 60, 200))
+COLORS = ((200, 60, 60), (225, 225, 80))
 
 
 def disks(seed, side=SIDE):

@@ -162,6 +162,47 @@ def _simsiam_loss(network: nn.Module, device: str) -> Tensor:
     return 1 + simsiam_loss((p1, p2), (z1, z2))
 
 
+def _action_student() -> nn.Module:
+    from napari_medssl.backend.trunks import load_imagenet_trunk
+    from napari_medssl.methods.action.network import SegmentationUNet
+    from napari_medssl.methods.action.teacher import Student
+
+    torch.manual_seed(0)
+    network = SegmentationUNet(3)
+    network.start_from(load_imagenet_trunk())
+    return Student(network)
+
+
+def _action_views(device: str) -> Tensor:
+    """Return two coarse pictures."""
+    generator = torch.Generator().manual_seed(11)
+    small = torch.rand(2, 3, 8, 8, generator=generator)
+    return small.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3).to(device)
+
+
+def _action_outputs(student: nn.Module, device: str) -> tuple[Tensor, ...]:
+    branch: Any = student.branch
+    maps = branch.network.maps(_action_views(device))
+    return maps.logits, branch.global_head(maps), branch.representation_head(maps)
+
+
+def _action_loss(student: nn.Module, device: str) -> Tensor:
+    """Return the losses of ACTION's second stage, the student's own branch as the teacher's."""
+    from napari_medssl.methods.action.distillation import distillation_loss
+    from napari_medssl.methods.action.supervision import supervised_loss
+
+    branch: Any = student.branch
+    views = _action_views(device)
+    maps = branch.network.maps(views)
+    truth = (views[:, 0] > 0.5).long() + (views[:, 1] > 0.5).long()
+    generator = torch.Generator().manual_seed(13)
+    anchors, due = (torch.randn(n, 128, generator=generator).to(device) for n in (8, 2))
+    vectors = student.get_submodule("global_predictor")(branch.global_head(maps))
+    # Softer than in training: a temperature of a hundredth makes much of rounding.
+    relation = distillation_loss(vectors, due, anchors, 0.5, 0.5)
+    return supervised_loss(maps.logits, truth) + relation
+
+
 NETWORKS = (
     Network(
         name="simcfs panel detector",
@@ -192,5 +233,11 @@ NETWORKS = (
         build=_simsiam_network,
         forward=lambda network, device: network(_simsiam_views(device)),
         loss=_simsiam_loss,
+    ),
+    Network(
+        name="action segmentation",
+        build=_action_student,
+        forward=_action_outputs,
+        loss=_action_loss,
     ),
 )

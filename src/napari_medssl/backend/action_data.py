@@ -53,7 +53,9 @@ def as_planes(pixels: NDArray[np.uint8], short_side: int) -> Tensor:
     """Return an image as RGB planes, uint8, (3, H, W), its shorter side scaled."""
     import torch
 
-    scaled = to_channels(resize_short_side(pixels, short_side), 3)
+    # Pillow knows no grey with an axis of its own.
+    flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    scaled = to_channels(resize_short_side(flat, short_side), 3)
     return torch.from_numpy(np.array(np.moveaxis(scaled, 2, 0), order="C"))
 
 
