@@ -12,6 +12,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
+from painted_world import SmallPainted
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -126,13 +127,13 @@ class SegmentationWorld(World):
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
         self.viewer.window.resize(1100, 700)
         self.engine = BrightEngine()
-        self.small = SmallTraining()
+        self.small, self.painted = SmallTraining(), SmallPainted()
         self.widget: Any = None
 
     def begin(self, folder: Path, count: int = 3) -> None:
         if self.widget is None:
             self.widget = SegmentationWidget(
-                self.viewer, self.engine, folder / "sets", folder / "models", self.small
+                self.viewer, self.engine, folder / "sets", folder / "models", self._train
             )
             self.viewer.window.add_dock_widget(self.widget, name="Segmentation", area="right")
             self.session = self.widget.session
@@ -147,10 +148,15 @@ class SegmentationWorld(World):
             self.widget.pages.setCurrentIndex(0)
         self.engine.__init__()
         self.small.__init__()
+        self.painted.__init__()
         self.settle()
         if count:
             self.paths = write_pictures(folder / "eyes", count)
             self.open(folder / "eyes")
+
+    def _train(self, job: Any, **told: Any) -> Any:
+        work = self.painted if job.trainer == "painted" else self.small
+        return work(job, **told)
 
     def open(self, *paths: Path) -> None:
         self.widget.files.add_paths(paths)

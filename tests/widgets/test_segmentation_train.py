@@ -18,6 +18,7 @@ pytestmark = pytest.mark.gui
 def panel(segmentation):
     panel = segmentation.widget.training
     segmentation.widget.begin_training()
+    panel.kinds.setCurrentIndex(panel.kinds.findData("shape-guided"))
     panel.trainer._layer = panel.trainer._folder = None
     panel.jobs.show_error("")
     panel.name.setText("bars")

@@ -89,13 +89,25 @@ class ActionSegmenter:
         self, pixels: NDArray[np.generic], *, should_stop: ShouldStop = never
     ) -> NDArray[np.float32]:
         """Return how undecided each pixel is: entropy of its shares, 0 to 1, shape (Y, X)."""
+        return self._entropy(self._logits(pixels, should_stop), pixels.shape[:2])
+
+    def look(
+        self, pixels: NDArray[np.generic], *, should_stop: ShouldStop = never
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return what `segment` and `uncertainty` do, from one pass, see `UnsureSegmenter`."""
         import torch
 
-        logits = self._logits(pixels, should_stop)
+        found = self._logits(pixels, should_stop)
+        classes = self._at_size(found, pixels.shape[:2])[0].argmax(dim=0).to(torch.uint8).cpu()
+        return np.asarray(classes), self._entropy(found, pixels.shape[:2])
+
+    def _entropy(self, logits: Tensor, size: tuple[int, ...]) -> NDArray[np.float32]:
+        import torch
+
         logs = torch.log_softmax(logits, dim=1)
         entropy = -(logs.exp() * logs).sum(dim=1, keepdim=True) / np.log(logits.shape[1])
         # Rounding may lead past either end.
-        found = self._at_size(entropy, pixels.shape[:2])[0, 0].clamp(0, 1)
+        found = self._at_size(entropy, size)[0, 0].clamp(0, 1)
         return np.asarray(found.cpu(), np.float32)
 
     def _logits(self, pixels: NDArray[np.generic], should_stop: ShouldStop) -> Tensor:

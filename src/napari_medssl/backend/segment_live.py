@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
 from napari_medssl.backend.jobs import OnProgress, ShouldStop, ignore, never
+from napari_medssl.backend.mask_uncertainty import mask_uncertainty
 from napari_medssl.backend.model_cache import ModelCache
-from napari_medssl.backend.models import find_weights, list_models, load_card
+from napari_medssl.backend.models import ModelCard, find_weights, list_models, load_card
 from napari_medssl.backend.region_maps import TASKS as REGION_TASKS
 from napari_medssl.backend.region_maps import RegionFinder, RegionMap, load_region_finder
 from napari_medssl.backend.segmenters import (
     SegmentConfig,
     Segmenter,
+    UnsureSegmenter,
     can_segment,
     load_segmenter,
 )
@@ -40,11 +43,14 @@ class Segmented:
         Name of the model, and of its classes 1, 2 and so on.
     mask
         Class of each pixel, 0 for none, uint8, shape (Y, X).
+    uncertainty
+        How undecided the model was, see `mask_uncertainty`; None if it cannot say.
     """
 
     model: str
     classes: tuple[str, ...]
     mask: NDArray[np.uint8]
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ def offered_models() -> tuple[OfferedModel, ...]:
     UserError
         If a card cannot be read.
     """
-    found = [offered_model(model.card.name) for model in list_models() if _fits(model.card.task)]
+    found = [offered_model(model.card.name) for model in list_models() if _fits(model.card)]
     return tuple(sorted(found, key=lambda one: not one.classes))
 
 
@@ -76,8 +82,8 @@ def offered_model(name_or_file: str) -> OfferedModel:
     return OfferedModel(card.name, named, card.description)
 
 
-def _fits(task: str) -> bool:
-    return task in REGION_TASKS
+def _fits(card: ModelCard) -> bool:
+    return can_segment(card) or card.task in REGION_TASKS
 
 
 def prepare(
@@ -106,8 +112,37 @@ def segment_source(
     """
     segmenter = _segmenter(config)
     pixels = read_image(source, robust=True)
+    if isinstance(segmenter, UnsureSegmenter):
+        mask, entropy = segmenter.look(pixels, should_stop=should_stop)
+        doubt = mask_uncertainty(entropy, mask)
+        return Segmented(segmenter.name, segmenter.classes, mask, doubt)
     mask = segmenter.segment(pixels, should_stop=should_stop)
     return Segmented(segmenter.name, segmenter.classes, mask)
+
+
+def uncertainty_of_source(
+    config: SegmentConfig,
+    source: str,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
+) -> NDArray[np.float32]:
+    """Return how undecided a model is about each pixel of an image file, 0 to 1, shape (Y, X).
+
+    Raises
+    ------
+    UserError
+        If the model cannot say, or the image cannot be read.
+    Cancelled
+        If `should_stop` said so.
+    """
+    segmenter = _segmenter(config)
+    if not isinstance(segmenter, UnsureSegmenter):
+        raise UserError(
+            f"Model {segmenter.name!r} cannot say how sure it is. Choose one that learned from "
+            "masks: the page Train, Learn from your masks."
+        )
+    return segmenter.look(read_image(source, robust=True), should_stop=should_stop)[1]
 
 
 def regions_of_source(

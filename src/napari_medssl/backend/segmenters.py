@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,16 @@ class Segmenter(Protocol):
         Cancelled
             If `should_stop` said so.
         """
+
+
+@runtime_checkable
+class UnsureSegmenter(Segmenter, Protocol):
+    """A model that says besides how undecided it is."""
+
+    def look(
+        self, pixels: NDArray[np.generic], *, should_stop: ShouldStop = never
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """Return the class of each pixel, and the entropy of its shares, 0 to 1, both (Y, X)."""
 
 
 def can_segment(card: ModelCard) -> bool:

@@ -53,6 +53,16 @@ class Workspace:
         return self.folder / "images"
 
     @property
+    def masks(self) -> Path:
+        """Its masks, if it learns from painted images, see `painted_workspace`."""
+        return self.folder / "masks"
+
+    @property
+    def unlabelled(self) -> Path:
+        """Its images without a mask, if it learns from painted ones."""
+        return self.folder / "unlabelled"
+
+    @property
     def shapes(self) -> Path:
         """Its shapes, if they came from a layer."""
         return self.folder / "shapes"
@@ -140,17 +150,18 @@ def fill(
         if should_stop():
             raise Cancelled("Stopped before the training began.")
         on_progress(Progress(number, len(sources), "collecting the images"))
-        _put(ImageRef.parse(source), workspace.images, f"{number + 1:04}")
+        put_image(source, workspace.images, f"{number + 1:04}")
     if shapes is not None:
         make_folder(workspace.shapes)
         white = np.where(shapes, 255, 0).astype(np.uint8)
         write_whole(workspace.shapes / "layer.png", class_png(white))
 
 
-def _put(ref: ImageRef, folder: Path, stem: str) -> None:
-    """Put an image into a folder: a link if the disk can, else a copy."""
+def put_image(source: str, folder: Path, stem: str) -> None:
+    """Put an image into a folder: a link if the disk can, else a copy; UserError if it cannot."""
     from PIL import Image
 
+    ref = ImageRef.parse(source)
     if ref.page is None:
         target = folder / f"{stem}{ref.path.suffix}"
         try:

@@ -38,7 +38,14 @@ from napari_medssl.state.mask_classes import (
     classes_to_rows,
     with_model,
 )
-from napari_medssl.state.mask_items import MaskImage, MaskStore, item_from_row, item_to_row
+from napari_medssl.state.mask_items import (
+    ACCEPTED,
+    REJECTED,
+    MaskImage,
+    MaskStore,
+    item_from_row,
+    item_to_row,
+)
 from napari_medssl.state.set_copy import copy_folder, moved_pictures
 
 SUFFIX = ".masks"
@@ -178,7 +185,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         facts |= {"mask": self.store[key].mask, "at": [box[0].start, box[1].start]}
         self._open_journal.append_later(partial(_patch_line, facts, copy))
         if not self.store[key].is_edited:
-            self.store.note({key: replace(self.store[key], is_edited=True)})
+            self.store.note({key: replace(self.store[key], is_edited=True, review="")})
         return True
 
     def new_mask_name(self, key: int) -> str:
@@ -205,6 +212,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         model: str,
         classes: Sequence[str],
         made_with: str = "",
+        uncertainty: float | None = None,
     ) -> None:
         """Let a mask that the program made and wrote be that of an image.
 
@@ -218,8 +226,8 @@ class MaskFolder(ItemFolder[MaskImage]):
             What is in that file, shape (Y, X).
         model, classes
             What made it, and the names of its classes.
-        made_with
-            How, see `MaskImage`.
+        made_with, uncertainty
+            How, and how undecided it was, see `MaskImage`.
         """
         self._dirty.discard(key)
         if key in self._held:
@@ -228,8 +236,34 @@ class MaskFolder(ItemFolder[MaskImage]):
         known, called = with_model(self._classes, classes)
         self.remember(classes=known)
         item = replace(self.store[key], mask=name, model=model, classes=called, made_with=made_with)
+        item = replace(item, review="", uncertainty=uncertainty)
         self.store.note({key: replace(item, is_edited=False, width=width, height=height)})
         self._reserved.discard(name)
+
+    def accept(self, key: int, *, is_accepted: bool = True) -> None:
+        """Keep that a person stands for the mask that a model made of an image, or does no more."""
+        review = ACCEPTED if is_accepted else ""
+        self.store.note({key: replace(self.store[key], review=review)})
+
+    def reject(self, key: int) -> MaskImage:
+        """Take the mask that a model made off an image; return what `restore` brings it back by.
+
+        The file of the mask stays until the set is closed.
+        """
+        former = self.store[key]
+        self._reserved.add(former.mask)
+        if key in self._held:
+            self._held[key] = np.zeros_like(self._held[key])
+        gone = replace(former, mask="", made_with="", review=REJECTED, uncertainty=None)
+        self.store.note({key: gone})
+        return former
+
+    def restore(self, key: int, former: MaskImage) -> None:
+        """Bring back the mask that `reject` took off; it is to be read from its file again."""
+        self._held.pop(key, None)
+        now = self.store[key]
+        made = replace(now, mask=former.mask, made_with=former.made_with, review="")
+        self.store.note({key: replace(made, uncertainty=former.uncertainty)})
 
     def remove_images(self, keys: Sequence[int]) -> None:
         """Take images off the set with their masks; the files of the images stay."""
@@ -311,7 +345,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         self._held[key][top : top + patch.shape[0], left : left + patch.shape[1]] = patch
         self._dirty.add(key)
         if not item.is_edited:  # a kill may have come before the line that says so
-            edited = replace(item, is_edited=True)
+            edited = replace(item, is_edited=True, review="")
             self.store.replay("note", Edit("note", {key: item}, {key: edited}))
 
     def _clear_masks(self) -> None:

@@ -14,6 +14,8 @@ from napari_medssl.state.history import History
 from napari_medssl.state.items import ItemStore
 
 _MASK = re.compile(r"(\d+-\d+\.png)?")
+ACCEPTED, REJECTED = "accepted", "rejected"
+_REVIEWS = ("", ACCEPTED, REJECTED)
 _FEW = 20  # steps of history: masks have that of napari's Labels layer
 
 
@@ -41,6 +43,10 @@ class MaskImage:
         Whether a person has changed the mask since the program made it.
     made_with
         How the model was read, as JSON text of `backend.methods_record`; "" if that is not known.
+    review
+        What a person said of the mask of a model: "accepted", "rejected" (it is gone then), or "".
+    uncertainty
+        How undecided the model was, see `backend.mask_uncertainty`; None if that is not known.
     """
 
     name: str
@@ -55,6 +61,8 @@ class MaskImage:
     classes: tuple[str, ...] = ()
     is_edited: bool = False
     made_with: str = ""
+    review: str = ""
+    uncertainty: float | None = None
 
     @property
     def ref(self) -> ImageRef:
@@ -66,13 +74,27 @@ class MaskImage:
         """True if the program or a person has made a mask."""
         return bool(self.mask) or self.is_edited
 
+    @property
+    def is_label(self) -> bool:
+        """True if a person stands for the mask: no model replaces it unasked, and models learn it.
+
+        It was painted, corrected or accepted.
+        """
+        return self.is_edited or self.review == ACCEPTED
+
+    @property
+    def is_prediction(self) -> bool:
+        """True if a model has made the mask and no person has said anything of it."""
+        return self.has_mask and not self.is_label
+
 
 def item_to_row(item: MaskImage) -> list[Any]:
     """Return an image as a JSON list."""
     spacing = None if item.spacing_mm is None else list(item.spacing_mm)
     places = [list(item.scale), list(item.translate)]
     facts = [item.name, item.source, item.width, item.height, spacing, *places]
-    return [*facts, item.mask, item.model, list(item.classes), item.is_edited, item.made_with]
+    made = [item.mask, item.model, list(item.classes), item.is_edited, item.made_with]
+    return [*facts, *made, item.review, item.uncertainty]
 
 
 def item_from_row(row: list[Any]) -> MaskImage:
@@ -85,7 +107,11 @@ def item_from_row(row: list[Any]) -> MaskImage:
     """
     name, source, width, height, spacing, scale, translate, mask, *made = row
     model, classes, is_edited, *known = made
-    (made_with,) = known or ("",)  # sets made before it was kept have none
+    # Sets made before these were kept have none.
+    older: tuple[Any, ...] = ("", "", None)
+    made_with, review, uncertainty = (*known, *older[len(known) :])
+    if review not in _REVIEWS:
+        raise ValueError(f"{review!r} is nothing that a person says of a mask")
     if not _MASK.fullmatch(mask):
         raise ValueError(f"{mask!r} is no name of a mask")
     return MaskImage(
@@ -101,6 +127,8 @@ def item_from_row(row: list[Any]) -> MaskImage:
         tuple(str(one) for one in classes),
         bool(is_edited),
         str(made_with),
+        str(review),
+        None if uncertainty is None else float(uncertainty),
     )
 
 

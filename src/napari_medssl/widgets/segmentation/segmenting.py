@@ -130,29 +130,30 @@ class Segmenting(QObject):
             key = self._session.checked_image()
             self._layers.take_in()
             item = self._session.store[key]
+            done = "edited" if item.is_edited else "accepted"
             text = (
-                f"You have edited the mask of {item.name!r}. Replace it by what the model finds? "
+                f"You have {done} the mask of {item.name!r}. Replace it by what the model finds? "
                 "Ctrl+Z in the mask takes that back as long as the image stays open."
             )
-            if item.is_edited and not questions.may(self._parent, "Replace your mask?", text):
+            if item.is_label and not questions.may(self._parent, "Replace your mask?", text):
                 return
-            self._start([key], {key} if item.is_edited else set())
+            self._start([key], {key} if item.is_label else set())
         except UserError as error:
             self.told.emit(str(error), True)
 
     def segment_all(self) -> None:
-        """Segment all images but those whose masks a person has edited."""
+        """Segment all images but those whose masks a person has edited or accepted."""
         try:
             self._session.checked_image()
             self._layers.take_in()
             items = self._session.store.as_dict()
-            keys = [key for key, item in items.items() if not item.is_edited]
+            keys = [key for key, item in items.items() if not item.is_label]
             if not keys:
                 raise UserError(
-                    "You have edited the masks of all images, and none is replaced. To segment one "
-                    "anew, put it in front and press Segment."
+                    "You have edited or accepted the masks of all images, and none is replaced. To "
+                    "segment one anew, put it in front and press Segment."
                 )
-            kept = [item.name for item in items.values() if item.is_edited]
+            kept = [item.name for item in items.values() if item.is_label]
             self._start(keys, set(), kept)
         except UserError as error:
             self.told.emit(str(error), True)
@@ -197,8 +198,8 @@ class Segmenting(QObject):
             return
         self._layers.take_in()
         item = folder.store[made.key]
-        if item.is_edited and made.key not in self._allowed:
-            self._kept.append(item.name)  # edited while the others were segmented
+        if item.is_label and made.key not in self._allowed:
+            self._kept.append(item.name)  # edited or accepted while the others were segmented
             return
         found = made.found
         folder.use_mask(
@@ -208,6 +209,7 @@ class Segmenting(QObject):
             model=found.model,
             classes=found.classes,
             made_with=made.made_with,
+            uncertainty=found.uncertainty,
         )
         self._made += 1
         self._session.note_problem(made.key, "")
@@ -216,7 +218,7 @@ class Segmenting(QObject):
             if made.key == self._session.image:
                 self._layers.refresh()
         else:
-            self._layers.replace(made.key, found.mask, was_edited=item.is_edited)
+            self._layers.replace(made.key, found.mask, was_edited=item.is_label)
 
     def _on_ended(self, job: Job) -> None:
         parts = [f"{self._made} image{'s' * (self._made != 1)} segmented."]

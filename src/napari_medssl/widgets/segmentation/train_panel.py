@@ -17,6 +17,7 @@ from napari_medssl.backend.training_workspace import (
     unfinished,
     workspace_of,
 )
+from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton, row_of
@@ -47,12 +48,12 @@ class TrainPanel(QWidget):
     Signals
     -------
     trained
-        File of a model that is finished.
+        File of a model that is finished, and whether the images are to be segmented by it now.
     told
         A line for the person; the second argument is True for an error.
     """
 
-    trained = Signal(str)
+    trained = Signal(str, bool)
     told = Signal(str, bool)
 
     def __init__(
@@ -67,6 +68,8 @@ class TrainPanel(QWidget):
         self._session, self._trainers = session, {one.key: one for one in trainers}
         self._models, self._work = models, work
         self._running: TrainingJob | None = None
+        self._folder: MaskFolder | None = None  # the set that it learns from
+        self._keeps = False  # what it has learnt when it has stopped
         self._stopped: Unfinished | None = None
         self._build()
         self.jobs.progressed.connect(self._on_progress)
@@ -112,14 +115,22 @@ class TrainPanel(QWidget):
         self.stopped.setToolTip("A training that was stopped; its checkpoint is kept")
         self.go_on_button = PushButton("Go on", "Train on from where it was stopped", self.go_on)
         self.discard_button = PushButton("Discard", "Delete what it has learnt", self.discard)
+        self.keep_button = PushButton(
+            "Use as it is", "Make a model of what it has learnt so far", self.keep
+        )
         column.addWidget(self.stopped)
-        column.addLayout(row_of([self.go_on_button, self.discard_button]))
+        column.addLayout(row_of([self.go_on_button, self.keep_button, self.discard_button]))
         self.jobs = JobPanel(self)
+        self.stop_button = PushButton(
+            "Stop and keep",
+            "Stop now, and use the model as it is; Cancel leaves it to go on later",
+            self.stop_and_keep,
+        )
         self.curve = LossCurve()
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setToolTip("How the training goes, and what became of it")
-        for part in (self.jobs, self.curve, self.words):
+        for part in (self.jobs, self.stop_button, self.curve, self.words):
             column.addWidget(part)
         column.addStretch(1)
         self.curve.hide()
@@ -159,6 +170,26 @@ class TrainPanel(QWidget):
         self.kinds.setCurrentIndex(self.kinds.findData(stopped.trainer))
         self._start(job)
 
+    def keep(self) -> None:
+        """Make a model of the training that was stopped, as it is."""
+        stopped = self._stopped
+        if stopped is None:
+            return
+        try:
+            job = self._trainers[stopped.trainer].kept(stopped)
+        except UserError as error:
+            self.jobs.show_error(str(error))
+            return
+        if job is not None:
+            self._start(job)
+
+    def stop_and_keep(self) -> None:
+        """Stop the training that runs, and make a model of it as it is."""
+        if self._running is not None and self.jobs.is_busy:
+            self._keeps = True
+            self.stop_button.setEnabled(False)
+            self.jobs.cancel()
+
     def discard(self) -> None:
         """Delete the training that was stopped, after a question."""
         stopped = self._stopped
@@ -177,9 +208,12 @@ class TrainPanel(QWidget):
         found = [one for one in unfinished(self._models) if one.trainer in self._trainers]
         self._stopped = found[0] if found else None
         if self._stopped is not None:
-            total = self._stopped.config.get("steps")
+            # Of one that fits a time, nobody said how many steps it takes.
+            timed = self._stopped.config.get("minutes")
+            total = None if timed else self._stopped.config.get("steps")
             of = f" of {total}" if isinstance(total, int) else ""
-            text = f"{self._stopped.name!r} was stopped after {self._stopped.done}{of} steps."
+            word = "step" if self._stopped.done == 1 and not of else "steps"
+            text = f"{self._stopped.name!r} was stopped after {self._stopped.done}{of} {word}."
             self.stopped.setText(text)
         self._show()
 
@@ -192,7 +226,7 @@ class TrainPanel(QWidget):
     def _may_replace(self, job: TrainingJob) -> bool:
         workspace = job.workspace
         lost = []
-        if workspace.out.exists():
+        if workspace.out.exists() and not job.builds_on:
             lost.append(f"the model {workspace.name!r}, when the new one is finished")
         if workspace.checkpoint.exists():
             lost.append(f"what {workspace.name!r} had learnt when it was stopped")
@@ -202,7 +236,7 @@ class TrainPanel(QWidget):
         return questions.may(self, "Replace?", text)
 
     def _start(self, job: TrainingJob) -> None:
-        self._running = job
+        self._running, self._folder, self._keeps = job, self._session.folder, False
         self.curve.begin(self._trainers[job.trainer].curves)
         self.curve.show()
         self.words.setText("You can go on working; the training runs in a process of its own.")
@@ -225,15 +259,29 @@ class TrainPanel(QWidget):
     def _on_done(self, report: TrainReport) -> None:
         job = self._running
         assert job is not None  # it has just ended
-        lines = [f"{job.workspace.name} is trained and chosen. Press Segment all.", *report.remarks]
+        # Of another set, nobody asked for masks.
+        is_same = self._folder is not None and self._folder is self._session.folder
+        segments = self._trainers[job.trainer].segments_after and is_same
+        then = "" if segments else " Press Segment all."
+        lines = [f"{job.workspace.name} is trained and chosen.{then}", *report.remarks]
         self.words.setText("\n".join(lines))
-        self.trained.emit(str(job.workspace.out))
+        self.trained.emit(str(job.workspace.out), segments)
 
     def _on_ended(self, job: Job) -> None:
         if job.state == "cancelled":
             self.words.setText("Stopped.")
-        self._running = None
+        former, self._running = self._running, None
         self.look_for_stopped()
+        stopped = self._stopped_of(former) if self._keeps and job.state == "cancelled" else None
+        self._keeps = False
+        if stopped is not None:
+            self._stopped = stopped
+            self.keep()
+
+    def _stopped_of(self, job: TrainingJob | None) -> Unfinished | None:
+        """Return what a training that was stopped has left, None if it took no step."""
+        found = [one for one in unfinished(self._models) if job and one.workspace == job.workspace]
+        return found[0] if found else None
 
     def _show(self, *_: Any) -> None:
         is_busy = self.jobs.is_busy
@@ -242,3 +290,9 @@ class TrainPanel(QWidget):
         has_stopped = self._stopped is not None and not is_busy
         for button in (self.stopped, self.go_on_button, self.discard_button):
             button.setVisible(has_stopped)
+        self.stop_button.setVisible(is_busy and self._can_keep(self._running))
+        self.stop_button.setEnabled(not self._keeps)
+        self.keep_button.setVisible(has_stopped and self._can_keep(self._stopped))
+
+    def _can_keep(self, one: TrainingJob | Unfinished | None) -> bool:
+        return one is not None and self._trainers[one.trainer].can_keep

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_medssl.backend.config import to_json
 from napari_medssl.backend.jobs import OnProgress, ShouldStop
+from napari_medssl.backend.painted_workspace import PaintedImages, fill_painted
 from napari_medssl.backend.training_workspace import Unfinished, Workspace, discard, fill, note
 
 
@@ -43,8 +44,12 @@ class TrainingJob:
         Images that are copied into the workspace first.
     shapes
         Of a layer, bool, shape (Y, X), written there too; None for none.
+    painted
+        Images with masks and images without, copied there instead of `sources`; None for none.
     goes_on
         The workspace is full already and there is a checkpoint.
+    builds_on
+        It begins with the model that it replaces: nothing is lost that a person has to be asked of.
     """
 
     trainer: str
@@ -53,7 +58,9 @@ class TrainingJob:
     config: Any
     sources: tuple[str, ...] = ()
     shapes: NDArray[np.bool_] | None = None
+    painted: PaintedImages | None = None
     goes_on: bool = False
+    builds_on: bool = False
 
 
 class Trainer(QWidget):
@@ -67,12 +74,18 @@ class Trainer(QWidget):
         What it is called, and what it does, in words for a person.
     curves
         Names of the values that are drawn while it learns, with words for each.
+    segments_after
+        Whether the images are segmented by the model as soon as it is there.
+    can_keep
+        Whether a training that was stopped can become a model as it is, see `kept`.
     """
 
     key: ClassVar[str]
     title: ClassVar[str]
     about: ClassVar[str]
     curves: ClassVar[dict[str, str]]
+    segments_after: ClassVar[bool] = False
+    can_keep: ClassVar[bool] = False
 
     @abstractmethod
     def job(self, workspace: Workspace, sources: tuple[str, ...]) -> TrainingJob:
@@ -81,6 +94,13 @@ class Trainer(QWidget):
     @abstractmethod
     def continued(self, stopped: Unfinished) -> TrainingJob:
         """Return what is to be run to go on; UserError if its config cannot be read."""
+
+    def kept(self, stopped: Unfinished) -> TrainingJob | None:
+        """Return what makes a model of a training that was stopped, as it is; None if nothing can.
+
+        UserError if its config cannot be read.
+        """
+        return None
 
     def words(self, values: dict[str, Any]) -> str:
         """Return a line on how it goes, from the values of a step; "" for none."""
@@ -103,9 +123,11 @@ def run_training(
 
     config = replace(job.config, resume=job.goes_on)
     if not job.goes_on:
-        fill(
-            job.workspace, job.sources, job.shapes, on_progress=on_progress, should_stop=should_stop
-        )
+        told: dict[str, Any] = {"on_progress": on_progress, "should_stop": should_stop}
+        if job.painted is not None:
+            fill_painted(job.workspace, job.painted, **told)
+        else:
+            fill(job.workspace, job.sources, job.shapes, **told)
         note(job.workspace, job.trainer, to_json(config))
     report: TrainReport = run_in_child(
         job.work, config, on_progress=on_progress, should_stop=should_stop

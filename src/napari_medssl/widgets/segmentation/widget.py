@@ -55,6 +55,7 @@ from napari_medssl.widgets.segmentation.region_view import RegionView
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.segmentation.train_painted import PaintedTrainer
 from napari_medssl.widgets.segmentation.train_panel import TrainPanel
 from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
 from napari_medssl.widgets.segmentation.trainer import run_training
@@ -158,7 +159,8 @@ class SegmentationWidget(QWidget):
         return page
 
     def _build_train(self) -> QWidget:
-        trainers = [ShapeTrainer(self._viewer, self)]
+        painted = PaintedTrainer(self.session, self.layers, self)
+        trainers = [painted, ShapeTrainer(self._viewer, self)]
         self.training = TrainPanel(self.session, trainers, None, self._models, self._train_work)
         return self.training
 
@@ -284,14 +286,18 @@ class SegmentationWidget(QWidget):
         if keys:  # what a person has just opened; a layer that was taken is hidden
             self.session.choose(keys[0])
 
-    def _on_trained(self, file: str) -> None:
-        """Segment with the model that is finished from now on."""
+    def _on_trained(self, file: str, segments: bool) -> None:
+        """Segment with the model that is finished from now on, and all images at once if asked."""
         self.model.forget(file)
         self.regions.forget()
         name = Path(file).stem
         self.model.choose(name if self.model.knows(name) else file)
         self.pages.setCurrentIndex(0)
-        self._tell(f"{name} is trained and chosen. Press Segment all.", False)
+        if segments and any(not item.is_label for item in self.session.store.as_dict().values()):
+            self.segmenting.segment_all()
+            return
+        then = "Every image has your mask; open more to use it." if segments else ""
+        self._tell(f"{name} is trained and chosen. {then or 'Press Segment all.'}", False)
 
     def _on_not_shown(self, text: str) -> None:
         self._not_shown = text

@@ -1,0 +1,75 @@
+"""In which order the images of a set are to be looked at, so that few corrections help much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from napari_medssl._errors import UserError
+from napari_medssl.state.mask_items import MaskImage
+
+
+def to_correct(items: Mapping[int, MaskImage], wanted: Sequence[int] = ()) -> list[int]:
+    """Return the images that nobody has painted, corrected or accepted, the most useful first.
+
+    Those that a person asked for lead; then come predictions, the most undecided first, those of
+    which that is not known after them; then images without a mask, in their order. A model learns
+    most where it does not know; an image without a prediction says nothing of that.
+
+    Parameters
+    ----------
+    items
+        The images of a set by id.
+    wanted
+        Ids that a person asked for, such as of a part of a map; others are passed over.
+    """
+    first = [key for key in dict.fromkeys(wanted) if key in items and not items[key].is_label]
+    open_keys = [key for key, item in items.items() if not item.is_label and key not in set(first)]
+    return first + most_undecided_first({key: items[key] for key in open_keys})
+
+
+def most_undecided_first(items: Mapping[int, MaskImage]) -> list[int]:
+    """Return images by falling uncertainty; then other predictions, then those without a mask."""
+
+    def rank(key: int) -> tuple[bool, bool, float]:
+        item = items[key]
+        unknown = item.uncertainty is None
+        return not item.has_mask, unknown, -(item.uncertainty or 0.0)
+
+    return sorted(items, key=rank)
+
+
+def next_to_correct(
+    items: Mapping[int, MaskImage], current: int | None, wanted: Sequence[int] = ()
+) -> int | None:
+    """Return the image after the one in front in the order of `to_correct`, None if there is none.
+
+    An image in front that is done leads to the most useful one, and the last one to the first.
+    """
+    queue = to_correct(items, wanted)
+    if not queue:
+        return None
+    place = queue.index(current) + 1 if current in queue else 0
+    return queue[place % len(queue)]
+
+
+def keys_of(items: Mapping[int, MaskImage], names: Iterable[str]) -> list[int]:
+    """Return the images that are called so or whose file is called so, in the order of the names.
+
+    Raises
+    ------
+    UserError
+        If no image of the set has any of these names.
+    """
+    by_name: dict[str, int] = {}
+    for key, item in items.items():
+        for name in (item.source, item.ref.path.name, item.name):
+            by_name.setdefault(name, key)
+    asked = list(names)
+    found = [by_name[name] for name in asked if name in by_name]
+    if not found:
+        what = f"{asked[0]!r} and others came" if asked else "no name came"
+        raise UserError(
+            f"No image of this set is asked for: {what}; due are names of its images. Open the "
+            "images that the map was made of."
+        )
+    return list(dict.fromkeys(found))

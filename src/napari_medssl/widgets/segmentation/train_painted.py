@@ -1,0 +1,184 @@
+"""The trainer that learns from masks: paint a few, and it segments the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.action_config import ARCHITECTURE, TrainActionConfig
+from napari_medssl.backend.config import describe, from_json
+from napari_medssl.backend.models import load_card
+from napari_medssl.backend.painted_workspace import PAINT_FIRST, PaintedImage, PaintedImages
+from napari_medssl.backend.training_workspace import Unfinished, Workspace
+from napari_medssl.widgets._form import ConfigForm
+from napari_medssl.widgets._section import Section
+from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.set_masks import mask_of
+from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
+
+RECIPES = {
+    "action": "ACTION: your masks, and what all images look like",
+    "action++": "ACTION++: the same, classes kept further apart",
+    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
+    "mean-teacher": "Mean teacher: your masks, and steady guesses",
+    "supervised": "Your masks only",
+}
+"""Words for each recipe; the first is the default."""
+
+_SHOWN = ("size", "batch", "short_side", "learning_rate")
+_MINUTES = 5.0
+# What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
+_QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.5, "size": 128}
+
+
+def _work() -> Callable[..., Any]:
+    from napari_medssl.backend.train_action import train_action
+
+    return train_action
+
+
+class PaintedTrainer(Trainer):
+    """Learns from the images whose masks a person stands for, and looks at all others too.
+
+    Parameters
+    ----------
+    session, layers
+        The set, and what brings strokes home before it is read.
+    parent
+        Qt parent.
+    """
+
+    key = "painted"
+    title = "Learn from your masks"
+    about = (
+        "Paint a few masks, get the rest: learns from the images that you painted, corrected or "
+        "accepted, looks at all others too, and then segments those. What you left unpainted in "
+        "such an image counts as the rest."
+    )
+    curves: ClassVar[dict[str, str]] = {
+        "loss": "all losses",
+        "supervised": "your masks",
+        "pseudo": "its own guesses",
+        "global": "whole images",
+    }
+    segments_after = True
+    can_keep = True
+
+    def __init__(
+        self, session: MaskSession, layers: MaskLayers, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._layers = session, layers
+        self.recipe = QComboBox()
+        self.recipe.setToolTip("How it learns; see Learn from your masks in the documentation")
+        self.recipe.setMinimumContentsLength(8)
+        self.recipe.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        for name, words in RECIPES.items():
+            self.recipe.addItem(words, name)
+        self.minutes = QDoubleSpinBox()
+        self.minutes.setToolTip("It takes as many steps as fit into this time")
+        self.minutes.setRange(0.5, 24 * 60)
+        self.minutes.setDecimals(1)
+        self.minutes.setSuffix(" min")
+        self.minutes.setValue(_MINUTES)
+        self.quick = QCheckBox("Quick, 1 minute")
+        self.quick.setToolTip(
+            "A first guess to correct within about a minute: from your masks only, small crops"
+        )
+        self.quick.toggled.connect(self._show)
+        self.former = QCheckBox("Begin with the model of this set")
+        self.former.setToolTip(
+            "Go on from the chosen model if it learned the same classes from masks; else anew"
+        )
+        self.former.setChecked(True)
+        skipped = {spec.name for spec in describe(TrainActionConfig)} - set(_SHOWN)
+        self.form: ConfigForm[TrainActionConfig] = ConfigForm(TrainActionConfig, skip=skipped)
+        rows = QFormLayout()
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addRow("Recipe", self.recipe)
+        rows.addRow("Time", self.minutes)
+        rows.addRow("", self.quick)
+        rows.addRow("", self.former)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(rows)
+        column.addWidget(Section("Settings", "Settings that seldom need a change", self.form))
+
+    def job(self, workspace: Workspace, sources: tuple[str, ...]) -> TrainingJob:
+        """See `Trainer.job`."""
+        painted = self._painted()
+        start = self._start_of(painted) if self.former.isChecked() else ""
+        config = from_json(
+            TrainActionConfig,
+            self.form.values()
+            | {"stages": str(self.recipe.currentData()), "minutes": self.minutes.value()}
+            | (_QUICK if self.quick.isChecked() else {})
+            | {
+                "labelled": str(workspace.folder),
+                "unlabelled": str(workspace.unlabelled) if painted.unlabelled else None,
+                "out": str(workspace.out),
+                "start": start or "imagenet",
+                "mask_values": "classes",
+                "device": read_settings().device,
+            },
+        )
+        builds_on = start in (workspace.name, str(workspace.out))
+        return TrainingJob(
+            self.key, workspace, _work(), config, painted=painted, builds_on=builds_on
+        )
+
+    def continued(self, stopped: Unfinished) -> TrainingJob:
+        """See `Trainer.continued`."""
+        config = from_json(TrainActionConfig, stopped.config)
+        return TrainingJob(self.key, stopped.workspace, _work(), config, goes_on=True)
+
+    def kept(self, stopped: Unfinished) -> TrainingJob:
+        """See `Trainer.kept`."""
+        job = self.continued(stopped)
+        return replace(job, config=replace(job.config, resume=True, finish=True))
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _painted(self) -> PaintedImages:
+        """Return what there is to learn from; UserError if nobody has painted anything."""
+        folder = self._session.checked_folder()
+        self._layers.take_in()
+        items = folder.store.as_dict()
+        labelled = [key for key, item in items.items() if item.is_label]
+        if not labelled:
+            raise UserError(PAINT_FIRST)
+        names: dict[int, str] = {}
+        for key in labelled:
+            names = self._session.class_names(key) | names
+        return PaintedImages(
+            tuple(PaintedImage(items[key].source, mask_of(self._session, key)) for key in labelled),
+            tuple(item.source for item in items.values() if not item.is_label),
+            names,
+        )
+
+    def _start_of(self, painted: PaintedImages) -> str:
+        """Return the set's model, a name or a file, if it learned these classes; else ""."""
+        name = self._session.checked_folder().model
+        if not name:
+            return ""
+        try:
+            card = load_card(name)
+            if card.architecture != ARCHITECTURE:
+                return ""
+            classes = card.config.get("classes")
+            due = [painted.class_names[n] for n in sorted(painted.class_names)]
+            return name if classes == due else ""
+        except UserError:  # it is gone, or damaged: there is nothing to begin with
+            return ""
+
+    def _show(self, is_quick: bool) -> None:
+        for field in (self.recipe, self.minutes):
+            field.setEnabled(not is_quick)
