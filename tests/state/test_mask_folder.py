@@ -245,4 +245,53 @@ def test_how_a_mask_was_made_is_kept_and_sets_without_it_are_read(tmp_path):
     """Sets that were made before have rows without it."""
     item = MaskImage("a", "a.png", model="m", made_with='{"sha256": "1"}')
     assert item_from_row(item_to_row(item)) == item
-    assert item_from_row(item_to_row(item)[:-1]) == replace(item, made_with="")
+    assert item_from_row(item_to_row(item)[:11]) == replace(item, made_with="")
+
+
+def test_what_a_person_said_of_a_mask_survives_a_kill(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.accept(key)
+    assert (folder.store[key].is_label, folder.store[key].is_prediction) == (True, False)
+    with killed(folder, tmp_path / "one.masks") as found:
+        assert found.store[key].review == "accepted"
+        assert (read_class_file(found.mask_file(key)) == mask).all()
+    folder.accept(key, is_accepted=False)
+    assert folder.store[key].is_prediction
+    former = folder.reject(key)
+    assert (folder.store[key].has_mask, folder.store[key].is_label) == (False, False)
+    with killed(folder, tmp_path / "two.masks") as found:
+        assert found.store[key].review == "rejected"
+        assert found.mask_file(key) is None
+    folder.save()  # the file stays as long as the mask may come back
+    folder.restore(key, former)
+    assert (read_class_file(folder.mask_file(key)) == mask).all()
+    with killed(folder, tmp_path / "three.masks") as found:
+        assert found.store[key].is_prediction
+    folder.close()
+
+
+def test_painting_on_an_accepted_or_rejected_mask_makes_it_the_persons(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.hold(key, mask)
+    folder.reject(key)
+    assert not folder.held(key).any()
+    painted = np.zeros(SIZE, np.uint8)
+    painted[0, 0] = 1
+    folder.take_in(key, painted)
+    with killed(folder, tmp_path / "other.masks") as found:
+        assert (found.store[key].is_edited, found.store[key].review) == (True, "")
+        assert (read_class_file(found.mask_file(key)) == painted).all()
+    folder.close()
+
+
+def test_a_set_of_before_masks_were_reviewed_is_read(tmp_path):
+    row = ["a", "/a.png", 3, 2, None, [1, 1], [0, 0], "1-1.png", "m", ["v"], True]
+    for known, due in (([], ("", "", None)), (["{}"], ("{}", "", None))):
+        item = item_from_row([*row, *known])
+        assert (item.made_with, item.review, item.uncertainty) == due
+    whole = MaskImage("a", "/a.png", mask="1-1.png", review="accepted", uncertainty=0.25)
+    assert item_from_row(item_to_row(whole)) == whole
+    with pytest.raises(ValueError, match="nothing that a person says"):
+        item_from_row([*row, "", "praised", None])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from painted_world import DirectEngine, disk, write_disks
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from segmentation_world import wait_until
 
+from napari_medssl._errors import UserError
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.training_workspace import unfinished
 from napari_medssl.widgets import _questions as questions
@@ -21,7 +24,8 @@ def painted(segmentation_window, tmp_path):
     world.begin(tmp_path, count=0)
     write_disks(tmp_path / "cells")
     world.open(tmp_path / "cells")
-    former, world.widget.segmenting._engine = world.widget.segmenting._engine, DirectEngine()
+    former, engine = world.widget.segmenting._engine, DirectEngine()
+    world.widget.segmenting._engine = world.widget.uncertainty._engine = engine
     panel = world.widget.training
     world.widget.begin_training()
     panel.kinds.setCurrentIndex(0)
@@ -32,7 +36,9 @@ def painted(segmentation_window, tmp_path):
     panel.jobs.cancel()
     world.widget.segmenting.jobs.cancel()
     wait_until(lambda: not (panel.jobs.is_busy or world.widget.segmenting.jobs.is_busy))
-    world.widget.segmenting._engine = former
+    world.widget.doubt_box.setChecked(False)
+    world.widget.list.order_box.setChecked(False)
+    world.widget.segmenting._engine = world.widget.uncertainty._engine = former
 
 
 def paint(world, number, value=1):
@@ -93,7 +99,7 @@ def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(
     first, second = painted.painted.jobs
     assert (len(first.painted.labelled), len(second.painted.labelled)) == (1, 2)
     assert second.config.start == str(tmp_path / "models" / "cells.safetensors")
-    assert (second.config.stages, second.config.minutes) == ("supervised", 0.5)
+    assert (second.config.stages, second.config.minutes) == ("supervised", 0.6)
     assert not asked
     assert (painted.session.folder.held(next(iter(painted.store))) == disk(0)).all()
 
@@ -144,3 +150,107 @@ def test_nothing_painted_says_what_to_do(painted):
     paint(painted, 1, 40)
     train(painted)
     assert "Class 40 came; a model learns the classes 1 to 31." in panel.jobs._error.text()
+
+
+def press(world, key):
+    world.viewer.layers.selection.active = world.mask_layer
+    QTest.keyClick(world.canvas, key)
+    world.settle()
+
+
+def state(world, number):
+    return world.widget.list.model.state(list(world.store)[number])
+
+
+def test_accept_reject_and_next_go_through_predictions_by_keys(painted):
+    paint(painted, 0)
+    train(painted)
+    keys = list(painted.store)
+    painted.choose(keys[0])
+    doubts = {key: painted.store[key].uncertainty for key in keys[1:]}
+    order = sorted(doubts, key=doubts.get, reverse=True)
+    press(painted, Qt.Key.Key_Q)
+    assert painted.session.image == order[0]
+    painted.wait_shown()
+    made = painted.mask_layer.data.copy()
+    press(painted, Qt.Key.Key_A)
+    assert painted.store[order[0]].review == "accepted"
+    assert painted.session.image == order[1]
+    painted.wait_shown()
+    press(painted, Qt.Key.Key_D)
+    assert painted.store[order[1]].review == "rejected"
+    assert not painted.mask_layer.data.any()
+    assert not painted.store[order[1]].has_mask
+    press(painted, Qt.Key.Key_D)  # brings it back
+    painted.wait_shown()
+    assert painted.store[order[1]].is_prediction
+    wait_until(lambda: painted.widget.layers.front == order[1])
+    press(painted, Qt.Key.Key_D)
+    assert painted.widget.review.reject_button.text() == "Bring back"
+    wait_until(lambda: "4 to review" in painted.widget.review.words.text())
+    assert {state(painted, keys.index(key)) for key in order[:2]} == {
+        "\N{CHECK MARK} accepted",
+        "\N{BALLOT X} rejected",
+    }
+    painted.widget.list.order_box.click()
+    first = painted.widget.list.model.key_at(0)
+    assert first == max(
+        (k for k in keys if painted.store[k].has_mask),
+        key=lambda k: painted.store[k].uncertainty or -1.0,
+    )
+    painted.widget.list.order_box.click()
+    # What was accepted is learnt from, and left as it is; what was rejected is made anew.
+    train(painted)
+    job = painted.painted.jobs[-1]
+    assert len(job.painted.labelled) == 2
+    assert painted.store[order[0]].review == "accepted"
+    painted.choose(order[0])
+    assert (painted.mask_layer.data == made).all()
+    assert painted.store[order[1]].is_prediction
+    press(painted, Qt.Key.Key_A)  # not accepted any more
+    assert painted.store[order[0]].is_prediction
+
+
+def test_a_painted_mask_is_neither_rejected_nor_accepted(painted):
+    paint(painted, 0)
+    painted.widget.pages.setCurrentIndex(0)
+    before = painted.mask_layer.data.copy()
+    for key in (Qt.Key.Key_D, Qt.Key.Key_A):
+        press(painted, key)
+        assert "You have painted the mask of 'cell0.png'" in painted.widget.error.text()
+    assert (painted.mask_layer.data == before).all()
+    painted.choose(list(painted.store)[1])
+    press(painted, Qt.Key.Key_D)
+    assert "has no mask to reject" in painted.widget.error.text()
+
+
+def test_images_that_were_asked_for_come_first(painted):
+    assert painted.widget.set_next_images(["cell4.png", "cell2.png", "other.png"]) == 2
+    keys = list(painted.store)
+    for due in (4, 2):
+        press(painted, Qt.Key.Key_Q)
+        assert painted.session.image == keys[due]
+        painted.wait_shown()
+    with pytest.raises(UserError, match="No image of this set"):
+        painted.widget.set_next_images(["other.png"])
+
+
+def test_uncertainty_is_a_layer_below_the_mask_and_told_where_it_is_not_known(painted):
+    painted.widget.model.choose("retina-vessels")
+    view = painted.widget.uncertainty
+    painted.widget.pages.setCurrentIndex(0)
+    painted.widget.doubt_box.click()
+    wait_until(lambda: painted.widget.error.text())
+    assert "cannot say how sure it is" in painted.widget.error.text()
+    assert not painted.widget.doubt_box.isChecked()
+    paint(painted, 0)
+    train(painted)
+    press(painted, Qt.Key.Key_U)
+    wait_until(lambda: view.layer is not None and not view.is_busy)
+    names = [layer.name for layer in painted.viewer.layers if layer.visible]
+    assert names.index("cell0.png uncertainty") < names.index("cell0.png mask")
+    assert view.layer.data.shape == (96, 96)
+    assert 0 <= view.layer.data.min() <= view.layer.data.max() <= 1
+    assert painted.viewer.layers.selection.active is painted.mask_layer
+    press(painted, Qt.Key.Key_U)
+    assert not view.layer.visible

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from napari_medssl._errors import UserError
 from napari_medssl.state.mask_items import MaskImage
@@ -39,17 +39,24 @@ def most_undecided_first(items: Mapping[int, MaskImage]) -> list[int]:
 
 
 def next_to_correct(
-    items: Mapping[int, MaskImage], current: int | None, wanted: Sequence[int] = ()
+    items: Mapping[int, MaskImage],
+    current: int | None,
+    wanted: Sequence[int] = (),
+    passed: Collection[int] = (),
 ) -> int | None:
-    """Return the image after the one in front in the order of `to_correct`, None if there is none.
+    """Return the most useful image that is not in front and was not passed over, None if none is.
 
-    An image in front that is done leads to the most useful one, and the last one to the first.
+    Parameters
+    ----------
+    items, wanted
+        As of `to_correct`.
+    current
+        The image in front.
+    passed
+        Images that a person has come to and left as they were.
     """
-    queue = to_correct(items, wanted)
-    if not queue:
-        return None
-    place = queue.index(current) + 1 if current in queue else 0
-    return queue[place % len(queue)]
+    queue = (key for key in to_correct(items, wanted) if key != current and key not in passed)
+    return next(queue, None)
 
 
 def keys_of(items: Mapping[int, MaskImage], names: Iterable[str]) -> list[int]:

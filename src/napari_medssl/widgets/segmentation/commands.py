@@ -21,6 +21,7 @@ Row = tuple[str, str, Run, tuple[str, ...]]
 def _table() -> Iterator[Command[SegmentationWidget]]:
     for group, rows in (
         ("Segment", _segment()),
+        ("Review", _review()),
         ("Images", _images()),
         ("Train", _train()),
         ("Files", _files()),
@@ -38,9 +39,26 @@ def _segment() -> Iterator[Row]:
         ("Shift-S",),
     )
     yield "regions", "Show or hide the regions", lambda w: w.regions_box.toggle(), ("R",)
+    yield (
+        "uncertainty",
+        "Show where the model does not know",
+        lambda w: w.doubt_box.toggle(),
+        ("U",),
+    )
     yield "hide", "Show or hide the mask", lambda w: w.toggle_mask(), ("H",)
     yield "add_class", "Add a class to paint", lambda w: w.classes.add(), ()
     yield "model", "Use a model from a file ...", lambda w: w.model.ask_file(), ()
+
+
+def _review() -> Iterator[Row]:
+    yield "accept", "Accept this mask, or take that back", lambda w: w.review.accept(), ("A",)
+    yield "reject", "Reject this mask, or bring it back", lambda w: w.review.reject(), ("D",)
+    yield (
+        "next_to_correct",
+        "Next image to correct, the most undecided first",
+        lambda w: w.review.go_next(),
+        ("Q",),
+    )
 
 
 def _images() -> Iterator[Row]:
@@ -52,6 +70,12 @@ def _images() -> Iterator[Row]:
 def _train() -> Iterator[Row]:
     yield "train", "Train a model of your own", lambda w: w.begin_training(), ()
     yield "go_on", "Go on with a training that was stopped", lambda w: w.training.go_on(), ()
+    yield (
+        "stop_and_keep",
+        "Stop the training and use the model as it is",
+        lambda w: w.training.stop_and_keep(),
+        (),
+    )
 
 
 def _files() -> Iterator[Row]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.jobs import ShouldStop, never
 from napari_medssl.backend.region_maps import RegionMap
@@ -32,6 +35,12 @@ class Engine(Protocol):
         """Return the regions of an image file."""
         ...
 
+    def uncertainty(
+        self, config: SegmentConfig, source: str, should_stop: ShouldStop = never
+    ) -> NDArray[np.float32]:
+        """Return how undecided the model is about each pixel of an image file."""
+        ...
+
 
 class ComputeEngine:
     """The backend in the compute process."""
@@ -55,5 +64,14 @@ class ComputeEngine:
         """See `Engine.regions`."""
         found: RegionMap = compute_process().call(
             f"{_MODULE}regions_of_source", model, device, source, should_stop=should_stop
+        )
+        return found
+
+    def uncertainty(
+        self, config: SegmentConfig, source: str, should_stop: ShouldStop = never
+    ) -> NDArray[np.float32]:
+        """See `Engine.uncertainty`."""
+        found: NDArray[np.float32] = compute_process().call(
+            f"{_MODULE}uncertainty_of_source", config, source, should_stop=should_stop
         )
         return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QCheckBox, QLabel
 
+from napari_medssl.state.mask_items import ACCEPTED
+from napari_medssl.state.mask_queue import most_undecided_first
 from napari_medssl.widgets._image_list import ImageSetList
 from napari_medssl.widgets._item_model import (
     DETAIL_ROLE,
@@ -18,7 +20,16 @@ from napari_medssl.widgets._thumbnails import Thumbnails
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 NONE, MADE, EDITED, FAILED = "no mask", "segmented", "edited by you", "failed"
-STATE_COLORS = {NONE: "#8a8f98", MADE: "#3b7dd8", EDITED: "#2f9e5b", FAILED: "#c0485a"}
+TAKEN, REFUSED = "\N{CHECK MARK} accepted", "\N{BALLOT X} rejected"
+STATE_COLORS = {
+    NONE: "#8a8f98",
+    MADE: "#3b7dd8",
+    EDITED: "#2f9e5b",
+    TAKEN: "#17808f",
+    REFUSED: "#8d5a2b",
+    FAILED: "#c0485a",
+}
+_REORDER_MS = 200
 _HINT = (
     "1.  Drop images or a folder here, or use Open\n"
     "2.  Choose a model and press Segment\n"
@@ -33,6 +44,12 @@ class ImageModel(ItemModel):
     def __init__(self, session: MaskSession, thumbnails: Thumbnails, parent: Any = None) -> None:
         super().__init__(thumbnails, parent)
         self._session = session
+        self.is_by_doubt = False
+        self._reorder = QTimer(self)
+        self._reorder.setSingleShot(True)
+        self._reorder.setInterval(_REORDER_MS)
+        self._reorder.timeout.connect(self.reorder)
+        session.item_changed.connect(self._on_item)
         session.set_changed.connect(self.start_anew)
         session.list_changed.connect(self.refresh)
         session.item_changed.connect(self.touch)
@@ -41,7 +58,18 @@ class ImageModel(ItemModel):
 
     def read_keys(self) -> list[int]:
         """See `ItemModel.read_keys`."""
+        if self.is_by_doubt:
+            return most_undecided_first(self._session.store.as_dict())
         return list(self._session.store)
+
+    def sort_by_doubt(self, is_on: bool) -> None:
+        """Have the most undecided predictions first, or the images in their order."""
+        self.is_by_doubt = is_on
+        self.reorder()
+
+    def _on_item(self, _key: int) -> None:
+        if self.is_by_doubt:
+            self._reorder.start()
 
     def name(self, key: int) -> str:
         """See `ItemModel.name`."""
@@ -68,6 +96,8 @@ class ImageModel(ItemModel):
         item = self._session.store[key]
         if item.is_edited:
             return EDITED
+        if item.review:
+            return TAKEN if item.review == ACCEPTED else REFUSED
         return MADE if item.has_mask else NONE
 
     def _detail(self, key: int) -> str:
@@ -78,7 +108,11 @@ class ImageModel(ItemModel):
         if not item.has_mask:
             return "not segmented yet"
         names = ", ".join(item.classes)
-        return f"{names} by {item.model}" if item.model else "painted by hand"
+        if not item.model:
+            return "painted by hand"
+        is_open = item.is_prediction and item.uncertainty is not None
+        doubt = f"{item.uncertainty:.0%} undecided, " if is_open else ""
+        return f"{doubt}{names} by {item.model}"
 
     def _on_thumbnail(self, key: str) -> None:
         self.touch(int(key))
@@ -110,6 +144,10 @@ class ImageList(ImageSetList):
         self.hint.setContentsMargins(12, 0, 12, 0)
         self.progress = QLabel()
         self.progress.setToolTip("How many images have a mask, and how many of them you edited")
+        self.order_box = QCheckBox("Undecided first")
+        self.order_box.setToolTip("Order the images by how undecided the model was about them")
+        self.order_box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.order_box.toggled.connect(model.sort_by_doubt)
         self.column.addWidget(self.progress)
         for signal in (session.item_changed, session.list_changed, session.set_changed):
             signal.connect(self.count_later)
@@ -120,6 +158,8 @@ class ImageList(ImageSetList):
         items = self._session.store.as_dict().values()
         done, edited = sum(i.has_mask for i in items), sum(i.is_edited for i in items)
         words = f"{done} of {len(items)} images have a mask, {edited} edited by you"
+        accepted = sum(i.review == ACCEPTED for i in items)
+        words += f", {accepted} accepted" * bool(accepted)
         self.progress.setText(words if items else "")
         self.progress.setVisible(bool(items))
         self.hint.setVisible(not items)

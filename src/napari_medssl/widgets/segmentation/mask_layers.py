@@ -151,6 +151,14 @@ class MaskLayers(QObject):
         self._name_classes(layer, key)
         self._session.mask_changed.emit(key)
 
+    def read_again(self, key: int) -> None:
+        """Show the mask of an image as its file has it: it is another one now."""
+        pair = self._pair_of(key)
+        if pair is not None:
+            pair.key = None
+        if key == self._session.image:
+            self._read(key)
+
     @property
     def label(self) -> int:
         """Class that the brush of the image in front paints."""

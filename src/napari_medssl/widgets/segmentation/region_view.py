@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from qtpy.QtCore import QObject, Signal
 
@@ -13,6 +14,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_process import once_more
 from napari_medssl.backend.jobs import ShouldStop
 from napari_medssl.backend.region_maps import RegionMap
+from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.segmentation.colors import label_colors
@@ -37,6 +39,7 @@ class RegionView(QObject):
         Whether regions are shown from now on.
     """
 
+    what: ClassVar[str] = "regions"
     told = Signal(str, bool)
     switched = Signal(bool)
 
@@ -53,7 +56,7 @@ class RegionView(QObject):
         self._viewer, self._session, self._layers = viewer, session, layers
         self._model, self._engine = model, engine
         self._layer: Any = None
-        self._known: OrderedDict[tuple[str, str], RegionMap] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._wanted: tuple[str, str] | None = None
         self.is_on = False
         self._requests = LiveRequests(self)
@@ -123,11 +126,14 @@ class RegionView(QObject):
             return
         self._hide()
         self._wanted = key
-        self.told.emit(f"Looking for the regions of {image.name} ...", False)
-        work = partial(_find, self._engine, key, read_settings().device)
-        self._requests.submit(work)
+        self.told.emit(f"Looking for the {self.what} of {image.name} ...", False)
+        self._requests.submit(self._work(key))
 
-    def _on_ready(self, found: tuple[tuple[str, str], RegionMap]) -> None:
+    def _work(self, key: tuple[str, str]) -> Callable[..., Any]:
+        """Return what finds the map of a model and an image, off the GUI thread."""
+        return partial(_find, self._engine, key, read_settings().device)
+
+    def _on_ready(self, found: tuple[tuple[str, str], Any]) -> None:
         key, regions = found
         self._wanted = None
         self._known[key] = regions
@@ -142,7 +148,8 @@ class RegionView(QObject):
         self.switch(is_on=False)
         self.told.emit(text, True)
 
-    def _put(self, regions: RegionMap) -> None:
+    def _put(self, regions: Any) -> None:
+        """Show a map that was found."""
         image = self._session.item
         assert image is not None  # asked before
         layers = self._viewer.layers
@@ -162,7 +169,6 @@ class RegionView(QObject):
             self._layer = layer
         else:
             layer.data = regions.regions
-        layer.scale, layer.translate = image.scale, image.translate
         layer.name = name
         layer.features = {
             "index": list(range(len(regions.names) + 1)),
@@ -170,17 +176,22 @@ class RegionView(QObject):
         }
         layer.editable = False
         layer.visible = True
-        # Above the image and below the mask, which a person may be painting.
-        mask = self._layers.layer(self._session.image)
-        if mask is not None:
-            layers.move(layers.index(layer), layers.index(mask))
-        if active is not None and active in layers:
-            layers.selection.active = active
+        self._place(layer, image, active)
         self.told.emit(
             f"{len(regions.names)} regions of {regions.model}; a colour means the same region in "
             "every image. Rest the mouse on one to read its name.",
             False,
         )
+
+    def _place(self, layer: Any, image: MaskImage, active: Any) -> None:
+        """Put a layer above its image and below the mask, which a person may be painting."""
+        layers = self._viewer.layers
+        layer.scale, layer.translate = image.scale, image.translate
+        mask = self._layers.layer(self._session.image)
+        if mask is not None:
+            layers.move(layers.index(layer), layers.index(mask))
+        if active is not None and active in layers:
+            layers.selection.active = active
 
 
 def _find(

@@ -34,7 +34,7 @@ RECIPES = {
 _SHOWN = ("size", "batch", "short_side", "learning_rate")
 _MINUTES = 5.0
 # What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
-_QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.5, "size": 128}
+_QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.6, "size": 128}
 
 
 def _work() -> Callable[..., Any]:

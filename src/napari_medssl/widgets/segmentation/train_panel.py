@@ -263,7 +263,9 @@ class TrainPanel(QWidget):
         is_same = self._folder is not None and self._folder is self._session.folder
         segments = self._trainers[job.trainer].segments_after and is_same
         then = "" if segments else " Press Segment all."
-        lines = [f"{job.workspace.name} is trained and chosen.{then}", *report.remarks]
+        # A person in a window has no options to give.
+        remarks = [remark for remark in report.remarks if " --" not in remark]
+        lines = [f"{job.workspace.name} is trained and chosen.{then}", *remarks]
         self.words.setText("\n".join(lines))
         self.trained.emit(str(job.workspace.out), segments)
 

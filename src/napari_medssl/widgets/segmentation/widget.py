@@ -6,7 +6,7 @@ More than 300 lines: the one place where all parts are put together; each part h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.page_splitter import PageSplitter
 from napari_medssl.widgets.segmentation.region_view import RegionView
+from napari_medssl.widgets.segmentation.review import ReviewPanel
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
@@ -59,6 +60,7 @@ from napari_medssl.widgets.segmentation.train_painted import PaintedTrainer
 from napari_medssl.widgets.segmentation.train_panel import TrainPanel
 from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
 from napari_medssl.widgets.segmentation.trainer import run_training
+from napari_medssl.widgets.segmentation.uncertainty_view import UncertaintyView
 
 _SAVED_MS = 500
 _MARK = re.compile(r" [0-9a-f]{8}$")  # tells folders of one name apart, see `ImageSets`
@@ -106,6 +108,9 @@ class SegmentationWidget(QWidget):
         self.regions = RegionView(
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
+        self.uncertainty = UncertaintyView(
+            napari_viewer, self.session, self.layers, self.model, engine, self
+        )
         self.exchange = MaskExchange(self.session, self.layers, self)
         self.export = MaskExport(self.session, self.layers, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
@@ -150,7 +155,10 @@ class SegmentationWidget(QWidget):
         for part in (self.model, self._build_readout()):
             column.addWidget(part)
         column.addLayout(self._build_buttons())
-        for part in (self.segmenting.jobs, self.help, self.classes):
+        self.review = ReviewPanel(self.session, self.layers, self)
+        self.review.foot.addWidget(self.list.order_box)
+        self.review.foot.addWidget(self.doubt_box)
+        for part in (self.segmenting.jobs, self.review, self.help, self.classes):
             column.addWidget(part)
         column.addLayout(self._build_saving())
         column.addLayout(self._build_export())
@@ -198,7 +206,12 @@ class SegmentationWidget(QWidget):
         self.regions_box.setToolTip(
             "Show into which regions the model divides the image; colours mean the same in all (R)"
         )
-        self.regions_box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.doubt_box = QCheckBox("Uncertainty")
+        self.doubt_box.setToolTip(
+            "Show where the model does not know, if it learned from masks (U)"
+        )
+        for box in (self.regions_box, self.doubt_box):
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         return row_of([self.segment_button, self.segment_all_button, self.regions_box])
 
     def _build_saving(self) -> Any:
@@ -229,8 +242,8 @@ class SegmentationWidget(QWidget):
         return row_of([self.formats_button, self.methods_button])
 
     def _connect(self) -> None:
-        told = (self.files, self.model, self.segmenting, self.regions, self.classes)
-        for part in (*told, self.exchange, self.export):
+        told = (self.files, self.model, self.segmenting, self.regions, self.classes, self.review)
+        for part in (*told, self.uncertainty, self.exchange, self.export):
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.layers.failed.connect(self._on_not_shown)
@@ -238,7 +251,10 @@ class SegmentationWidget(QWidget):
         self.layers.shown.connect(self._on_shown)
         self.regions_box.toggled.connect(self.regions.switch)
         self.regions.switched.connect(self.regions_box.setChecked)
-        self.segmenting.jobs.ended.connect(self._show_buttons)
+        self.doubt_box.toggled.connect(self.uncertainty.switch)
+        self.uncertainty.switched.connect(self.doubt_box.setChecked)
+        for slot in (self._show_buttons, self.review.begin_anew):
+            self.segmenting.jobs.ended.connect(slot)
         self.training.trained.connect(self._on_trained)
         for signal in (self.session.set_changed, self.session.list_changed):
             signal.connect(self._show_buttons)
@@ -289,7 +305,8 @@ class SegmentationWidget(QWidget):
     def _on_trained(self, file: str, segments: bool) -> None:
         """Segment with the model that is finished from now on, and all images at once if asked."""
         self.model.forget(file)
-        self.regions.forget()
+        for view in (self.regions, self.uncertainty):
+            view.forget()
         name = Path(file).stem
         self.model.choose(name if self.model.knows(name) else file)
         self.pages.setCurrentIndex(0)
@@ -314,7 +331,8 @@ class SegmentationWidget(QWidget):
         is_free = bool(items) and not self.segmenting.jobs.is_busy
         self.segment_button.setEnabled(is_free and self.session.image is not None)
         self.segment_all_button.setEnabled(is_free)
-        self.regions_box.setEnabled(bool(items))
+        for box in (self.regions_box, self.doubt_box):
+            box.setEnabled(bool(items))
         has_masks = any(item.has_mask for item in items)
         exports = (self.formats_button, self.methods_button)
         for button in (self.save_button, self.export_button, *exports):
@@ -328,6 +346,24 @@ class SegmentationWidget(QWidget):
         layer = self.layers.layer(self.session.image)
         if layer is not None:
             layer.visible = not layer.visible
+
+    def set_next_images(self, names: Iterable[str]) -> int:
+        """Have images come first in the queue to correct; return how many of the set they are.
+
+        Parameters
+        ----------
+        names
+            Names, file names or sources of images, such as of a part of the embedding map.
+
+        Raises
+        ------
+        UserError
+            If none is in the set that is open.
+        """
+        count = self.review.want(names)
+        self.pages.setCurrentIndex(0)
+        self._tell(f"{count} image{'s' * (count != 1)} come first now. Press Q.", False)
+        return count
 
     def begin_training(self) -> None:
         """Show the page of training; the button there begins it."""
@@ -390,7 +426,8 @@ class SegmentationWidget(QWidget):
         self.segmenting.close()
         self.training.close_jobs()
         self.export.jobs.cancel()
-        self.regions.close()
+        for view in (self.regions, self.uncertainty):
+            view.close()
         if self.exchange.is_busy:  # files that were asked for are written before all goes
             wait_for(self.exchange.background.finish)
         self.files.close_set(asks=False)

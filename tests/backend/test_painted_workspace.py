@@ -1,0 +1,53 @@
+"""What a training from painted masks finds in its folder: the person's numbers and names."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.labelled_folders import read_labelled, read_unlabelled
+from napari_medssl.backend.painted_workspace import PaintedImage, PaintedImages, fill_painted
+from napari_medssl.backend.training_workspace import Workspace
+from napari_medssl.io.class_files import class_png
+
+
+@pytest.fixture
+def sources(tmp_path):
+    paths = []
+    for number in range(3):
+        paths.append(tmp_path / f"cell{number}.png")
+        Image.fromarray(np.full((8, 9, 3), 50 * number, np.uint8)).save(paths[-1])
+    return [str(path) for path in paths]
+
+
+def test_numbers_and_names_are_those_of_the_person(tmp_path, sources):
+    mask = np.zeros((8, 9), np.uint8)
+    mask[2, 3], mask[4, 5] = 1, 4
+    file = tmp_path / "accepted.png"
+    file.write_bytes(class_png((mask > 0).astype(np.uint8)))
+    workspace = Workspace("cells", tmp_path / "models")
+    painted = PaintedImages(
+        (PaintedImage(sources[0], mask), PaintedImage(sources[1], file)),
+        (sources[2],),
+        {1: "=nucleus", 2: "rest, or so"},
+    )
+    fill_painted(workspace, painted)
+    known = read_labelled(workspace.folder, masks="classes")
+    assert known.class_names == ("=nucleus", "rest, or so", "class 3", "class 4")
+    assert not known.failures
+    assert (known.images[0].classes == mask).all()
+    assert (known.images[1].classes == (mask > 0)).all()
+    assert len(read_unlabelled(workspace.unlabelled).images) == 1
+
+
+def test_what_cannot_be_learnt_is_told(tmp_path, sources):
+    workspace = Workspace("cells", tmp_path / "models")
+    empty = np.zeros((8, 9), np.uint8)
+    with pytest.raises(UserError, match="No mask is painted yet"):
+        fill_painted(workspace, PaintedImages((PaintedImage(sources[0], empty),)))
+    with pytest.raises(UserError, match="Class 32 came; a model learns the classes 1 to 31"):
+        fill_painted(workspace, PaintedImages((PaintedImage(sources[0], empty + 32),)))
+    painted = PaintedImages((PaintedImage(sources[0], empty + 1),))
+    with pytest.raises(Cancelled):
+        fill_painted(workspace, painted, should_stop=lambda: True)
