@@ -124,9 +124,12 @@ def test_stop_and_keep_gives_the_model_as_it_is(painted, tmp_path):
 def test_cancel_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
     paint(painted, 0)
     painted.painted.is_held = True
+    painted.painted.changes = {"preview_every": 1}
     panel = painted.widget.training
     painted.press_button(panel.train_button)
     wait_until(lambda: painted.painted.done)
+    wait_until(lambda: panel.preview.has_picture)
+    assert (tmp_path / "models" / "cells.preview.png").is_file()
     painted.press_button(panel.jobs._cancel)
     wait_until(lambda: not panel.jobs.is_busy)
     assert panel.stopped.text().startswith("'cells' was stopped after 1")
@@ -135,6 +138,7 @@ def test_cancel_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
     painted.painted.is_held = False
     train(painted, panel.go_on_button)
     assert painted.painted.done == [1, 2, 3]
+    assert not (tmp_path / "models" / "cells.preview.png").exists()
     assert (tmp_path / "models" / "cells.safetensors").is_file()
 
 

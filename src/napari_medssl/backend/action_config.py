@@ -78,6 +78,10 @@ class TrainActionConfig:
     checkpoint_every: int = option(
         50, help="Steps after which a checkpoint is written.", min=1, advanced=True
     )
+    preview_every: int = option(
+        0, help="Steps after which NAME.preview.png shows what it finds in a few images; 0 for "
+        "never.", min=0, advanced=True,
+    )  # fmt: skip
     resume: bool = option(False, help="Go on from the last checkpoint of the same --out.")
     finish: bool = option(
         False, help="With --resume: take no step more, write the model of the last checkpoint."
@@ -148,7 +152,7 @@ def check_stages(text: str, steps: int) -> tuple[str, ...]:
 def compared(config: TrainActionConfig) -> dict[str, object]:
     """Return what a run and its checkpoint share; whose weights are kept is settled at the end."""
     values = comparable(config)
-    for name in ("finish", "keep"):
+    for name in ("finish", "keep", "preview_every"):
         values.pop(name)
     if config.start not in STARTS:
         values["start"] = Path(config.start).name  # cards are published: no folders of this machine

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.action_previews import preview_of
 from napari_medssl.backend.checkpoints import read_step
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
@@ -76,6 +77,11 @@ class Workspace:
     def checkpoint(self) -> Path:
         """Its checkpoint."""
         return checkpoint_of(self.out)
+
+    @property
+    def preview(self) -> Path:
+        """What it finds so far, if it shows that."""
+        return preview_of(self.out)
 
 
 @dataclass(frozen=True)
@@ -207,4 +213,5 @@ def discard(workspace: Workspace) -> None:
         pass
     except OSError as error:
         raise UserError(f"Cannot delete {str(workspace.folder)!r}: {error.strerror}.") from error
-    workspace.checkpoint.unlink(missing_ok=True)
+    for file in (workspace.checkpoint, workspace.preview):
+        file.unlink(missing_ok=True)

@@ -63,9 +63,11 @@ class ReviewPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addLayout(row_of([self.accept_button, self.reject_button, self.next_button]))
-        self.foot = QHBoxLayout()
+        self.order = QWidget()
+        self.foot = QHBoxLayout(self.order)
+        self.foot.setContentsMargins(0, 0, 0, 0)
         self.foot.addWidget(self.words, 1)
-        column.addLayout(self.foot)
+        column.addWidget(self.order)
         # Many images may change at once, when they are segmented: counted once for all.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -204,3 +206,5 @@ class ReviewPanel(QWidget):
         self.next_button.setEnabled(bool(queue))
         self.words.setText(f"{len(queue)} to review")
         self.setVisible(any(item.has_mask for item in items.values()))
+        # Of models that cannot say how sure they are, there is no order.
+        self.order.setVisible(any(item.uncertainty is not None for item in items.values()))

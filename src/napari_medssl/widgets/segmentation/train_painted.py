@@ -33,6 +33,7 @@ RECIPES = {
 
 _SHOWN = ("size", "batch", "short_side", "learning_rate")
 _MINUTES = 5.0
+_PREVIEW_EVERY = 10  # steps
 # What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
 _QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.6, "size": 128}
 
@@ -127,6 +128,7 @@ class PaintedTrainer(Trainer):
                 "out": str(workspace.out),
                 "start": start or "imagenet",
                 "mask_values": "classes",
+                "preview_every": _PREVIEW_EVERY,
                 "device": read_settings().device,
             },
         )

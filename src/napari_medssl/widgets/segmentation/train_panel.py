@@ -23,12 +23,14 @@ from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._curve import LossCurve
 from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.train_questions import may_replace
 from napari_medssl.widgets.segmentation.trainer import (
     Trainer,
     TrainingJob,
     TrainReport,
     run_training,
 )
+from napari_medssl.widgets.segmentation.training_preview import TrainingPreview
 
 
 class TrainPanel(QWidget):
@@ -127,10 +129,11 @@ class TrainPanel(QWidget):
             self.stop_and_keep,
         )
         self.curve = LossCurve()
+        self.preview = TrainingPreview()
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setToolTip("How the training goes, and what became of it")
-        for part in (self.jobs, self.stop_button, self.curve, self.words):
+        for part in (self.jobs, self.stop_button, self.curve, self.preview, self.words):
             column.addWidget(part)
         column.addStretch(1)
         self.curve.hide()
@@ -150,7 +153,7 @@ class TrainPanel(QWidget):
             workspace = workspace_of(self.name.text().strip(), self._models)
             sources = tuple(item.source for item in self._session.store.as_dict().values())
             job = self.trainer.job(workspace, sources)
-            if not self._may_replace(job):
+            if not may_replace(self, job):
                 return
         except UserError as error:
             self.jobs.show_error(str(error))
@@ -223,22 +226,11 @@ class TrainPanel(QWidget):
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _may_replace(self, job: TrainingJob) -> bool:
-        workspace = job.workspace
-        lost = []
-        if workspace.out.exists() and not job.builds_on:
-            lost.append(f"the model {workspace.name!r}, when the new one is finished")
-        if workspace.checkpoint.exists():
-            lost.append(f"what {workspace.name!r} had learnt when it was stopped")
-        if not lost:
-            return True
-        text = f"This replaces {' and '.join(lost)}. Give another name to keep it. Replace?"
-        return questions.may(self, "Replace?", text)
-
     def _start(self, job: TrainingJob) -> None:
         self._running, self._folder, self._keeps = job, self._session.folder, False
         self.curve.begin(self._trainers[job.trainer].curves)
         self.curve.show()
+        self.preview.forget()
         self.words.setText("You can go on working; the training runs in a process of its own.")
         self.jobs.start(self._work, job, title=f"Training {job.workspace.name}")
         self._show()
@@ -252,6 +244,8 @@ class TrainPanel(QWidget):
         if not progress.values or self._running is None:
             return
         self.curve.add(progress.done, progress.total or progress.done, progress.values)
+        if "preview" in progress.values:
+            self.preview.look(self._running.workspace.preview)
         words = self._trainers[self._running.trainer].words(progress.values)
         if words:
             self.words.setText(words)

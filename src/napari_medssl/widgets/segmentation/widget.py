@@ -271,6 +271,7 @@ class SegmentationWidget(QWidget):
             self.layers.background,
             self.files.background,
             self.exchange.background,
+            self.training.preview.background,
             self.areas.background,
             self.classes.whole.background,
         )
