@@ -77,7 +77,7 @@ class PaintedTrainer(Trainer):
         super().__init__(parent)
         self._session, self._layers = session, layers
         self.recipe = QComboBox()
-        self.recipe.setToolTip("How it learns; see Learn from your masks in the documentation")
+        self.recipe.setToolTip("How it learns; see docs/methods/action.md")
         self.recipe.setMinimumContentsLength(8)
         self.recipe.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
@@ -122,11 +122,11 @@ class PaintedTrainer(Trainer):
             self.form.values()
             | {"stages": str(self.recipe.currentData()), "minutes": self.minutes.value()}
             | (_QUICK if self.quick.isChecked() else {})
+            | ({"start": start} if start else {})
             | {
                 "labelled": str(workspace.folder),
                 "unlabelled": str(workspace.unlabelled) if painted.unlabelled else None,
                 "out": str(workspace.out),
-                "start": start or "imagenet",
                 "mask_values": "classes",
                 "preview_every": _PREVIEW_EVERY,
                 "device": read_settings().device,
