@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QPixmap, QResizeEvent
-from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+from qtpy.QtCore import QPoint, QRect, Qt
+from qtpy.QtGui import QImage, QPainter
+from qtpy.QtWidgets import QWidget
 
 from napari_medssl.widgets._background import Background
 
+_HEIGHT = 90
 
-class TrainingPreview(QLabel):
-    """Shows a picture as wide as there is room; hidden while there is none.
+
+class TrainingPreview(QWidget):
+    """Shows a picture as large as there is room; hidden while there is none.
+
+    Its height never changes: one that followed the width would chase the bars of a page.
 
     Parameters
     ----------
@@ -23,10 +28,10 @@ class TrainingPreview(QLabel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._picture: QPixmap | None = None
+        self._picture: QImage | None = None
         self.background = Background("medssl-preview", self)
         self.setToolTip("The middles of some images, and what the model finds there so far")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(_HEIGHT)
         self.hide()
 
     @property
@@ -44,28 +49,26 @@ class TrainingPreview(QLabel):
         self._picture = None
         self.hide()
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Fit the picture in."""
-        super().resizeEvent(event)
-        self._fit()
+    def paintEvent(self, _event: Any) -> None:
+        """Draw the picture in the middle, whole."""
+        if self._picture is None:
+            return
+        size = self._picture.size().scaled(self.size(), Qt.AspectRatioMode.KeepAspectRatio)
+        place = QRect(QPoint(0, 0), size)
+        place.moveCenter(self.rect().center())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.drawImage(place, self._picture)
+        painter.end()
 
     def _on_read(self, picture: QImage) -> None:
-        if picture.isNull():
-            return
-        self._picture = QPixmap.fromImage(picture)
-        self.show()
-        self._fit()
+        if not picture.isNull():
+            self._picture = picture
+            self.show()
+            self.update()
 
     def _on_bad(self, _error: BaseException) -> None:
         """Keep what is shown: the next one comes soon."""
-
-    def _fit(self) -> None:
-        if self._picture is None or self.width() < 1:
-            return
-        smooth = Qt.TransformationMode.SmoothTransformation
-        shown = self._picture.scaledToWidth(min(self.width(), self._picture.width()), smooth)
-        self.setPixmap(shown)
-        self.setFixedHeight(shown.height())
 
 
 def _read(path: Path) -> QImage:
