@@ -45,7 +45,9 @@ def paint(world, number, value=1):
     """Paint the disk of a picture, as filling does."""
     keys = list(world.store)
     world.choose(keys[number])
-    world.mask_layer.data_setitem(np.nonzero(disk(number)), value)
+    due = disk(number).astype(np.uint8) * np.uint8(value)
+    where = np.nonzero(world.mask_layer.data != due)  # also of what a model made there
+    world.mask_layer.data_setitem(where, due[where])
     wait_until(lambda: world.store[keys[number]].is_edited)
     world.wait_saved()
 
