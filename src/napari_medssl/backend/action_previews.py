@@ -70,7 +70,7 @@ def _painted(pixels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> NDArray[n
     """Return a picture with its classes in colour, uint8 RGB, in the size that is looked at."""
     mixed = pixels.astype(np.float32)
     for number in np.unique(classes[classes > 0]).tolist():
-        color = np.float32(ImageColor.getrgb(class_color(number)))
+        color = np.array(ImageColor.getrgb(class_color(number)), np.float32)
         mixed[classes == number] *= 1 - _OPAQUE
         mixed[classes == number] += _OPAQUE * color
     picture = Image.fromarray(mixed.astype(np.uint8))
