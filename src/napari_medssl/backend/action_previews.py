@@ -32,6 +32,14 @@ def preview_of(out: Path) -> Path:
     return out.with_suffix(".preview.png")
 
 
+def previewed(out: Path, run: ActionRun, every: int) -> dict[str, float]:
+    """Write a preview if it is time for one; return what the progress of the step says of it."""
+    if not every or run.done % every:
+        return {}
+    write_preview(out, run)
+    return {"preview": float(run.done)}
+
+
 def write_preview(out: Path, run: ActionRun) -> None:
     """Write the middles of up to four images with the classes of the teacher over them.
 

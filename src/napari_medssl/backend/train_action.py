@@ -22,7 +22,7 @@ from napari_medssl.backend.action_config import (
     load_action_card,
 )
 from napari_medssl.backend.action_data import prepare, short_side_for
-from napari_medssl.backend.action_previews import preview_of, write_preview
+from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_start import start_network
 from napari_medssl.backend.checkpoints import save_checkpoint
@@ -128,12 +128,7 @@ class _Run:
 
     def step(self) -> dict[str, float]:
         """Take one step and return what is worth drawing."""
-        values = self.inner.step()
-        every = self.config.preview_every
-        if every and self.done % every == 0:
-            write_preview(self.config.out, self.inner)
-            values["preview"] = float(self.done)
-        return values
+        return self.inner.step() | previewed(self.config.out, self.inner, self.config.preview_every)
 
     def _begun(self, steps: int) -> ActionRun:
         config = self.config
@@ -183,8 +178,8 @@ class _Run:
         card = write_model(
             config.out, halved(self.inner.network(config.keep)), self._card(duration_s)
         )
-        for file in (self.checkpoint, preview_of(config.out)):
-            file.unlink(missing_ok=True)
+        self.checkpoint.unlink(missing_ok=True)
+        preview_of(config.out).unlink(missing_ok=True)
         told = self.known.remarks + self.others.remarks
         return TrainReport(
             card, left_out(self.known.failures + self.others.failures) + told + self._remarks()
