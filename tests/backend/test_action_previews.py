@@ -34,8 +34,8 @@ def trained(folder, name, every):
             seen.append(np.asarray(Image.open(preview_of(out)).convert("RGB")).shape)
 
     config = TrainActionConfig(
-        folder,
-        out,
+        labelled=folder,
+        out=out,
         unlabelled=folder / "more",
         stages="strong-weak",
         steps=2,
