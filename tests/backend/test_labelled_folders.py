@@ -378,9 +378,23 @@ def test_a_set_that_is_open_elsewhere_is_told(painted):
         read_labelled(painted)
 
 
+def test_what_a_model_made_is_no_label(painted):
+    with MaskFolder.open(painted) as masks:
+        key = next(k for k, item in masks.store.as_dict().items() if item.name == "b.png")
+        name = masks.new_mask_name(key)
+        Image.fromarray(mask_of(1)).save(masks.mask_place(name))
+        masks.use_mask(key, name, mask_of(1), model="some", classes=("wall",))
+    assert [image.name for image in read_labelled(painted).images] == ["a.png"]
+    assert read_unlabelled(painted).names == ("b.png", "c.png")
+    with MaskFolder.open(painted) as masks:
+        masks.accept(key)
+    assert [image.name for image in read_labelled(painted).images] == ["a.png", "b.png"]
+    assert read_unlabelled(painted).names == ("c.png",)
+
+
 def test_a_set_without_masks_is_told(tmp_path):
     MaskFolder.open(tmp_path / "new.masks").close()
-    with pytest.raises(UserError, match=r"has a mask yet\. Paint one first"):
+    with pytest.raises(UserError, match=r"painted, corrected or accepted\. Paint or accept one"):
         read_labelled(tmp_path / "new.masks")
 
 

@@ -233,11 +233,11 @@ def _inside(folder: Path, name: str) -> ImageRef:
 
 
 def painted_without_mask(folder: Path) -> list[ImageRef]:
-    """Return the images of a set of the widget that have no mask yet."""
+    """Return the images of a set of the widget that have no mask that a person stands for."""
     from napari_medssl.state.mask_folder import MaskFolder
 
     with MaskFolder.open(folder) as masks:
-        return [item.ref for item in masks.store.as_dict().values() if not item.has_mask]
+        return [item.ref for item in masks.store.as_dict().values() if not item.is_label]
 
 
 def _painted_pairs(folder: Path, patients: Patients) -> PairListing:
@@ -249,7 +249,7 @@ def _painted_pairs(folder: Path, patients: Patients) -> PairListing:
         # Opening has written what was only in the journal: every mask is a file.
         for key, item in masks.store.as_dict().items():
             file = masks.mask_file(key)
-            if file is None:
+            if file is None or not item.is_label:
                 bare += 1
                 continue
             group = patients.of(item.name) or stem_of(item.ref.path.name)
@@ -257,10 +257,14 @@ def _painted_pairs(folder: Path, patients: Patients) -> PairListing:
             names |= {n: name for n, name in enumerate(item.classes, start=1) if n not in names}
         names |= {number: one.name for number, one in masks.classes.items()}
     if not pairs:
-        raise UserError(f"No image of the set {str(folder)!r} has a mask yet. Paint one first.")
+        raise UserError(
+            f"No image of the set {str(folder)!r} has a mask that was painted, corrected or "
+            "accepted. Paint or accept one first."
+        )
     return PairListing(
         tuple(pairs),
         names,
-        remarks=(f"{bare} images of the set have no mask and are left out.",) * bool(bare),
+        remarks=(f"{bare} images of the set have no mask that a person stands for; left out.",)
+        * bool(bare),
         is_painted=True,
     )
