@@ -1,7 +1,9 @@
 """A step of ACTION on small images: a student, its teacher, a batch."""
 
+import copy
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 
 import torch
 
@@ -13,8 +15,14 @@ from napari_medssl.methods.action.teacher import Student, Teacher
 SIZE, CLASSES, COUNT = 64, 3, 2
 
 
+@cache
+def _student(seed):
+    torch.manual_seed(seed)
+    return Student(SegmentationUNet(CLASSES)).train()
+
+
 def batch_of(terms, seed=1):
-    """Return coarse views at random, with all that any stage looks at."""
+    """Return coarse views at random, with all that any stage looks at; images 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw():
@@ -25,17 +33,17 @@ def batch_of(terms, seed=1):
     truth = truth.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
     weak = draw()
     strong = tuple((weak * factor).clamp(0, 1) for factor in (0.9, 0.8)[: terms.streams])
-    return Batch(draw(), truth, weak, strong)
+    return Batch(draw(), truth, weak, strong, torch.arange(COUNT))
 
 
-def make_step(stage, *, number=0, steps=10, seed=0, **changes):
+def make_step(stage, *, number=0, steps=10, of_stage=1.0, seed=0, **changes):
     """Return a step of a stage, whose terms may be changed; its teacher is sure of something."""
-    torch.manual_seed(seed)
-    student = Student(SegmentationUNet(CLASSES)).train()
+    student = copy.deepcopy(_student(seed))  # to draw weights takes longer than a step
     memory = Memory(CLASSES, student.branch.local_head.dim)
     terms = replace(STAGES[stage], **changes)
     generator = torch.Generator().manual_seed(seed)
-    return Step(student, Teacher(student), memory, terms, number, steps, generator, nullcontext)
+    teacher = Teacher(student)
+    return Step(student, teacher, memory, terms, number, steps, of_stage, generator, nullcontext)
 
 
 def fill_banks(step, seed=3):

@@ -1,6 +1,7 @@
 """Training from a few masks: what is learnt, kept, resumed, told."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +21,11 @@ from napari_medssl.backend.checkpoints import load_checkpoint
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.segmentation_scores import score_case
-from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.backend.segmenters import SegmentConfig, load_segmenter
 from napari_medssl.backend.train_action import train_action
 from napari_medssl.backend.train_steps import checkpoint_of
 from napari_medssl.backend.transfer_data import LabelledImage
+from napari_medssl.methods.action.stages import STAGES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,12 +74,12 @@ def test_each_stage_tells_its_losses(trained):
         "anatomical": {"supervised", "pseudo", "anatomical"},
     }
     for number, (stage, values) in enumerate(told):
-        assert stage == ("global" if number < 10 else "local" if number < 20 else "anatomical")
+        assert stage == ("global" if number < 4 else "local" if number < 12 else "anatomical")
         assert set(values) == due[stage] | {"loss", "learning_rate"}
         assert np.isfinite(list(values.values())).all()
         parts = sum(values[name] for name in due[stage])
         assert values["loss"] == pytest.approx(parts, rel=1e-4)
-    assert told[-1][1]["supervised"] < told[10][1]["supervised"]
+    assert told[-1][1]["supervised"] < told[4][1]["supervised"]
 
 
 def test_the_card_says_what_the_model_is_made_of(trained, world):
@@ -229,6 +231,82 @@ def test_a_run_keeps_its_student_in_training_and_its_teacher_through_stages():
     run.step()
     assert int(teacher.updates) == run.done == 2
     assert run.network("teacher") is not teacher.branch.network
+
+
+@pytest.mark.parametrize("start", ["imagenet", "random"])
+def test_only_a_random_trunk_gathers_statistics(start):
+    """The weights of both are learnt; a comparison's student and teacher are then in use alike."""
+    known = (LabelledImage("0", "0", *disks(0)),)
+    schedule = Schedule(("supervised",), 1, batch=2, size=64)
+    run = ActionRun(start_network(start, 3, 1), prepare(known, (), 64), schedule, 1, "cpu")
+    trunk = run.student.branch.network.trunk
+    before = {name: value.clone() for name, value in trunk.state_dict().items()}
+    run.step()
+    for name, value in trunk.state_dict().items():
+        is_statistic = "running" in name or "num_batches" in name
+        assert torch.equal(value, before[name]) == (is_statistic and start == "imagenet"), name
+
+
+def test_a_step_knows_which_images_it_looks_at():
+    """By their numbers among all that are looked at without masks."""
+    others = [disks(n)[0] for n in range(1, 6)]
+    images = prepare([LabelledImage("0", "0", *disks(0))], others, 64)
+    schedule = Schedule(("global", "supervised"), 2, batch=3, size=64)
+    run = ActionRun(start_network("random", 3, 1), images, schedule, 1, "cpu")
+    batch = run._draw(STAGES["global"], torch.Generator().manual_seed(0))
+    assert (batch.numbers.dtype, batch.numbers.shape) == (torch.int64, (3,))
+    assert len(set(batch.numbers.tolist())) == 3
+    # The same draws of one image alone: each view is of the image that is named.
+    alone = [prepare((), [image], 64).unlabelled for image in [disks(0)[0], *others]]
+    for place, number in enumerate(batch.numbers.tolist()):
+        run.images = replace(images, unlabelled=tuple(alone[number][0] for _ in range(6)))
+        again = run._draw(STAGES["global"], torch.Generator().manual_seed(0))
+        assert torch.equal(again.weak[place], batch.weak[place])
+    assert not len(run._draw(STAGES["supervised"], torch.Generator()).numbers)
+
+
+def test_without_masks_a_start_is_trained(world, tmp_path):
+    """It says so, segments nothing, and others begin with its weights."""
+    out = tmp_path / "start.safetensors"
+    seen = []
+    config = small_config(None, out, unlabelled=world[1], stages="global,distillation", steps=2)
+    card = train_action(config, on_progress=seen.append).card
+    assert [set(p.values) for p in seen if p.values] == [
+        {"loss", "learning_rate", "global"},
+        {"loss", "learning_rate", "global", "local"},
+    ]
+    assert card.task == "segmentation-start"
+    assert card.metrics == {"labelled_images": 0, "unlabelled_images": 6, "left_out": 0}
+    assert [source.name for source in card.data] == ["images of 'more'"]
+    assert "without masks" in card.description
+    with pytest.raises(UserError, match=r"'start' is for the task 'segmentation-start' and segm"):
+        load_segmenter(SegmentConfig(str(out), device="cpu"))
+    due = load_network(out)[0].state_dict()
+    for name, value in start_network(str(out), 3, 1).state_dict().items():
+        assert name.startswith("head.") or torch.equal(value, due[name])
+    config = small_config(world[0], tmp_path / "m.safetensors", start=str(out), steps=1)
+    card = train_action(config).card
+    assert (card.task, card.config["classes"]) == ("segmentation", ["1", "2"])
+    assert "from the model 'start'" in card.description
+    assert card.data[0].name == "images of 'more'"
+
+
+@pytest.mark.parametrize(
+    ("stages", "asking"),
+    [(name, name) for name, terms in STAGES.items() if terms.takes_masks]
+    + [("action", "local"), ("distillation,pseudo", "pseudo")],
+)
+def test_stages_that_need_masks_are_refused_without(world, tmp_path, stages, asking):
+    config = small_config(None, tmp_path / "m.safetensors", unlabelled=world[1], stages=stages)
+    text = f"Stage '{asking}' learns from masks. Give --labelled, or stages that need none: global"
+    with pytest.raises(UserError, match=re.escape(text)):
+        check_trainable(config)
+
+
+def test_without_any_images_nothing_is_trained(tmp_path):
+    config = small_config(None, tmp_path / "m.safetensors", stages="global")
+    with pytest.raises(UserError, match=r"There are no images. Give --labelled, --unlabelled, or"):
+        check_trainable(config)
 
 
 @pytest.mark.parametrize("stages", ["action", "strong-weak"])

@@ -75,6 +75,23 @@ def test_segment_takes_its_models(model, tmp_path, capsys):
             assert set(np.unique(np.asarray(found))) <= {0, 1, 2}
 
 
+def test_a_start_is_trained_without_masks_and_segments_nothing(in_process, tmp_path, capsys):
+    more, out = write_unlabelled(tmp_path / "more", (0, 1)), tmp_path / "start.safetensors"
+    words = ["train", "action", "--unlabelled", str(more), "--out", str(out), "--device", "cpu"]
+    words += ["--size", "64", "--short-side", "64", "--steps", "1", "--batch", "1"]
+    words += ["--start", "random"]
+    assert main([*words, "--stages", "supervised"]) == _console.NOTHING_DONE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Stage 'supervised' learns from masks. Give --labelled, or stages that need" in told
+    assert main([*words, "--stages", "distillation"]) == _console.ALL_DONE
+    capsys.readouterr()
+    words = ["segment", str(more), "--model", str(out), "--out", str(tmp_path / "out")]
+    assert main([*words, "--device", "cpu"]) == _console.NOTHING_DONE
+    told = " ".join(capsys.readouterr().err.split())
+    assert "'start' is for the task 'segmentation-start' and segments nothing" in told
+    assert "Traceback" not in told
+
+
 def wrong_size(folder):
     save(folder / "masks" / "000.png", np.zeros((20, 10), np.uint8))
 

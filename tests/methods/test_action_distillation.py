@@ -125,6 +125,20 @@ def test_the_bank_keeps_the_last_vectors():
         assert sorted(bank.anchors().tolist()) == sorted(due)
 
 
+def test_anchors_are_of_other_images():
+    """Owners move with their vectors, also round the end; those of nobody are always anchors."""
+    bank, due = MemoryBank(5, 3), []
+    for number, owners in enumerate(([4, 9], None, [9, 4, 4], [], [1, 9, 2, 2, 9, 1, 7], [4])):
+        new = draw(1 if owners is None else len(owners), 3, seed=number, dtype=torch.float)
+        bank.push(new, None if owners is None else torch.tensor(owners, dtype=torch.int64))
+        due += zip(owners or [None] * len(new), F.normalize(new, dim=1).tolist(), strict=True)
+        due = due[-5:]
+        for but in ([], [4], [9, 9], [1, 2, 9], [77]):
+            came = bank.anchors(but=torch.tensor(but, dtype=torch.int64))
+            assert sorted(came.tolist()) == sorted(v for owner, v in due if owner not in but)
+    assert bank.anchors(but=torch.tensor([1, 2, 4, 7, 9])).shape == (0, 3)
+
+
 def test_of_more_vectors_than_places_the_last_are_kept():
     bank = MemoryBank(3, 2)
     bank.push(draw(1, 2, dtype=torch.float))
@@ -136,11 +150,14 @@ def test_of_more_vectors_than_places_the_last_are_kept():
 
 def test_a_resumed_bank_goes_on_exactly():
     bank, other = MemoryBank(4, 3), MemoryBank(4, 3)
-    bank.push(draw(3, 3, dtype=torch.float))
+    bank.push(draw(3, 3, dtype=torch.float), torch.tensor([5, 6, 5]))
     other.load_state_dict(bank.state_dict())
     for each in (bank, other):
         each.push(draw(2, 3, seed=2, dtype=torch.float))
     assert torch.equal(bank.anchors(), other.anchors())
+    but = torch.tensor([5])
+    assert torch.equal(bank.anchors(but), other.anchors(but))
+    assert len(other.anchors(but)) == len(other.anchors()) - 1  # one was replaced
     assert {k: v.tolist() for k, v in bank.state_dict().items()} == {
         k: v.tolist() for k, v in other.state_dict().items()
     }
@@ -181,6 +198,8 @@ def test_a_bank_that_cannot_be_is_told():
         MemoryBank(0, 3)
     with pytest.raises(ValueError, match=r"due is \(B, 3\)"):
         MemoryBank(4, 3).push(draw(2, 4))
+    with pytest.raises(ValueError, match=r"Owners of \(3,\) came; due is one of each of 2 vectors"):
+        MemoryBank(4, 3).push(draw(2, 3), torch.arange(3))
 
 
 def test_crops_reach_both_ends():

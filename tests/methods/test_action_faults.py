@@ -4,13 +4,14 @@ Those of its losses are in test_action_losses_faults.py, those of its scores bes
 `segmentation_scores`.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
 from action_step import batch_of, fill_banks, make_step
 from napari_medssl.methods.action.heads import GlobalHead, LocalHead, RepresentationHead
-from napari_medssl.methods.action.objective import Batch
 from napari_medssl.methods.action.stages import STAGES
 
 
@@ -77,7 +78,7 @@ def test_the_teacher_sees_the_weak_view_and_the_student_the_strong_one(stage):
     weak = torch.full((2, 3, 64, 64), 0.25)
     strong = tuple(torch.full((2, 3, 64, 64), 0.75) for _ in range(step.terms.streams))
     batch = batch_of(step.terms)
-    batch = Batch(torch.full((2, 3, 64, 64), 0.5), batch.truth, weak, strong)
+    batch = replace(batch, labelled=torch.full((2, 3, 64, 64), 0.5), weak=weak, strong=strong)
     seen = {"teacher": [], "student": []}
     for who, branch in (("teacher", step.teacher.branch), ("student", step.student.branch)):
         maps = branch.network.maps

@@ -3,16 +3,19 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from action_step import CLASSES, COUNT, SIZE, batch_of, fill_banks, make_step, parts_with_gradient
+from napari_medssl.methods.action.local_vectors import local_maps
 from napari_medssl.methods.action.stages import RECIPES, STAGES, parse_stages, stage_ends
 from napari_medssl.methods.action.supervision import supervised_loss
 
 DUE = {
     "global": {"global"},
+    "distillation": {"global", "local"},
     "local": {"supervised", "global", "local"},
     "anatomical": {"supervised", "pseudo", "anatomical"},
     "anatomical++": {"supervised", "pseudo", "anatomical", "centres"},
@@ -25,6 +28,7 @@ NETWORK = {"trunk", "stem", "decoder", "head"}
 DISTILLED = {"global head", "global predictor"}
 REACHED = {
     "global": {"trunk"} | DISTILLED,
+    "distillation": NETWORK | DISTILLED | {"local head", "local predictor"},
     "local": NETWORK | DISTILLED | {"local head", "local predictor"},
     "anatomical": NETWORK | {"representation head"},
     "anatomical++": NETWORK | {"representation head"},
@@ -50,12 +54,15 @@ def test_a_stage_asks_what_is_said_and_reaches_what_it_should(stage, unsure):
     for bank in (step.memory.images, step.memory.crops):
         bank.register_buffer("counted", torch.zeros(()))
         push = bank.push
-        bank.push = lambda vectors, push=push: (pushed.append(vectors), push(vectors))
+        bank.push = lambda vectors, owners, push=push: (
+            pushed.append(vectors),
+            push(vectors, owners),
+        )
     losses = step.losses(batch_of(step.terms))
     assert set(losses) == DUE[stage]
     assert all(loss.isfinite() and loss.ndim == 0 for loss in losses.values())
     assert parts_with_gradient(step, losses) == REACHED[stage]
-    assert len(pushed) == step.terms.distils * (1 + (stage == "local"))
+    assert len(pushed) == step.terms.distils * (1 + (stage != "global"))
     assert not any(vectors.requires_grad for vectors in pushed)
 
 
@@ -107,6 +114,39 @@ def test_a_bank_gets_the_teachers_vectors_of_the_images_at_hand():
     torch.testing.assert_close(step.memory.images.anchors(), due)
 
 
+def test_images_lie_among_others_never_among_themselves():
+    """What is kept of an image does not count against it: not of the image, not of its crops."""
+    step = make_step("local")
+    batch = batch_of(step.terms)
+    for bank in (step.memory.images, step.memory.crops):
+        bank.push(torch.randn(20, bank.vectors.shape[1]), torch.tensor([0, 1] * 10))
+    own = step.losses(batch)
+    assert own["global"].item() == own["local"].item() == 0
+    others = step.losses(replace(batch, numbers=torch.tensor([7, 8])))
+    assert others["global"].item() > 0.1
+    assert others["local"].item() > 0.1
+    owners = step.memory.images.owners[: int(step.memory.images.filled)]
+    assert owners.tolist() == [0, 1] * 11 + [7, 8]
+
+
+def test_crops_have_the_owner_of_their_image():
+    """Image 5 is left out of what image 5 lies among, and image 6 is not."""
+    step = make_step("distillation")
+    batch = replace(batch_of(step.terms), numbers=torch.tensor([5, 6]))
+    with torch.no_grad():
+        step.losses(batch)
+        seen = step._seen_by_teacher(batch.weak)
+        side = SIZE // 4
+        crops = local_maps(seen.logits, crop=side, stride=side // 2)
+        due = torch.nn.functional.normalize(step.teacher.branch.local_head(crops), dim=-1)
+    bank = step.memory.crops
+    kept = bank.owners[: int(bank.filled)]
+    assert set(kept.tolist()) == {5, 6}
+    for vector, owner in zip(bank.anchors(), kept.tolist(), strict=True):
+        assert (due[owner - 5] - vector).abs().amax(dim=1).min() < 1e-5
+    assert len(bank.anchors(but=torch.tensor([5, 5]))) == int((kept == 6).sum())
+
+
 def test_without_others_there_is_nothing_to_tell_apart():
     step = make_step("global")
     losses = step.losses(batch_of(step.terms))
@@ -153,13 +193,16 @@ def test_actions_pseudo_loss_counts_by_the_share_of_sure_pixels():
 
 
 @pytest.mark.parametrize(
-    ("number", "due"), [(0, math.exp(-5)), (2, math.exp(-1.25)), (4, 1), (9, 1)]
+    ("of_stage", "due"), [(0.0, math.exp(-5)), (0.2, math.exp(-1.25)), (0.4, 1), (0.9, 1)]
 )
-def test_consistency_counts_more_and_more(number, due):
-    step = make_step("mean-teacher", number=number, steps=10)
-    full = make_step("mean-teacher", number=9, steps=10)
+@pytest.mark.parametrize(("stage", "name"), [("mean-teacher", "consistency"), ("pseudo", "pseudo")])
+def test_the_teachers_classes_count_more_and_more(stage, name, of_stage, due):
+    """Over the first two fifths of a stage, wherever the stage lies in the training."""
+    step, full = (
+        make_step(stage, number=8, of_stage=part, threshold=0.0) for part in (of_stage, 0.9)
+    )
     batch = batch_of(step.terms)
-    ratio = step.losses(batch)["consistency"] / full.losses(batch)["consistency"]
+    ratio = step.losses(batch)[name] / full.losses(batch)[name]
     assert ratio.item() == pytest.approx(due, rel=1e-4)
 
 
@@ -223,12 +266,16 @@ def test_recipes_are_stages_in_order():
 
 @pytest.mark.parametrize("text", ["", "nonsense", "action,nonsense", "local,,anatomical"])
 def test_unknown_stages_are_told(text):
-    with pytest.raises(ValueError, match=r"is no stage; due are action, action\+\+, global, local"):
+    with pytest.raises(
+        ValueError, match=r"is no stage; due are action, action\+\+, global, distillation, local"
+    ):
         parse_stages(text)
 
 
-def test_stages_have_a_quarter_a_quarter_and_half_of_the_steps():
-    assert stage_ends(RECIPES["action"], 400) == (100, 200, 400)
+def test_stages_have_their_parts_of_the_steps():
+    """A tenth, a fifth and the rest."""
+    assert stage_ends(RECIPES["action"], 400) == (40, 120, 400)
+    assert stage_ends(("distillation", "pseudo"), 400) == (50, 400)
     assert stage_ends(("supervised",), 7) == (7,)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_medssl.backend.action_data import ActionImages
 from napari_medssl.backend.mixed_precision import mixed_precision
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from napari_medssl.methods.action.objective import Batch
     from napari_medssl.methods.action.stages import Terms
     from napari_medssl.methods.action.views import Sampling
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -185,14 +182,17 @@ class ActionRun:
 
         how, none = self._sampling(), torch.empty(0, device=self.device)
         labelled = truth = weak = none
+        numbers: list[int] = []
         strong: tuple[Tensor, ...] = (none,)
         if terms.takes_masks:
-            chosen = self._choose(self.images.labelled, generator)
+            pairs = self.images.labelled
+            chosen = [pairs[n] for n in self._choose(len(pairs), generator)]
             views, places = weak_views([pixels for pixels, _ in chosen], how, generator)
             labelled = strong_views(views, how, generator)
             truth = same_places([classes for _, classes in chosen], places)
         if terms.takes_unlabelled:
-            images = self._choose(self.images.unlabelled, generator)
+            numbers = self._choose(len(self.images.unlabelled), generator)
+            images = [self.images.unlabelled[n] for n in numbers]
             weak, _ = weak_views(images, how, generator)
             base = weak
             if not (terms.local_distillation or terms.takes_pseudo_labels or terms.consistency):
@@ -203,6 +203,7 @@ class ActionRun:
             truth.to(self.device),
             self._there(weak),
             tuple(map(self._there, strong)),
+            torch.tensor(numbers, dtype=torch.int64, device=self.device),
         )
 
     def _there(self, views: Tensor) -> Tensor:
@@ -217,8 +218,8 @@ class ActionRun:
 
         return Sampling(size=self.schedule.size)
 
-    def _choose(self, images: Sequence[_T], generator: torch.Generator) -> list[_T]:
-        return [images[n] for n in draw_evenly(len(images), self.schedule.batch, generator)]
+    def _choose(self, count: int, generator: torch.Generator) -> list[int]:
+        return draw_evenly(count, self.schedule.batch, generator)
 
     def network(self, keep: str) -> SegmentationUNet:
         """Return a copy of the network of the "student" or the "teacher", as in use.

@@ -12,7 +12,8 @@ Equations 1 and 2 are the softmax that is meant: a stray -log stands inside the 
 
 We differ: nothing from the paper. Against the released code: neither teacher nor anchors have a
 gradient; the teacher is the sharper one by default, as printed; and the size of the bank depends
-on nothing else. A bank that is not full yet gives the anchors that it has, never zeros.
+on nothing else. A bank that is not full yet gives the anchors that it has, never zeros. Anchors are
+of other images, as the paper says: an earlier vector of an image at hand is left out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ STUDENT_TEMPERATURE = 0.1
 TEACHER_TEMPERATURE = 0.01
 BANK_SIZE = 36
 
+_NOBODY = -1
+
 
 class MemoryBank(nn.Module):
     """The last vectors of the teacher, the oldest replaced first.
@@ -41,6 +44,7 @@ class MemoryBank(nn.Module):
     """
 
     vectors: Tensor
+    owners: Tensor
     filled: Tensor
     place: Tensor
 
@@ -50,25 +54,58 @@ class MemoryBank(nn.Module):
             raise ValueError(f"A bank of {size!r} vectors of {dim!r} came; due is one of each.")
         self.register_buffer("vectors", torch.zeros(size, dim))
         # Buffers, so that a resumed run goes on with the bank as it was.
+        self.register_buffer("owners", torch.full((size,), _NOBODY))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, vectors: Tensor) -> None:
-        """Replace the oldest by new vectors of shape (B, D); of more than n, keep the last n."""
+    def push(self, vectors: Tensor, owners: Tensor | None = None) -> None:
+        """Replace the oldest by new vectors; of more than n, keep the last n.
+
+        Parameters
+        ----------
+        vectors
+            Of any length, shape (B, D).
+        owners
+            Numbers from 0 of the images that they are of, int64, shape (B,); None if not known.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit.
+        """
         size, dim = self.vectors.shape
         if vectors.ndim != 2 or vectors.shape[1] != dim:
             raise ValueError(f"Vectors of {tuple(vectors.shape)} came; due is (B, {dim}).")
+        if owners is None:
+            owners = torch.full((len(vectors),), _NOBODY)
+        if owners.shape != vectors.shape[:1]:
+            raise ValueError(
+                f"Owners of {tuple(owners.shape)} came; due is one of each of {len(vectors)} "
+                "vectors."
+            )
         kept = F.normalize(vectors[-size:].to(self.vectors), dim=1)
         steps = torch.arange(len(kept), device=kept.device)
-        self.vectors[(self.place + steps) % size] = kept
+        places = (self.place + steps) % size
+        self.vectors[places] = kept
+        self.owners[places] = owners[-size:].to(self.owners)
         self.place.copy_((self.place + len(kept)) % size)
         self.filled.copy_((self.filled + len(kept)).clamp(max=size))
 
-    def anchors(self) -> Tensor:
-        """Return the vectors that have come, of unit length, shape (n, D); at first n is less."""
+    def anchors(self, but: Tensor | None = None) -> Tensor:
+        """Return the vectors that have come, of unit length, shape (n, D); at first n is less.
+
+        Parameters
+        ----------
+        but
+            Numbers of images whose vectors are left out, int64, (B,); those of nobody are not.
+        """
+        filled = int(self.filled)
         # A copy: a push between the loss and its gradient must not change what was saved.
-        return self.vectors[: int(self.filled)].clone()
+        found = self.vectors[:filled].clone()
+        if but is None:
+            return found
+        return found[~torch.isin(self.owners[:filled], but.to(self.owners))]
 
 
 @in_full_precision

@@ -59,12 +59,15 @@ class Batch:
         Views of unlabelled images for the teacher, (U, 3, S, S).
     strong
         The same places for the student, one such tensor a stream.
+    numbers
+        Which unlabelled images these are, int64, (U,): they are not among their own others.
     """
 
     labelled: Tensor
     truth: Tensor
     weak: Tensor
     strong: tuple[Tensor, ...]
+    numbers: Tensor
 
 
 class Memory(nn.Module):
@@ -120,7 +123,7 @@ class Step:
         if terms.supervised:
             found["supervised"] = terms.supervised * supervised_loss(labelled.logits, batch.truth)
         if seen is not None:
-            found |= self._of_unlabelled(seen, streams, pseudo)
+            found |= self._of_unlabelled(seen, streams, pseudo, batch.numbers)
         if terms.anatomical or terms.centres:
             found |= self._of_pixels(made, labelled, batch.truth, pseudo)
         return found
@@ -171,13 +174,13 @@ class Step:
         return tuple(views), pseudo
 
     def _of_unlabelled(
-        self, seen: Maps, streams: list[Maps], pseudo: list[tuple[Tensor, Tensor]]
+        self, seen: Maps, streams: list[Maps], pseudo: list[tuple[Tensor, Tensor]], numbers: Tensor
     ) -> dict[str, Tensor]:
         terms, found = self.terms, {}
         if terms.global_distillation:
-            found["global"] = terms.global_distillation * self._global(seen, streams[0])
+            found["global"] = terms.global_distillation * self._global(seen, streams[0], numbers)
         if terms.local_distillation:
-            found["local"] = terms.local_distillation * self._local(seen, streams[0])
+            found["local"] = terms.local_distillation * self._local(seen, streams[0], numbers)
         if terms.pseudo:
             rule = confident_loss if terms.is_masked else pseudo_label_loss
             losses = [
@@ -196,14 +199,14 @@ class Step:
         begun = min(1.0, self.of_stage / self.terms.ramp) if self.terms.ramp else 1.0
         return math.exp(-5 * (1 - begun) ** 2)
 
-    def _global(self, seen: Maps, made: Maps) -> Tensor:
+    def _global(self, seen: Maps, made: Maps, numbers: Tensor) -> Tensor:
         """Return the loss of images among other images, and keep these for later steps."""
         vectors = self.student.global_predictor(self.student.branch.global_head(made))
         with torch.no_grad():
             due = self.teacher.branch.global_head(seen)
-        return self._among(vectors, due, self.memory.images, due)
+        return self._among(vectors, due, self.memory.images, numbers)
 
-    def _local(self, seen: Maps, made: Maps) -> Tensor:
+    def _local(self, seen: Maps, made: Maps, numbers: Tensor) -> Tensor:
         """Return the loss of crops of the output among crops of other images."""
         side = made.logits.shape[2] // _CROPS
         crops = local_maps(made.logits, crop=side, stride=side // 2)
@@ -212,13 +215,21 @@ class Step:
             crops = local_maps(seen.logits, crop=side, stride=side // 2)
             due = self.teacher.branch.local_head(crops).flatten(0, 1)
         some = torch.randperm(len(due), generator=self.generator)[: _BANK // 2].to(due.device)
-        return self._among(vectors.flatten(0, 1), due, self.memory.crops, due[some])
+        owners = numbers.repeat_interleave(vectors.shape[1])
+        return self._among(vectors.flatten(0, 1), due, self.memory.crops, owners, some)
 
-    def _among(self, made: Tensor, due: Tensor, bank: MemoryBank, pushed: Tensor) -> Tensor:
-        anchors = bank.anchors()
+    def _among(
+        self,
+        made: Tensor,
+        due: Tensor,
+        bank: MemoryBank,
+        owners: Tensor,
+        kept: Tensor | slice = slice(None),
+    ) -> Tensor:
+        anchors = bank.anchors(but=owners)
         # Among fewer than two others there is nothing to tell.
         loss = distillation_loss(made, due, anchors) if len(anchors) > 1 else 0 * made.sum()
-        bank.push(pushed)
+        bank.push(due[kept], owners[kept])
         return loss
 
     def _of_pixels(
