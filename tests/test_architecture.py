@@ -204,3 +204,10 @@ def test_no_slot_is_a_lambda():
             if is_slot and any(isinstance(arg, ast.Lambda) for arg in node.args):
                 found.append(f"{path.name}:{node.lineno}")
     assert not found
+
+
+def test_modules_of_tests_have_names_of_their_own():
+    """They are imported by their bare names, so one of two would hide the other."""
+    names = [path.name for path in Path(__file__).parent.rglob("*.py")]
+    shared = {name for name in names if names.count(name) > 1}
+    assert shared <= {"conftest.py", "__init__.py"}

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from segmentation_world import Reader, square, write_pair, write_table
+from scored_world import Reader, square, write_pair, write_table
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import evaluate_segmentation as work

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from segmentation_world import square, write_pair, write_table
+from scored_world import square, write_pair, write_table
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.segmentation_cases import plan_cases, read_case
