@@ -48,6 +48,7 @@ def take_training(viewer: Any, widget: SegmentationWidget, shapes: Path, out: Pa
     """Train for a few steps, and show the stop."""
     widget.begin_training()
     panel = widget.training
+    panel.kinds.setCurrentIndex(panel.kinds.findData("shape-guided"))
     panel.trainer.use_folder(shapes)
     panel.trainer.form.set_value("steps", _STEPS)
     panel.name.setText("my-vessels")
