@@ -11,7 +11,7 @@ from action_world import disks, save, small_config, write_labelled, write_unlabe
 from safetensors.numpy import load_file
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend import train_action as work
+from napari_medssl.backend import action_timing
 from napari_medssl.backend.action_config import check_trainable, compared
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_run import ActionRun, Schedule
@@ -183,7 +183,7 @@ def test_finish_writes_the_model_of_the_checkpoint(world, tmp_path):
 
 def test_minutes_set_the_steps_that_fit(world, tmp_path, monkeypatch):
     """Of 3 s and steps of a tenth: 30; the number is recorded, and a resumed run keeps to it."""
-    monkeypatch.setattr(work, "_seconds_of", lambda trial, start: 0.1)
+    monkeypatch.setattr(action_timing, "seconds_of", lambda trial, start, should_stop: 0.1)
     config = small_config(world[0], tmp_path / "m.safetensors", minutes=0.05)
     seen = []
     with pytest.raises(Cancelled, match="of 30 steps"):
@@ -191,7 +191,7 @@ def test_minutes_set_the_steps_that_fit(world, tmp_path, monkeypatch):
             config, on_progress=seen.append, should_stop=lambda: any(p.values for p in seen)
         )
     assert load_checkpoint(checkpoint_of(config.out)).notes["total"] == 30
-    monkeypatch.setattr(work, "_seconds_of", lambda trial, start: pytest.fail("timed again"))
+    monkeypatch.setattr(action_timing, "seconds_of", lambda *of: pytest.fail("timed again"))
     seen.clear()
     with pytest.raises(Cancelled, match="after 2 of 30 steps"):
         train_action(
@@ -201,7 +201,19 @@ def test_minutes_set_the_steps_that_fit(world, tmp_path, monkeypatch):
         )
 
 
-def test_the_time_of_a_step_is_taken_from_each_stage(world):
+def test_a_training_can_be_stopped_while_its_steps_are_timed(world, tmp_path):
+    config = small_config(world[0], tmp_path / "m.safetensors", minutes=0.05)
+    told = []
+    with pytest.raises(Cancelled, match="before the training began"):
+        train_action(
+            config,
+            on_progress=lambda progress: told.append(progress.message),
+            should_stop=lambda: "measuring the time of a step" in told,
+        )
+    assert not checkpoint_of(config.out).exists()
+
+
+def test_the_time_of_a_step_is_taken_from_each_stage(monkeypatch):
     """By steps that are not kept; each stage counts as many times as it has steps."""
     known = tuple(LabelledImage(str(n), str(n), *disks(n)) for n in range(2))
     images = prepare(known, (), 64)
@@ -209,10 +221,12 @@ def test_the_time_of_a_step_is_taken_from_each_stage(world):
     trial = ActionRun(start_network("random", 3, 1), images, schedule, 1, "cpu")
     assert trial.ends == (4, 8)
     for start, stage in zip((0, 4), schedule.stages, strict=True):
-        assert work._seconds_of(trial, start) > 0
+        assert action_timing.seconds_of(trial, start) > 0
         trial.done = start
         assert trial.stage == stage
-    assert work._parts((4, 8)) == (0.5, 0.5)
+    # A second and three of them, half of the steps each: 120 steps in four minutes.
+    monkeypatch.setattr(action_timing, "seconds_of", lambda trial, start, stop: 1 + 2 * (start > 0))
+    assert action_timing.fitting_steps(trial, 4) == 120
 
 
 def test_a_run_keeps_its_student_in_training_and_its_teacher_through_stages():

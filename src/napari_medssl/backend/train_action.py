@@ -25,6 +25,7 @@ from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_start import start_network
+from napari_medssl.backend.action_timing import TIMED, fitting_steps
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
@@ -47,10 +48,6 @@ from napari_medssl.backend.train_steps import (
 
 if TYPE_CHECKING:
     from napari_medssl.backend.models import DataSource
-
-_TIMED = 3  # steps of each stage that tell how long one takes; the first is not counted
-_LEAST_STEPS = 20  # of a stage, however short the time
-_MOST_STEPS = 50_000
 
 
 def train_action(
@@ -112,7 +109,9 @@ class _Run:
             self.total, self.spent = int(saved.notes["total"]), float(saved.notes["spent_s"])
         elif config.minutes:
             on_progress(Progress(0, None, "measuring the time of a step"))
-            self.total = self._fitting_steps()
+            stages = check_stages(config.stages, config.steps)
+            trial = self._begun(max(config.steps, TIMED * len(stages)))
+            self.total = fitting_steps(trial, config.minutes, should_stop)
         else:
             self.total = config.steps
         self.inner = self._begun(self.total)
@@ -146,17 +145,6 @@ class _Run:
             config.trunk_rate,
             config.amp,
         )
-
-    def _fitting_steps(self) -> int:
-        """Return how many steps fit into the time that is given, from a few that are not kept."""
-        stages = check_stages(self.config.stages, self.config.steps)
-        trial = self._begun(max(self.config.steps, _TIMED * len(stages)))
-        mean = sum(
-            _seconds_of(trial, start) * part
-            for start, part in zip((0, *trial.ends[:-1]), _parts(trial.ends), strict=True)
-        )
-        fitting = round(self.config.minutes * 60 / mean)
-        return min(max(fitting, _LEAST_STEPS * len(stages)), _MOST_STEPS)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -283,18 +271,3 @@ def _description(config: TrainActionConfig, labelled: int, start: str) -> str:
         f"Segments images as the masks that it was shown; trained by {config.stages} with "
         f"{labelled} labelled images, from {start}."
     )
-
-
-def _seconds_of(trial: ActionRun, start: int) -> float:
-    """Return how long a step of the stage that begins at `start` takes."""
-    trial.done = start
-    trial.step()
-    begun = time.monotonic()
-    for _ in range(_TIMED - 1):
-        trial.done = start
-        trial.step()
-    return (time.monotonic() - begun) / (_TIMED - 1)
-
-
-def _parts(ends: tuple[int, ...]) -> tuple[float, ...]:
-    return tuple((end - start) / ends[-1] for start, end in zip((0, *ends[:-1]), ends, strict=True))
