@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from monai.networks.nets.basic_unet import TwoConv, UpCat
 from torch import Tensor, nn
 
+from napari_medssl.methods.action.group_norm import FastGroupNorm
 from napari_medssl.methods.siamese.trunk import STAGE_DIMS, EfficientNetLite0, normalise_pixels
 
 STRIDE = 32
@@ -83,6 +84,7 @@ class SegmentationUNet(nn.Module):
             steps.append(UpCat(2, inside, skip, out, upsample="nontrainable", halves=False, **how))
             inside = out
         self.up = nn.ModuleList(steps)
+        _normalise_fast(self)
         self.head = nn.Conv2d(inside, classes, 1)
         self.keeps_statistics = False
 
@@ -153,3 +155,11 @@ class SegmentationUNet(nn.Module):
         """Give the network a head for other classes, at random."""
         inside = self.head.in_channels
         self.head = nn.Conv2d(inside, classes, 1).to(self.head.weight.device)
+
+
+def _normalise_fast(network: nn.Module) -> None:
+    """Put `FastGroupNorm` where MONAI has made `nn.GroupNorm`."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.GroupNorm:
+                setattr(parent, name, FastGroupNorm(child.num_groups, child.num_channels))

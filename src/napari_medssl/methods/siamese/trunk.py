@@ -34,6 +34,13 @@ class _SameConv(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the maps, shape (B, C', H', W')."""
+        # On CPUs a filter of each channel is learnt four to nine times slower in bfloat16.
+        if self.groups > 1 and maps.device.type == "cpu" and torch.is_grad_enabled():
+            with torch.autocast("cpu", enabled=False):
+                return self._filtered(maps.float()).to(maps.dtype)
+        return self._filtered(maps)
+
+    def _filtered(self, maps: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
         pads = []
         for side in (maps.shape[-1], maps.shape[-2]):
