@@ -1,12 +1,14 @@
 """Segment pictures with a model of `medssl train action`, window by window.
 
 Pictures are scaled as in training, cut into windows that overlap by a quarter, and put together
-again by MONAI, the middle of a window counting most.
+again by MONAI, the middle of a window counting most. Windows are as large as the crops of training:
+the network normalises by what a window shows, and larger ones are other images to it (hearts of
+which crops of 128 pixels were learnt: DSC .568 in windows of 128, .485 in one of 160).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 
     from napari_medssl.methods.action.network import SegmentationUNet
 
-_WINDOW = 512  # at least: larger windows waste less in overlaps than those of training
 _OVERLAP = 0.25
+_AT_ONCE = 4  # windows
+_LARGEST = 8192  # pixels along a side that a card may ask for
 
 
 class ActionSegmenter:
@@ -41,6 +44,8 @@ class ActionSegmenter:
         Of the model, and of its classes 1, 2 and so on.
     short_side
         To which pictures are scaled.
+    window
+        Side of the crops of training.
     device
         Torch name.
     """
@@ -51,12 +56,13 @@ class ActionSegmenter:
         name: str,
         classes: tuple[str, ...],
         short_side: int,
+        window: int,
         device: str = "cpu",
     ) -> None:
         import torch
 
         self.name, self.classes = name, classes
-        self._side, self._device = short_side, device
+        self._side, self._window, self._device = short_side, window, device
         self._network = network.to(device).eval()
         if device.startswith("cpu"):
             # `nn.Module.to` has no typed overload for a memory format alone.
@@ -116,8 +122,7 @@ class ActionSegmenter:
         from monai.inferers.utils import sliding_window_inference
 
         planes = as_planes(checked_picture(pixels), self._side)[None]
-        height, width = planes.shape[2:]
-        window = tuple(min(_WINDOW, -(-side // MULTIPLE) * MULTIPLE) for side in (height, width))
+        window = (self._window, self._window)
 
         def look(views: Tensor) -> Tensor:
             if should_stop():
@@ -132,11 +137,11 @@ class ActionSegmenter:
             found: Tensor = sliding_window_inference(
                 planes.to(self._device).float() / 255,
                 window,
-                1,
+                _AT_ONCE,
                 look,
                 overlap=_OVERLAP,
                 mode="gaussian",
-                padding_mode="reflect" if _can_reflect((height, width), window) else "constant",
+                padding_mode="reflect" if _can_reflect(planes.shape[2:], window) else "constant",
                 device=torch.device("cpu"),
             )
         return found
@@ -163,11 +168,16 @@ def load_action_segmenter(config: SegmentConfig) -> ActionSegmenter:
         If the model is another one, or its file cannot or must not be read.
     """
     network, card = load_network(config.model)
-    side = card.config.get("short_side")
-    if not isinstance(side, int) or not MULTIPLE <= side <= 8192:
+    window, side = (card.config.get(name) for name in ("window", "short_side"))
+    if not _is_side(window) or not _is_side(side) or window % MULTIPLE:
         raise UserError(
-            f"Model {card.name!r} has a card without the size of pictures. Train it again, or copy "
-            "both files again."
+            f"Model {card.name!r} has a card without the sizes of windows and pictures. Train it "
+            "again, or copy both files again."
         )
     classes = tuple(str(name) for name in card.config["classes"])
-    return ActionSegmenter(network, card.name, classes, side, choose_device(config.device))
+    device = choose_device(config.device)
+    return ActionSegmenter(network, card.name, classes, side, window, device)
+
+
+def _is_side(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and MULTIPLE <= value <= _LARGEST

@@ -42,7 +42,7 @@ from napari_medssl.io.files import write_whole
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FORMAT = "medssl-action-1"
+_FORMAT = "medssl-action-2"
 _NONE = -1.0  # in the journal, which holds numbers alone: there is no score
 
 
@@ -176,7 +176,9 @@ class _Runner:
             self._on_progress(Progress(done * steps + run.done, total * steps, words, values))
         found = {}
         for branch in BRANCHES:
-            one = ActionSegmenter(run.network(branch), "", known.classes, side, self._device)
+            one = ActionSegmenter(
+                run.network(branch), "", known.classes, side, self._config.size, self._device
+            )
             found[branch] = self._scored(one, known, done, total)
         return found
 
