@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-_IMAGES = {  # folder in POOL -> pattern under DATA
+_IMAGES = {  # beginning of names in POOL -> pattern under DATA
     "classes_bccd_cells": "classes/bccd_cells/**/*.png",
     "classes_blood8": "classes/blood8/**/*.png",
     "pretrain_chest_xray": "pretrain/chest_xray/**/*.*",
@@ -75,9 +75,9 @@ _SOURCES_MASKS = (
 
 def _copy_images(data: Path, out: Path) -> None:
     for name, pattern in _IMAGES.items():
-        _copy([p for p in sorted(data.glob(pattern)) if _is_picture(p)], out / name)
+        _copy([p for p in sorted(data.glob(pattern)) if _is_picture(p)], out, name)
     discs = sorted(p for p in (data / _DISCS).iterdir() if _is_picture(p))
-    _copy(discs[:_MOST_DISCS], out / "retina")
+    _copy(discs[:_MOST_DISCS], out, "retina")
     _write_sources(out, _SOURCES_IMAGES)
 
 
@@ -85,10 +85,10 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in _PICTURES
 
 
-def _copy(paths: list[Path], out: Path) -> None:
-    out.mkdir(parents=True)
+def _copy(paths: list[Path], out: Path, prefix: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        shutil.copyfile(path, out / path.name)
+        shutil.copyfile(path, out / f"{prefix}_{path.name}")
 
 
 def _copy_masks(data: Path, out: Path) -> None:
