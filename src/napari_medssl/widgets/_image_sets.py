@@ -117,6 +117,16 @@ class ImageSets(QObject):
         if not self.is_busy:
             self._end()
 
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Call `act` once the requests before it are done; those that it makes itself follow."""
+        self._in_turn(partial(self._act, act))
+
+    def _act(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        finally:
+            self._end()
+
     def _end(self) -> None:
         """Take note that a request is done, and begin the next."""
         self.is_busy = bool(self._waiting)
@@ -179,9 +189,17 @@ class ImageSets(QObject):
             self.told.emit(failed or f"There are no images in {str(paths[0])!r}.", True)
             self._end()
             return
-        images = [self.image(ref.name, _source(ref)) for ref in listing.refs]
+        images = [self.image(ref.name, source_of(ref)) for ref in listing.refs]
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
         self._add(images, own_name(folder, self.words.suffix), failed)
+
+    def add_refs(self, refs: Sequence[ImageRef], folder: Path) -> None:
+        """Add pictures that are known to be there; a set that begins with them is that of `folder`.
+
+        Opening the folder itself would find the same set.
+        """
+        images = [self.image(ref.name, source_of(ref)) for ref in refs]
+        self._in_turn(partial(self._add, images, own_name(folder, self.words.suffix)))
 
     def add_layers(self) -> None:
         """Add the image layers that are selected in napari; their pixels are kept in the set."""
@@ -351,7 +369,8 @@ class ImageSets(QObject):
         self._end()
 
 
-def _source(ref: ImageRef) -> str:
+def source_of(ref: ImageRef) -> str:
+    """Return what an image of a set says of where its pixels are."""
     return str(ref.path) if ref.page is None else f"{ref.path}#page={ref.page}"
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import platformdirs
+
+_MARK = re.compile(r" [0-9a-f]{8}$")  # tells folders of one name apart, see `own_name`
 
 
 def sets_folder(kind: str) -> Path:
@@ -25,3 +28,8 @@ def own_name(folder: Path, suffix: str) -> str:
     """
     mark = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{folder.name or 'images'} {mark}{suffix}"
+
+
+def shown_name(place: Path) -> str:
+    """Return what a set is called for people: its name without what `own_name` added."""
+    return _MARK.sub("", place.stem)

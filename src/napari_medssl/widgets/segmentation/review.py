@@ -42,7 +42,7 @@ class ReviewPanel(QWidget):
         super().__init__(parent)
         self._session, self._layers = session, layers
         self._wanted: list[int] = []
-        self._passed: set[int] = set()  # shown by `go_next`, and left as they were
+        self._passed: set[int] = set()  # were in front, and left as they were
         self._rejected: dict[int, MaskImage] = {}  # what brings their masks back
         self.accept_button = PushButton(
             "Accept", "The mask is right: the next training learns from it (A)", self.accept
@@ -169,6 +169,8 @@ class ReviewPanel(QWidget):
         self._session.checked_image()
         items = self._session.store.as_dict()
         front = self._session.image
+        if front is not None:
+            self._passed.add(front)
         key = next_to_correct(items, front, self._wanted, self._passed)
         if key is None:  # all were looked at: once more from the first
             self._passed.clear()
@@ -205,6 +207,6 @@ class ReviewPanel(QWidget):
         queue = to_correct(items, self._wanted)
         self.next_button.setEnabled(bool(queue))
         self.words.setText(f"{len(queue)} to review")
-        self.setVisible(any(item.has_mask for item in items.values()))
+        self.setVisible(bool(self._wanted) or any(item.has_mask for item in items.values()))
         # Of models that cannot say how sure they are, there is no order.
         self.order.setVisible(any(item.uncertainty is not None for item in items.values()))

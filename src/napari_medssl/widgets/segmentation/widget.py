@@ -5,7 +5,6 @@ More than 300 lines: the one place where all parts are put together; each part h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -36,6 +35,7 @@ from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._section import Section
+from napari_medssl.widgets._set_places import shown_name
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
@@ -50,6 +50,7 @@ from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
 from napari_medssl.widgets.segmentation.mask_export import MaskExport
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.next_images import NextImages
 from napari_medssl.widgets.segmentation.page_splitter import PageSplitter
 from napari_medssl.widgets.segmentation.region_view import RegionView
 from napari_medssl.widgets.segmentation.review import ReviewPanel
@@ -63,7 +64,6 @@ from napari_medssl.widgets.segmentation.trainer import run_training
 from napari_medssl.widgets.segmentation.uncertainty_view import UncertaintyView
 
 _SAVED_MS = 500
-_MARK = re.compile(r" [0-9a-f]{8}$")  # tells folders of one name apart, see `ImageSets`
 _HELP = "Correct the mask: 2 brush, 1 eraser, 4 fill, [ and ] size of the brush, Ctrl+Z undo."
 
 
@@ -111,6 +111,7 @@ class SegmentationWidget(QWidget):
         self.uncertainty = UncertaintyView(
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
+        self.next_images = NextImages(self.session, self.files, self.set_next_images, self)
         self.exchange = MaskExchange(self.session, self.layers, self)
         self.export = MaskExport(self.session, self.layers, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
@@ -243,7 +244,7 @@ class SegmentationWidget(QWidget):
 
     def _connect(self) -> None:
         told = (self.files, self.model, self.segmenting, self.regions, self.classes, self.review)
-        for part in (*told, self.uncertainty, self.exchange, self.export):
+        for part in (*told, self.uncertainty, self.next_images, self.exchange, self.export):
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.layers.failed.connect(self._on_not_shown)
@@ -294,7 +295,7 @@ class SegmentationWidget(QWidget):
 
     def _on_set(self) -> None:
         folder = self.session.folder
-        name = "" if folder is None else _MARK.sub("", folder.folder.stem)
+        name = "" if folder is None else shown_name(folder.folder)
         self.title.setText(f"<b>{name}</b>" if name else "No images")
         self.title.setToolTip("" if folder is None else str(folder.folder))
         self._words = ""
