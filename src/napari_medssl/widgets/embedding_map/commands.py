@@ -45,6 +45,12 @@ def _selection() -> Iterator[Row]:
     yield "back", "The selection before", lambda w: w.bar.back(), ("Alt-Left",)
     yield "forward", "The next selection again", lambda w: w.bar.forward(), ("Alt-Right",)
     yield "keep_picked", "Select what is picked", lambda w: w.keep_picked(), ("K",)
+    yield (
+        "label",
+        "Label next what is selected, in Segmentation",
+        lambda w: w.label_next(),
+        ("Shift-L",),
+    )
     yield "neighbours", "Select the nearest of what is selected", lambda w: w.add_near(), ("N",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_medssl.widgets._buttons import ToolButton
@@ -9,7 +10,15 @@ from napari_medssl.widgets.embedding_map.session import MapSession
 
 
 class SelectionBar(QWidget):
-    """Counts the selection; its buttons clear and turn it over, and go back to the last one."""
+    """Counts the selection; its buttons clear and turn it over, and go back to the last one.
+
+    Signals
+    -------
+    label_asked
+        The pictures that are selected are to be labelled next.
+    """
+
+    label_asked = Signal()
 
     def __init__(self, session: MapSession, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -22,6 +31,11 @@ class SelectionBar(QWidget):
         )
         self.all_button = ToolButton("All", "Select all points that are shown (Ctrl+A)", self.all)
         self.clear_button = ToolButton("Clear", "Select nothing (Esc)", self.clear)
+        self.label_button = ToolButton(
+            "Label next",
+            "Paint their masks next in Segmentation, the most unlike each other first (Shift+L)",
+            self.ask_label,
+        )
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
@@ -32,6 +46,7 @@ class SelectionBar(QWidget):
             self.all_button,
             self.invert_button,
             self.clear_button,
+            self.label_button,
         ):
             row.addWidget(button)
         for signal in (session.opened, session.shown_changed):
@@ -51,6 +66,10 @@ class SelectionBar(QWidget):
     def clear(self) -> None:
         """Select nothing."""
         self._session.selection.clear(self)
+
+    def ask_label(self) -> None:
+        """Ask that what is selected be labelled next."""
+        self.label_asked.emit()
 
     def back(self) -> None:
         """Go back to the selection before."""
@@ -72,6 +91,7 @@ class SelectionBar(QWidget):
             parts.append(f"{count - shown:,} hidden")
         self.words.setText(" · ".join(parts) if count else "")
         self.clear_button.setEnabled(selected > 0)
+        self.label_button.setEnabled(selected > 0)
         self.invert_button.setEnabled(count > 0)
         self.all_button.setEnabled(count > 0)
         self.back_button.setEnabled(session.selection.can_go_back)

@@ -49,6 +49,7 @@ from napari_medssl.widgets.embedding_map.learning import Learning
 from napari_medssl.widgets.embedding_map.making import Making
 from napari_medssl.widgets.embedding_map.map_keys import MapKeys
 from napari_medssl.widgets.embedding_map.map_panel import MapPanel
+from napari_medssl.widgets.embedding_map.next_to_label import NextToLabel
 from napari_medssl.widgets.embedding_map.open_menu import OpenMenu
 from napari_medssl.widgets.embedding_map.row_opener import RowOpener
 from napari_medssl.widgets.embedding_map.row_pictures import RowPictures, RowThumbnails
@@ -123,6 +124,7 @@ class EmbeddingMapWidget(QWidget):
         self.learning = Learning(self.session, self.making, self)
         self.opener = RowOpener(self._viewer, self.session, self)
         self.slides = SlideBridge(self._viewer, self.session, self)
+        self.labelling = NextToLabel(self._viewer, self.session, self)
         self.pages = QTabWidget()
         self.pages.setDocumentMode(True)
         for page, title in (
@@ -189,6 +191,7 @@ class EmbeddingMapWidget(QWidget):
             self.slides,
             self.keeper,
             self.learning,
+            self.labelling,
         ):
             part.told.connect(self.messages.tell)
         self.canvas.chosen.connect(self._on_chosen)
@@ -198,6 +201,7 @@ class EmbeddingMapWidget(QWidget):
         self.canvas.place_hovered.connect(self.decoding.look_at)
         self.map_panel.decoder_chosen.connect(self.decoding.use)
         self.decoding.failed.connect(self._on_not_decoded)
+        self.bar.label_asked.connect(self.label_next)
         self.gallery.view.picked.connect(self._on_picked)
         self.gallery.view.opened.connect(self.opener.open)
         self.opener.tile_asked.connect(self.slides.go_to)
@@ -221,6 +225,7 @@ class EmbeddingMapWidget(QWidget):
             self.export.background,
             self.opener.background,
             self.slides.background,
+            self.labelling.background,
         )
         when_gone(self, _let_go, self.threads)
         self.set_tool("pan")
@@ -453,6 +458,10 @@ class EmbeddingMapWidget(QWidget):
         rows = self.session.picked.rows
         if len(rows):
             self.opener.open(int(rows[0]))
+
+    def label_next(self) -> None:
+        """Have what is selected, or picked, be labelled next in the widget "Segmentation"."""
+        self.labelling.hand_over(self._place)
 
     def learn(self) -> None:
         """Learn from the groups that are marked in the legend."""
