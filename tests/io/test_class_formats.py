@@ -1,6 +1,7 @@
 """Masks written in each format are read again with their numbers, names, colours and size."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +93,17 @@ def test_outlines_for_qupath_are_the_mask_again(kind, features, mask, tmp_path):
     assert colors["class 2"] == (255, 128, 0)
     assert colors["vessel"] == (0, 213, 255)
     assert features in (None, len(found.features))
+
+
+@pytest.mark.parametrize("kind", ["geojson", "geojson-classes"])
+def test_outlines_of_a_part_of_a_slide_lie_where_that_is(kind, tmp_path):
+    mask = np.zeros((6, 8), np.uint8)
+    mask[2:4, 3:7] = 1
+    facts = replace(FACTS, corner=(1000.0, 500.5), step=(4.0, 2.5))
+    write_class_mask(tmp_path / "a.geojson", mask, kind, facts)
+    (feature,) = read_geojson(tmp_path / "a.geojson").features
+    due = shapely.box(1000 + 4 * 3, 500.5 + 2.5 * 2, 1000 + 4 * 7, 500.5 + 2.5 * 4)
+    assert feature.roi.shape.equals(due)
 
 
 def test_an_empty_mask_has_no_outlines(tmp_path):

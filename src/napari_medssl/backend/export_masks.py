@@ -21,6 +21,7 @@ from napari_medssl.io.class_formats import (
     write_class_mask,
 )
 from napari_medssl.io.files import make_folder
+from napari_medssl.io.region_pictures import read_region_record
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class ExportMasksConfig(MeasureMasksConfig):
 
 @dataclass(frozen=True, slots=True)
 class MaskToExport:
-    """A mask to write: its class numbers or the file that holds them, where, what is known."""
+    """A mask to write: its class numbers or the file that holds them, where, what is known.
+
+    `image` is the file that the mask is of: that of a region of a slide says where it lies there.
+    """
 
     mask: NDArray[np.uint8] | Path
     place: Path
     facts: MaskFacts
+    image: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,8 @@ def export_masks(
 ) -> ExportReport:
     """Write masks; one that cannot be read or written is a failure, and the rest goes on.
 
-    The size of a pixel that a file tells holds where nothing else is known. Asked to stop, it
-    leaves the files that are finished.
+    The size of a pixel that a file tells holds where nothing else is known. Outlines in a region of
+    a slide are in level-0 pixels of that slide. Asked to stop, it leaves what is finished.
     """
     written: list[Path] = []
     failures: list[tuple[str, str]] = []
@@ -111,10 +116,15 @@ def export_folder(
 
 
 def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
+    record = None if one.image is None else read_region_record(one.image)
+    facts = one.facts
+    if record is not None:
+        corner, step = (record.x, record.y), (record.step_x, record.step_y)
+        facts = replace(facts, corner=corner, step=step)
     if not isinstance(one.mask, Path):
-        return one.mask.copy(), one.facts  # a stroke of this very moment may still come in
+        return one.mask.copy(), facts  # a stroke of this very moment may still come in
     mask, spacing = read_class_mask(one.mask)
-    return mask, replace(one.facts, spacing_mm=spacing or one.facts.spacing_mm)
+    return mask, replace(facts, spacing_mm=spacing or facts.spacing_mm)
 
 
 def _places(paths: Sequence[Path], out: Path, suffix: str) -> tuple[Path, ...]:

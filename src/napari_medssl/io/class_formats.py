@@ -42,11 +42,16 @@ class MaskFacts:
         Of classes by number; a colour is "#rrggbb", by default that of `class_color`.
     spacing_mm
         Distance of pixels `(x, y)`, None where it is not known.
+    corner, step
+        Where the image lies on a slide: its corner `(x, y)` in level-0 pixels, and how many of
+        those make a pixel. Outlines are written in these coordinates.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
     colors: Mapping[int, str] = field(default_factory=dict)
     spacing_mm: Spacing | None = None
+    corner: tuple[float, float] = (0.0, 0.0)
+    step: tuple[float, float] = (1.0, 1.0)
 
 
 def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: MaskFacts) -> None:
@@ -110,9 +115,12 @@ def mask_stem(path: Path) -> str:
 def _write_outlines(
     path: Path, mask: NDArray[np.uint8], facts: MaskFacts, *, is_by_class: bool
 ) -> None:
+    import shapely
+
     from napari_medssl.io.class_polygons import joined, object_shapes
     from napari_medssl.io.geojson import Feature, Roi, write_geojson
 
+    corner, step = np.array(facts.corner), np.array(facts.step)
     features = []
     for number in np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist():
         if not number:
@@ -121,5 +129,6 @@ def _write_outlines(
         name = facts.names.get(number, f"class {number}")
         color = color_of(facts.colors.get(number) or class_color(number))
         for shape in [joined(shapes)] if is_by_class else shapes:
-            features.append(Feature(Roi(shape), class_name=name, class_color=color))
+            placed = shapely.transform(shape, lambda xy: xy * step + corner)
+            features.append(Feature(Roi(placed), class_name=name, class_color=color))
     write_geojson(features, path)

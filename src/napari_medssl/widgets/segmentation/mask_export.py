@@ -123,7 +123,12 @@ class MaskExport(QObject):
             self.told.emit(str(error), True)
             return
         masks = [
-            MaskToExport(mask_of(self._session, key), place, facts_of(self._session, key))
+            MaskToExport(
+                mask_of(self._session, key),
+                place,
+                facts_of(self._session, key),
+                self._session.store[key].ref.path,
+            )
             for key, place in zip(keys, places, strict=True)
         ]
         job = ExportJob(tuple(masks), kind)
