@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl.widgets._layer_names import hide_name, show_name
+from napari_medssl.widgets._shown_slide import ShownSlide as ShownSlide
+from napari_medssl.widgets._shown_slide import shown_slide
 from napari_medssl.widgets.slides.widget import SlidesWidget
 
 
@@ -38,36 +39,6 @@ class KnownSlides(Protocol):
     def mpp_of(self, slide: str) -> float | None:
         """Return microns per level-0 pixel, None where nobody knows."""
         ...
-
-
-@dataclass(frozen=True)
-class ShownSlide:
-    """A slide that a layer of the viewer shows."""
-
-    layer: Any
-    fingerprint: str
-    source: str
-    mpp: tuple[float, float] | None
-    dimensions: tuple[int, int]
-
-    def location(self, world: Any) -> tuple[float, float]:
-        """Return the location `(x, y)` at level 0 of a place in the viewer's coordinates."""
-        place = self.layer.world_to_data(world)
-        return float(place[-1]) + 0.5, float(place[-2]) + 0.5
-
-    def holds(self, point: tuple[float, float]) -> bool:
-        """Say whether a location lies on the slide."""
-        return 0 <= point[0] < self.dimensions[0] and 0 <= point[1] < self.dimensions[1]
-
-
-def shown_slide(layer: Any) -> ShownSlide | None:
-    """Return the slide of a layer, None if it shows none."""
-    about = layer.metadata.get("medssl", {})
-    if not (isinstance(about, dict) and about.get("kind") == "slide" and about.get("fingerprint")):
-        return None
-    return ShownSlide(
-        layer, about["fingerprint"], about["source"], about["mpp"], tuple(about["dimensions"])
-    )
 
 
 class SlidePlaces(QObject):
