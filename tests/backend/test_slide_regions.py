@@ -8,7 +8,12 @@ import tifffile
 from PIL import Image
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.slide_regions import MOST_REGIONS, SlideRegion, write_regions
+from napari_medssl.backend.slide_regions import (
+    MOST_REGIONS,
+    SlideRegion,
+    region_name,
+    write_regions,
+)
 from napari_medssl.io.images import read_image
 from napari_medssl.io.region_pictures import SlideRecord, read_region_record
 from napari_medssl.io.slides import open_slide
@@ -72,6 +77,13 @@ def test_the_same_region_is_the_same_file_and_another_slide_of_that_name_is_not(
     moved = SlideRegion("a", other, (str(tmp_path / "other" / "a.svs"),), box)
     (third,) = write_regions([moved], 1.0, out)
     assert third.path.name == "a x0 y0 50x50 2.png"
+
+
+def test_a_region_is_called_by_its_slide_without_the_ending_of_the_file():
+    assert region_name("a.b.svs", "/x/a.b.svs") == "a.b"
+    assert region_name("a.b", "/x/a.b.svs") == "a.b"
+    assert region_name("a.ome.tif", "http://x/a.ome.tif") == "a"
+    assert region_name("S-12.AB", "/x/a.svs") == "S-12.AB"
 
 
 def test_all_are_written_or_none(slide, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.open_slides import OpenSlides
@@ -20,6 +20,8 @@ from napari_medssl.io.slides import Slide, open_slide
 
 MOST_REGIONS = 200
 """Regions that are taken at once."""
+
+_AS_IT_IS = 1.002  # level-0 pixels: a size of pixel that was typed is rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class RegionPicture:
     path: Path
     name: str
     record: SlideRecord
+
+
+def region_name(name: str, place: str) -> str:
+    """Return what a slide is called in the names of its regions: without the ending of its file."""
+    return name.removesuffix(PurePosixPath(place).suffix).removesuffix(".ome") or name
 
 
 def write_regions(
@@ -126,7 +133,8 @@ def _opened(slides: OpenSlides, region: SlideRegion) -> Slide:
 
 def _record(slide: Slide, region: SlideRegion, pixel_um: float) -> SlideRecord:
     mpp = slide.mpp
-    step_x, step_y = (max(1.0, pixel_um / side) for side in mpp or (1.0, 1.0))
+    steps = [pixel_um / side for side in mpp or (1.0, 1.0)]
+    step_x, step_y = (step if step > _AS_IT_IS else 1.0 for step in steps)
     where = (region.box[0], region.box[1], step_x, step_y)
     return SlideRecord(region.name, slide.fingerprint, *where, *(mpp or (None, None)))
 

@@ -133,12 +133,14 @@ class ImageSets(QObject):
         if self._waiting:
             self._waiting.popleft()()
 
-    def fill_open_menu(self, menu: QMenu) -> None:
-        """Add what brings images and sets in."""
+    def fill_open_menu(self, menu: QMenu, further: Callable[[QMenu], object] | None = None) -> None:
+        """Add what brings images and sets in; `further` adds more images."""
         words = self.words
         add_entry(menu, "Images ...", "Add image files", self.ask_images)
         add_entry(menu, "Folder ...", "Add all images of a folder", self.ask_folder)
         add_entry(menu, "Selected layers", "Add the image layers selected", self.add_layers)
+        if further is not None:
+            further(menu)
         menu.addSeparator()
         title = f"{words.kind.capitalize()} ..."
         add_entry(menu, title, f"Open a {words.noun} (*{words.suffix})", self.ask_open)
@@ -209,31 +211,54 @@ class ImageSets(QObject):
         except UserError as error:
             self.told.emit(str(error), True)
             return
-        self._in_turn(partial(self._begin_layers, chosen, layers))
+        self.add_made("layers", partial(self._keep_layers, layers), partial(_hide, chosen))
 
-    def _begin_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
-        after = partial(self._save_layers, chosen, layers)
+    def _keep_layers(self, layers: Sequence[TakenLayer], folder: Path) -> list[Any]:
+        saved = save_layers(layers, folder)
+        return [self.image(layer.name, str(path), layer) for layer, path in saved]
+
+    def add_made(
+        self,
+        kind: str,
+        make: Callable[[Path], Sequence[Any]],
+        then: Callable[[Sequence[Any]], object],
+    ) -> None:
+        """Add images whose pictures are kept in the set.
+
+        Parameters
+        ----------
+        kind
+            What they are of, in the name of a set that begins with them: "layers".
+        make
+            Writes pictures into the folder given and returns their images, in a thread.
+        then
+            Called with the images once they are in the set.
+        """
+        self._in_turn(partial(self._begin_made, kind, partial(self._make, make, then)))
+
+    def _begin_made(self, kind: str, after: Callable[[], None]) -> None:
         if self._session.folder is None:
-            name = time.strftime(f"layers %Y-%m-%d %H.%M.%S{self.words.suffix}")
+            name = time.strftime(f"{kind} %Y-%m-%d %H.%M.%S{self.words.suffix}")
             self._open(self._sets / name, after)
         else:
             after()
 
-    def _save_layers(self, chosen: Sequence[Any], layers: Sequence[TakenLayer]) -> None:
+    def _make(
+        self, make: Callable[[Path], Sequence[Any]], then: Callable[[Sequence[Any]], object]
+    ) -> None:
         folder = self._session.checked_folder()
-        work = partial(save_layers, layers, folder.folder / "images")
-        done = partial(self._take_layers, folder, chosen)
-        self.background.submit("layers", work, done, self._refuse)
+        work = partial(make, folder.folder / "images")
+        done = partial(self._take_made, folder, then)
+        self.background.submit("made", work, done, self._refuse)
 
-    def _take_layers(
-        self, folder: Any, chosen: Sequence[Any], saved: Sequence[tuple[TakenLayer, Path]]
+    def _take_made(
+        self, folder: Any, then: Callable[[Sequence[Any]], object], images: Sequence[Any]
     ) -> None:
         if folder is not self._session.folder:
             self._end()  # it was closed meanwhile
             return
-        for layer in chosen:
-            layer.visible = False  # only now: what is refused stays in sight
-        self._take_images([self.image(layer.name, str(path), layer) for layer, path in saved])
+        self._take_images(images)
+        then(images)
 
     def _add(self, images: Sequence[Any], name: str, failed: str = "") -> None:
         if self._session.folder is None:
@@ -367,6 +392,12 @@ class ImageSets(QObject):
     def _refuse(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)
         self._end()
+
+
+def _hide(layers: Sequence[Any], _images: Sequence[Any]) -> None:
+    """Hide the layers whose pictures are in the set: what was refused stays in sight."""
+    for layer in layers:
+        layer.visible = False
 
 
 def source_of(ref: ImageRef) -> str:

@@ -82,6 +82,7 @@ def _files() -> Iterator[Row]:
     yield "open_images", "Open images ...", lambda w: w.files.ask_images(), ()
     yield "open_folder", "Open a folder ...", lambda w: w.files.ask_folder(), ()
     yield "open_layers", "Take the selected layers", lambda w: w.files.add_layers(), ()
+    yield "open_regions", "Take regions of a slide ...", lambda w: w.slide_regions.add_shapes(), ()
     yield "open_set", "Open a set of masks ...", lambda w: w.files.ask_open(), ()
     yield "new_set", "Begin a set of masks ...", lambda w: w.files.ask_new(), ()
     yield "save", "Save the masks ...", lambda w: w.exchange.ask_save(), ("Control-S",)

@@ -25,6 +25,7 @@ from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets.segmentation.colors import label_colors
+from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
@@ -280,7 +281,7 @@ class MaskLayers(QObject):
     def _fill(self, key: int, pixels: NDArray[np.uint8], mask: Mask) -> None:
         """Give an image the layers that were not looked at for longest, or new ones."""
         item = self._session.store[key]
-        placed = {"scale": item.scale, "translate": item.translate}
+        placed = place_of(item)
         free = next((pair for pair in self._pairs if pair.key is None), None)
         if free is None and len(self._pairs) >= _MOST_KEPT:
             free = self._pairs[0]
@@ -299,7 +300,7 @@ class MaskLayers(QObject):
             free.mask.data = mask
             free.mask.editable = True
             for layer in (free.image, free.mask):
-                layer.scale, layer.translate = placed["scale"], placed["translate"]
+                put_at(layer, placed)
             free.image.name, free.mask.name = item.name, _mask_name(item.name)
         free.key = key
         self._pairs.append(free)
@@ -372,7 +373,7 @@ class MaskLayers(QObject):
             _use_tools(pair.mask, tools)
         layers.selection.active = pair.mask
         if not was_shown or len(self._pairs) == 1:
-            self._viewer.reset_view()
+            self._viewer.reset_view(layers=[pair.image])  # a slide behind it may be far larger
         self.shown.emit()
         self.label_chosen.emit(int(pair.mask.selected_label))
 

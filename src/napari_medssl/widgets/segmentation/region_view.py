@@ -19,6 +19,7 @@ from napari_medssl.widgets._live import LiveRequests
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.segmentation.colors import label_colors
 from napari_medssl.widgets.segmentation.engine import Engine
+from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -165,6 +166,7 @@ class RegionView(QObject):
                 opacity=0.45,
                 colormap=label_colors(max(255, len(regions.names))),
                 metadata={"medssl": {"kind": KIND}},
+                **place_of(image),
             )
             self._layer = layer
         else:
@@ -186,7 +188,7 @@ class RegionView(QObject):
     def _place(self, layer: Any, image: MaskImage, active: Any) -> None:
         """Put a layer above its image and below the mask, which a person may be painting."""
         layers = self._viewer.layers
-        layer.scale, layer.translate = image.scale, image.translate
+        put_at(layer, place_of(image))
         mask = self._layers.layer(self._session.image)
         if mask is not None:
             layers.move(layers.index(layer), layers.index(mask))

@@ -15,6 +15,7 @@ from napari_medssl.backend.jobs import ShouldStop
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.segmentation.engine import Engine
+from napari_medssl.widgets.segmentation.layer_places import place_of
 from napari_medssl.widgets.segmentation.region_view import RegionView
 
 UNCERTAINTY_KIND = "uncertainty"
@@ -47,6 +48,7 @@ class UncertaintyView(RegionView):
                 opacity=0.7,
                 contrast_limits=(0.0, 1.0),
                 metadata={"medssl": {"kind": UNCERTAINTY_KIND}},
+                **place_of(image),
             )
         else:
             layer.data = found

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QLabel,
     QMenu,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -46,6 +45,7 @@ from napari_medssl.widgets.segmentation.class_panel import ClassPanel
 from napari_medssl.widgets.segmentation.commands import COMMANDS
 from napari_medssl.widgets.segmentation.engine import ComputeEngine, Engine
 from napari_medssl.widgets.segmentation.image_list import ImageList
+from napari_medssl.widgets.segmentation.leaving_buttons import LeavingButtons
 from napari_medssl.widgets.segmentation.mask_exchange import MaskExchange
 from napari_medssl.widgets.segmentation.mask_export import MaskExport
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
@@ -57,6 +57,7 @@ from napari_medssl.widgets.segmentation.review import ReviewPanel
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.segmentation.slide_regions import SlideRegions
 from napari_medssl.widgets.segmentation.train_painted import PaintedTrainer
 from napari_medssl.widgets.segmentation.train_panel import TrainPanel
 from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
@@ -112,6 +113,9 @@ class SegmentationWidget(QWidget):
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
         self.next_images = NextImages(self.session, self.files, self.set_next_images, self)
+        self.slide_regions = SlideRegions(
+            napari_viewer, self.files, self.next_images.come_first, self
+        )
         self.exchange = MaskExchange(self.session, self.layers, self)
         self.export = MaskExport(self.session, self.layers, self)
         self.thumbnails = Thumbnails(self._make_thumbnail, self)
@@ -161,8 +165,10 @@ class SegmentationWidget(QWidget):
         self.review.foot.addWidget(self.doubt_box)
         for part in (self.segmenting.jobs, self.review, self.help, self.classes):
             column.addWidget(part)
-        column.addLayout(self._build_saving())
-        column.addLayout(self._build_export())
+        leaving = self.leaving = LeavingButtons(self.exchange, self.export)
+        self.save_button, self.export_button = leaving.save, leaving.areas
+        self.formats_button, self.methods_button = leaving.formats, leaving.methods
+        column.addWidget(leaving)
         column.addWidget(self.export.jobs)
         column.addStretch(1)
         return page
@@ -179,7 +185,7 @@ class SegmentationWidget(QWidget):
 
     def _build_header(self) -> QWidget:
         self.open_menu, self.mask_menu = QMenu(self), QMenu(self)
-        self.files.fill_open_menu(self.open_menu)
+        self.files.fill_open_menu(self.open_menu, self.slide_regions.fill_menu)
         self.exchange.fill_menu(self.mask_menu, self.export.fill_menu)
         header = Header(
             (
@@ -215,36 +221,10 @@ class SegmentationWidget(QWidget):
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         return row_of([self.segment_button, self.segment_all_button, self.regions_box])
 
-    def _build_saving(self) -> Any:
-        self.save_button = PushButton(
-            "Save masks ...",
-            "Write STEM.png of class numbers for each image (Ctrl+S)",
-            self.exchange.ask_save,
-        )
-        self.export_button = PushButton(
-            "Export areas ...",
-            "Write area and objects of each class of all images as CSV",
-            self.exchange.ask_export,
-        )
-        return row_of([self.save_button, self.export_button])
-
-    def _build_export(self) -> Any:
-        menu = QMenu(self)
-        self.export.fill_formats(menu)
-        self.formats_button = QPushButton("Export masks")
-        self.formats_button.setToolTip("Write the masks as TIFF, NIfTI or outlines for QuPath")
-        self.formats_button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.formats_button.setMenu(menu)
-        self.methods_button = PushButton(
-            "Methods ...",
-            "Write a methods paragraph, and the config file that repeats the run",
-            self.export.ask_methods,
-        )
-        return row_of([self.formats_button, self.methods_button])
-
     def _connect(self) -> None:
         told = (self.files, self.model, self.segmenting, self.regions, self.classes, self.review)
-        for part in (*told, self.uncertainty, self.next_images, self.exchange, self.export):
+        more = (self.uncertainty, self.next_images, self.slide_regions, self.exchange, self.export)
+        for part in (*told, *more):
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.layers.failed.connect(self._on_not_shown)
@@ -336,9 +316,7 @@ class SegmentationWidget(QWidget):
         for box in (self.regions_box, self.doubt_box):
             box.setEnabled(bool(items))
         has_masks = any(item.has_mask for item in items)
-        exports = (self.formats_button, self.methods_button)
-        for button in (self.save_button, self.export_button, *exports):
-            button.setEnabled(has_masks)
+        self.leaving.enable(has_masks)
         self.help.setVisible(has_masks)
 
     # -- what a person does ----------------------------------------------------------------------
