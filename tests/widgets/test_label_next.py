@@ -8,11 +8,16 @@ from map_world import group_of, make_source, wait_until
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from segmentation_world import BrightEngine
+from similar_world import CONFIG, MPP, TILE, write_slide
 
+from napari_medssl.backend.index_slides import index_slides
+from napari_medssl.backend.map_library import source_of_library
+from napari_medssl.io.images import read_image
+from napari_medssl.io.region_pictures import read_region_record
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.embedding_map.palette import PALETTE
-from napari_medssl.widgets.segmentation import SegmentationWidget
+from napari_medssl.widgets.segmentation import SegmentationWidget, slide_regions
 
 pytestmark = pytest.mark.gui
 
@@ -202,6 +207,42 @@ def test_a_set_that_is_still_being_opened_is_waited_for(both, asked, tmp_path):
     assert len(asked) == 1
     assert len(both.session.store) == 5
     assert both.session.item.source.endswith("pictures/p005.png")
+
+
+@pytest.fixture
+def tiles(both, tmp_path):
+    """The map of the tiles of a slide."""
+    slide = write_slide(tmp_path / "miller.svs", 0)
+    index_slides([str(slide)], tmp_path / "tiles.library", CONFIG)
+    both.map.work.source = source_of_library(tmp_path / "tiles.library")
+    both.map.open(tmp_path / "tiles.library")
+    wait_until(lambda: both.map.widget.slides.link is not None)
+    return both
+
+
+def test_tiles_become_pictures_of_the_size_of_pixel_asked_for(tiles, monkeypatch):
+    questions_asked = []
+
+    def answer(_parent, _title, text, *_):
+        questions_asked.append(text)
+        return 2 * MPP, True
+
+    monkeypatch.setattr(slide_regions.QInputDialog, "getDouble", answer)
+    tiles.map.session.selection.replace([3, 40, 61])
+    tiles.ask()
+    assert questions_asked[0].startswith("3 tiles of slides. They become pictures")
+    wait_until(lambda: "3 images come first now" in tiles.widget.status.text())
+    pictures = tiles.map.session.source.pictures
+    due = {(pictures[row].x, pictures[row].y) for row in (3, 40, 61)}
+    items = list(tiles.session.store.as_dict().values())
+    records = [read_region_record(item.ref.path) for item in items]
+    assert {(record.x, record.y) for record in records} == due
+    assert {record.slide for record in records} == {"miller"}
+    assert {read_image(item.ref).shape for item in items} == {(TILE // 2, TILE // 2, 3)}
+    tiles.paint()
+    tiles.ask()  # the same again: they are known, and the one that is painted does not come first
+    wait_until(lambda: "2 images come first now" in tiles.widget.status.text())
+    assert len(tiles.session.store) == 3
 
 
 def test_the_dock_is_opened_where_it_is_not_and_one_that_was_closed_is_told(

@@ -21,6 +21,7 @@ from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.label_order import unlike_first
 from napari_medssl.backend.map_pictures import SlideTile
 from napari_medssl.backend.map_rows import MapSource
+from napari_medssl.backend.slide_regions import SlideRegion, region_name
 from napari_medssl.io.images import ImageRef
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets.embedding_map.session import MapSession
@@ -42,8 +43,8 @@ class _Handed:
 class NextToLabel(QObject):
     """Opens the widget "Segmentation" if it is not there, and gives it pictures.
 
-    Those come first that are as unlike each other as can be, see `backend.label_order`: of each
-    bundle on the map one, before there is a second of any.
+    Those come first that are as unlike each other as can be, see `backend.label_order`: of bundles
+    that lie apart one of each, before there is a second of any. Tiles of slides become pictures.
 
     Signals
     -------
@@ -73,11 +74,10 @@ class NextToLabel(QObject):
     def _give(self, source: MapSource, handed: _Handed) -> None:
         if source is not self._session.source:
             return
-        count = len(handed.refs)
+        count = len(handed.refs) + len(handed.tiles)
         lacking = _told_of(handed.lacking)
         if not count:
-            tiles = "Tiles of slides have no file to paint a mask for. Select pictures of a folder."
-            self.told.emit(tiles if handed.tiles else lacking, True)
+            self.told.emit(lacking, True)
             return
         widget = handed.palette.PALETTE.find_widget(self._viewer)
         if widget is None:
@@ -86,7 +86,17 @@ class NextToLabel(QObject):
         words = f"{count:,} picture{'s' * (count != 1)} handed to Segmentation"
         words += ", the most unlike each other first." if count > 1 else "."
         self.told.emit(f"{words} {lacking}".rstrip(), bool(lacking))
-        widget.next_images.take(handed.refs, handed.folder)
+        if handed.refs:
+            widget.next_images.take(handed.refs, handed.folder)
+        if handed.tiles:
+            widget.slide_regions.take_tiles([self._region(tile) for tile in handed.tiles])
+
+    def _region(self, tile: SlideTile) -> SlideRegion:
+        """Return a tile as it is called in the window: its name may be hidden."""
+        slide = tile.slide
+        box = (tile.x, tile.y, tile.x + tile.size, tile.y + tile.size)
+        name = region_name(self._session.names.name(slide.name), slide.path)
+        return SlideRegion(name, slide.fingerprint, (slide.path,), box)
 
     def _refuse(self, error: BaseException) -> None:
         self.told.emit(error_text(error), True)
