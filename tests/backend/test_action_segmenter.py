@@ -51,6 +51,15 @@ def test_a_picture_of_any_size_gets_a_class_for_each_pixel(network, shape):
     assert set(np.unique(found)) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize("classes", [2, 3, 32])
+def test_the_likeliest_class_is_the_first_of_the_largest_scores(classes):
+    """As NumPy's argmax finds it; half precision makes equal scores common."""
+    scores = np.random.default_rng(classes).integers(0, 3, (classes, 40, 60)).astype(np.float32)
+    found = work._likeliest(torch.from_numpy(scores)[None])
+    assert found.dtype == np.uint8
+    assert (found == scores.argmax(axis=0)).all()
+
+
 def test_wide_values_are_scaled_and_what_is_no_picture_is_told(network):
     found = make(network).segment(noise(40, 50, dtype=np.uint16) * 200)
     assert found.shape == (40, 50)

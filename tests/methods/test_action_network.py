@@ -50,6 +50,24 @@ def test_maps_have_the_strides_and_channels_that_are_said(network, height, width
     assert maps.logits.isfinite().all()
 
 
+@pytest.mark.parametrize("amp", [False, True])
+def test_the_way_up_gives_to_the_last_bit_what_padding_by_nothing_gives(amp):
+    """Scores and gradients as with MONAI's default, which pads maps that fit already."""
+    ours = make()
+    padding = copy.deepcopy(ours)
+    for step in padding.up:
+        assert not step.is_pad
+        step.is_pad = True
+    made = []
+    for one in (ours, padding):
+        with torch.autocast("cpu", torch.bfloat16, enabled=amp):
+            made.append(one(draw(2, 3, 64, 96)))
+        made[-1].square().mean().backward()
+    assert torch.equal(*made)
+    for one, other in zip(ours.parameters(), padding.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
 @pytest.mark.parametrize("classes", [2, 5, MOST_CLASSES])
 def test_there_is_a_score_of_each_class(classes):
     network = make(classes).eval()

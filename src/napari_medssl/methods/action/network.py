@@ -77,11 +77,13 @@ class SegmentationUNet(nn.Module):
             "norm": ("group", {"num_groups": 8}),
             "bias": False,
         }
+        # Sides always fit: padding by nothing would be two copies in single precision.
+        up = how | {"upsample": "nontrainable", "halves": False, "is_pad": False}
         self.stem = TwoConv(2, 3, _STEM, **how)
         skips = (*(STAGE_DIMS[stage] for stage in _SKIPS), _STEM)
         steps, inside = [], BOTTLENECK
         for skip, out in zip(skips, DECODER_DIMS, strict=True):
-            steps.append(UpCat(2, inside, skip, out, upsample="nontrainable", halves=False, **how))
+            steps.append(UpCat(2, inside, skip, out, **up))
             inside = out
         self.up = nn.ModuleList(steps)
         _normalise_fast(self)
