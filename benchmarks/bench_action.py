@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +38,7 @@ RECIPES = ("supervised", "mean-teacher", "strong-weak", "action", "action++")
 WAYS = {"float32": "plain loop, float32", "bfloat16": "plain loop, bfloat16", "ours": "ours"}
 SIDE = 256
 COLORS = np.array(((200, 60, 60), (225, 225, 80)))
-WINDOW, OVERLAP = 512, 0.25  # those of ActionSegmenter
+OVERLAP, AT_ONCE = 0.25, 4  # of windows, those of ActionSegmenter
 STEPS = 600  # of a recipe: how many each stage has of them
 SMALL = 9  # times that a small picture is segmented
 BATCH = 4
@@ -68,12 +68,12 @@ def made_images() -> ActionImages:
     return prepare(known, [disks(seed)[0] for seed in range(4, 24)], SIDE)
 
 
-def learnt_network(images: ActionImages, steps: int) -> SegmentationUNet:
+def learnt_network(images: ActionImages, size: int, steps: int = 60) -> SegmentationUNet:
     """Return a network that finds the disks."""
     from napari_medssl.backend.action_run import ActionRun, Schedule
     from napari_medssl.backend.action_start import start_network
 
-    schedule = Schedule(("supervised",), steps, BATCH, 128)
+    schedule = Schedule(("supervised",), steps, BATCH, size)
     run = ActionRun(start_network("imagenet", 3, 1), images, schedule, 1, "cpu")
     while run.done < steps:
         run.step()
@@ -166,7 +166,7 @@ def training_table(taken: dict[str, list[dict[str, float]]]) -> list[str]:
 # -- segmentation --------------------------------------------------------------------------------
 
 
-def segment(way: str, folder: Path) -> None:
+def segment(way: str, window: int, folder: Path) -> None:
     """Segment a small and the large picture in this process; print what it took."""
     import torch
     from safetensors.torch import load_file
@@ -177,7 +177,7 @@ def segment(way: str, folder: Path) -> None:
     network.load_state_dict(load_file(folder / "network.safetensors"))
     picture = np.load(folder / "picture.npy")
     small = np.ascontiguousarray(picture[:SIDE, :SIDE])
-    look = looker(way, network.eval())
+    look = looker(way, network.eval(), window)
     look(small)
     small_s = [timed(lambda: look(small)) for _ in range(SMALL)]
     held = now_bytes()
@@ -189,7 +189,7 @@ def segment(way: str, folder: Path) -> None:
     print(json.dumps(values | {"threads": torch.get_num_threads()}))
 
 
-def looker(way: str, network: SegmentationUNet) -> Callable[[np.ndarray], np.ndarray]:
+def looker(way: str, network: SegmentationUNet, window: int) -> Callable[[np.ndarray], np.ndarray]:
     """Return what gives the mask of a picture."""
     import torch
     from monai.inferers import sliding_window_inference
@@ -199,20 +199,21 @@ def looker(way: str, network: SegmentationUNet) -> Callable[[np.ndarray], np.nda
 
     if way == "ours":
         return lambda pixels: ActionSegmenter(
-            network, "", ("1", "2"), min(pixels.shape[:2])
+            network, "", ("1", "2"), min(pixels.shape[:2]), window
         ).segment(pixels)
     network = plain(network)
 
     def look(pixels: np.ndarray) -> np.ndarray:
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-        is_small = max(pixels.shape) <= WINDOW
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, way == "bfloat16"):
-            logits = (
-                network(planes)
-                if is_small
-                else sliding_window_inference(
-                    planes, WINDOW, 1, network, OVERLAP, mode="gaussian", padding_mode="reflect"
-                )
+            logits = sliding_window_inference(
+                planes,
+                window,
+                AT_ONCE,
+                network,
+                OVERLAP,
+                mode="gaussian",
+                padding_mode="reflect",
             )
             return logits[0].argmax(dim=0).to(torch.uint8).numpy()
 
@@ -227,7 +228,7 @@ def now_bytes() -> int:
 
 
 def time_segmentation(
-    network: SegmentationUNet, sides: tuple[int, int], rounds: int
+    network: SegmentationUNet, sides: Sequence[int], window: int, rounds: int
 ) -> tuple[dict[str, list[dict[str, float]]], dict[str, float]]:
     """Return what each way took, and in which part of the pixels its mask is another than ours."""
     from safetensors.torch import save_file
@@ -244,7 +245,8 @@ def time_segmentation(
         np.save(folder / "picture.npy", whole[:height, :width])
         for _ in range(rounds):
             for way, rows in taken.items():
-                command = [sys.executable, "-W", "ignore", __file__, "--segment", way, name]
+                what = [__file__, "--segment", way, str(window), name]
+                command = [sys.executable, "-W", "ignore", *what]
                 done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 rows.append(json.loads(done.stdout.splitlines()[-1]))
                 print(way, rows[-1], file=sys.stderr, flush=True)
@@ -281,16 +283,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="of each stage in a round")
     parser.add_argument("--size", type=int, default=192, help="side of a crop in training")
     parser.add_argument("--picture", type=int, nargs=2, default=(4096, 3072), metavar=("W", "H"))
-    parser.add_argument("--segment", nargs=2, metavar=("WAY", "FOLDER"))
+    parser.add_argument("--segment", nargs=3, metavar=("WAY", "WINDOW", "FOLDER"))
     parser.add_argument("--dry", action="store_true", help="print, and leave RESULTS.md")
     given = parser.parse_args()
     if given.segment:
-        segment(given.segment[0], Path(given.segment[1]))
+        way, window, folder = given.segment
+        segment(way, int(window), Path(folder))
         return
     load = os.getloadavg()[0]
-    network = learnt_network(made_images(), 60)
+    network = learnt_network(made_images(), given.size)
     steps = time_training(network, given.size, given.rounds, given.steps)
-    pictures, others = time_segmentation(network, tuple(given.picture), given.rounds)
+    pictures, others = time_segmentation(network, given.picture, given.size, given.rounds)
     width, height = given.picture
     threads = int(pictures["ours"][0]["threads"])
     lines = [
@@ -302,7 +305,7 @@ def main() -> None:
         "",
         *training_table(steps),
         "",
-        f"Segmentation of {width} x {height} px, three classes:",
+        f"Segmentation of {width} x {height} px in windows of {given.size} px, three classes:",
         "",
         *segmentation_table(pictures, others, width * height),
     ]

@@ -260,3 +260,22 @@ def test_uncertainty_is_a_layer_below_the_mask_and_told_where_it_is_not_known(pa
     assert painted.viewer.layers.selection.active is painted.mask_layer
     press(painted, Qt.Key.Key_U)
     assert not view.layer.visible
+
+
+def test_a_training_that_may_end_early_says_how_much_changes(painted):
+    """Ticked, it is asked for; the line below the curve tells."""
+    trainer = painted.widget.training.trainer
+    assert not trainer.early.isChecked()
+    trainer.early.setChecked(True)
+    try:
+        paint(painted, 0)
+        painted.painted.changes = {"steps": 5, "stages": "supervised"}
+        painted.painted.is_held = True
+        train_button = painted.widget.training.train_button
+        painted.press_button(train_button)
+        wait_until(lambda: painted.painted.done)
+        assert painted.painted.jobs[0].config.early_stop
+        assert trainer.words({"changed": 0.034}) == "Of what it finds 3% has changed lately."
+        assert trainer.words({"loss": 1.0}) == ""
+    finally:
+        trainer.early.setChecked(False)

@@ -69,6 +69,10 @@ class TrainActionConfig:
         0.2, help="Of the part that begins with trained weights, part of that rate.", min=0, max=1,
         advanced=True,
     )  # fmt: skip
+    early_stop: bool = option(
+        False,
+        help="End before the last step if what is found in a few images hardly changes any more.",
+    )
     keep: str = option(
         "teacher", help="Whose weights are written.", choices=("teacher", "student"), advanced=True
     )
@@ -105,6 +109,7 @@ def check_trainable(config: TrainActionConfig) -> None:
         raise UserError("--finish writes the model of a checkpoint. Give --resume as well.")
     stages = check_stages(config.stages, config.steps)
     _check_folders(config, stages)
+    _check_early_stop(config, stages)
     check_device(config.device)
     if config.start not in STARTS:
         load_action_card(config.start)
@@ -129,6 +134,16 @@ def _check_folders(config: TrainActionConfig, stages: tuple[str, ...]) -> None:
         )
     if config.unlabelled is None:
         raise UserError("There are no images. Give --labelled, --unlabelled, or both.")
+
+
+def _check_early_stop(config: TrainActionConfig, stages: tuple[str, ...]) -> None:
+    from napari_medssl.methods.action.stages import STAGES
+
+    if config.early_stop and not STAGES[stages[-1]].supervised:
+        raise UserError(
+            f"--early-stop looks at what is found, and stage {stages[-1]!r}, the last, learns from "
+            "no masks. Leave it out, or end with a stage that does."
+        )
 
 
 def check_stages(text: str, steps: int) -> tuple[str, ...]:

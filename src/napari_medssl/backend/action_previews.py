@@ -50,23 +50,32 @@ def write_preview(out: Path, run: ActionRun) -> None:
     UserError
         If it cannot be written.
     """
+    views, found = teacher_classes(run, _MOST)
+    pictures = [
+        _painted(np.moveaxis(np.asarray(view), 0, 2), np.asarray(classes))
+        for view, classes in zip(views, found, strict=True)
+    ]
+    stream = io.BytesIO()
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(stream, "PNG")
+    write_whole(preview_of(out), stream.getvalue())
+
+
+def teacher_classes(run: ActionRun, most: int) -> tuple[Tensor, Tensor]:
+    """Return the middles of some images, uint8, (N, 3, S, S), and the teacher's classes of them.
+
+    Images without masks are taken before those with; the classes are uint8, (N, S, S).
+    """
     import torch
 
     from napari_medssl.backend.mixed_precision import mixed_precision
 
     known = len(run.images.labelled)
-    chosen = (run.images.unlabelled[known:] or run.images.unlabelled)[:_MOST]
+    chosen = (run.images.unlabelled[known:] or run.images.unlabelled)[:most]
     side = run.schedule.size
     views = torch.stack([_middle(planes, side) for planes in chosen])
     with torch.inference_mode(), mixed_precision(run.device, run.schedule.amp):
         found = run.network("teacher")(views.to(run.device).float() / 255).argmax(dim=1)
-    pictures = [
-        _painted(np.moveaxis(np.asarray(view), 0, 2), np.asarray(classes))
-        for view, classes in zip(views, found.to(torch.uint8).cpu(), strict=True)
-    ]
-    stream = io.BytesIO()
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(stream, "PNG")
-    write_whole(preview_of(out), stream.getvalue())
+    return views, found.to(torch.uint8).cpu()
 
 
 def _middle(planes: Tensor, side: int) -> Tensor:

@@ -64,6 +64,12 @@ class ActionRun:
         Of heads, images and views.
     device
         Torch name.
+
+    Attributes
+    ----------
+    ending
+        First step of a short way down, and the step at which the run ends then, if it is told to
+        end early; else None.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class ActionRun:
         self.memory = Memory(network.classes, local_dim).to(device)
         self.optimizer = torch.optim.AdamW(self._groups(), lr=schedule.learning_rate)
         self.done = 0
+        self.ending: tuple[int, int] | None = None
 
     def _groups(self) -> list[dict[str, object]]:
         """Return the optimizer's groups: decay for weights alone, a lower rate for the trunk."""
@@ -118,6 +125,21 @@ class ActionRun:
     def stage(self) -> str:
         """Name of the stage of the next step."""
         return self.schedule.stages[self._place]
+
+    @property
+    def end(self) -> int:
+        """How many steps it takes in all, as far as is known."""
+        return self.schedule.steps if self.ending is None else self.ending[1]
+
+    @property
+    def teaches_in_full(self) -> bool:
+        """Whether this is the last stage, and the teacher's classes count in full if they do."""
+        from napari_medssl.methods.action.stages import STAGES
+
+        terms = STAGES[self.stage]
+        is_last = self._place == len(self.ends) - 1
+        is_ramped = bool(terms.pseudo or terms.consistency)
+        return is_last and (not is_ramped or self._of_stage() >= terms.ramp)
 
     @property
     def _place(self) -> int:
@@ -158,7 +180,14 @@ class ActionRun:
     def _set_rate(self) -> float:
         """Set the rates of this step: one course over all stages, so that none forgets the last."""
         schedule = self.schedule
-        rate = learning_rate_at(self.done, schedule.steps, schedule.learning_rate)
+        if self.ending is None:
+            rate = learning_rate_at(self.done, schedule.steps, schedule.learning_rate)
+        else:
+            from napari_medssl.methods.action.settling import ending_rate
+
+            first, end = self.ending
+            before = learning_rate_at(first, schedule.steps, schedule.learning_rate)
+            rate = ending_rate(self.done, first, end, before, 0.02 * schedule.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["part"]
         return rate

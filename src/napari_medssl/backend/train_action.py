@@ -22,6 +22,7 @@ from napari_medssl.backend.action_config import (
     load_action_card,
 )
 from napari_medssl.backend.action_data import prepare, short_side_for
+from napari_medssl.backend.action_early_stop import EarlyStop
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_start import start_network
@@ -47,7 +48,12 @@ from napari_medssl.backend.train_steps import (
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from napari_medssl.backend.models import DataSource
+
+ENDING = "hardly anything changes: the last steps"
+"""Words of the steps after it was found that a training can end early."""
 
 
 def train_action(
@@ -74,9 +80,9 @@ def train_action(
     if not config.finish:
         take_steps(
             run,
-            run.total,
+            lambda: run.inner.end,
             config.checkpoint_every,
-            stage=lambda: run.inner.stage,
+            stage=run.words,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -115,9 +121,12 @@ class _Run:
         else:
             self.total = config.steps
         self.inner = self._begun(self.total)
+        self.early = EarlyStop(self.inner) if config.early_stop else None
         if saved is not None:
-            saved.restore(self.inner.modules(), {"adamw": self.inner.optimizer})
+            saved.restore(self._modules(), {"adamw": self.inner.optimizer})
             self.inner.done = saved.step
+            if self.early is not None:
+                self.early.restored()
         self._since = time.monotonic()
 
     @property
@@ -127,7 +136,14 @@ class _Run:
 
     def step(self) -> dict[str, float]:
         """Take one step and return what is worth drawing."""
-        return self.inner.step() | previewed(self.config.out, self.inner, self.config.preview_every)
+        values = self.inner.step()
+        if self.early is not None:
+            values |= self.early.after_step(values)
+        return values | previewed(self.config.out, self.inner, self.config.preview_every)
+
+    def words(self) -> str:
+        """Return what the next step is for."""
+        return self.inner.stage if self.inner.ending is None else ENDING
 
     def _begun(self, steps: int) -> ActionRun:
         config = self.config
@@ -150,12 +166,16 @@ class _Run:
         """Write a checkpoint."""
         save_checkpoint(
             self.checkpoint,
-            self.inner.modules(),
+            self._modules(),
             {"adamw": self.inner.optimizer},
             step=self.done,
             config=self.settings,
             notes={"total": self.total, "spent_s": self._seconds()},
         )
+
+    def _modules(self) -> dict[str, nn.Module]:
+        early = {} if self.early is None else {"early_stop": self.early.module}
+        return self.inner.modules() | early
 
     def _seconds(self) -> float:
         return self.spent + time.monotonic() - self._since
@@ -174,6 +194,8 @@ class _Run:
         )
 
     def _remarks(self) -> tuple[str, ...]:
+        if self.inner.ending is not None and self.done == self.inner.end:
+            return (f"Ended after {self.done} of {self.total} steps: hardly anything changed.",)
         if self.done < self.total:
             return (f"Stopped early: {self.done} of {self.total} steps were taken.",)
         return ()
@@ -192,7 +214,7 @@ class _Run:
             },
             recipe=Recipe(
                 command="medssl train action",
-                config=self.settings | {"kept": config.keep},
+                config=self.settings | {"kept": config.keep} | self._planned(),
                 seed=config.seed,
                 steps=self.done,
                 duration_s=round(max(duration_s, self._seconds()), 1),
@@ -208,6 +230,10 @@ class _Run:
             version="1",
             description=_description(config, len(self.known.images), start),
         )
+
+    def _planned(self) -> dict[str, Any]:
+        """Return the steps that the rate was planned for, if fewer were taken."""
+        return {"planned_steps": self.total} if self.done < self.total else {}
 
     def _sources(self) -> tuple[DataSource, ...]:
         config = self.config

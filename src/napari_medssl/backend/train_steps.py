@@ -104,7 +104,7 @@ class SteppedRun(Protocol):
 
 def take_steps(
     run: SteppedRun,
-    total: int,
+    total: int | Callable[[], int],
     save_every: int,
     *,
     stage: Callable[[], str] = lambda: "training",
@@ -118,7 +118,7 @@ def take_steps(
     run
         Begun, or resumed.
     total
-        Steps in all.
+        Steps in all; a function if the run may change that.
     save_every
         Steps from one checkpoint to the next.
     stage
@@ -129,13 +129,14 @@ def take_steps(
     Cancelled
         If `should_stop` said so, after writing a checkpoint.
     """
-    while run.done < total:
+    steps = total if callable(total) else lambda: total
+    while run.done < steps():
         if should_stop():
             run.save()
-            raise Cancelled(stop_line(run.done, total, run.checkpoint))
+            raise Cancelled(stop_line(run.done, steps(), run.checkpoint))
         words = stage()
         values = run.step()
-        on_progress(Progress(run.done, total, words, values))
+        on_progress(Progress(run.done, steps(), words, values))
         if run.done % save_every == 0:
             run.save()
 

@@ -100,6 +100,11 @@ class PaintedTrainer(Trainer):
             "Go on from the chosen model if it learned the same classes from masks; else anew"
         )
         self.former.setChecked(True)
+        self.early = QCheckBox("End early when hardly anything changes")
+        self.early.setToolTip(
+            "The time is then the longest: it ends before if what it finds in a few images stays "
+            "the same and the loss falls no more"
+        )
         skipped = {spec.name for spec in describe(TrainActionConfig)} - set(_SHOWN)
         self.form: ConfigForm[TrainActionConfig] = ConfigForm(TrainActionConfig, skip=skipped)
         rows = QFormLayout()
@@ -108,6 +113,7 @@ class PaintedTrainer(Trainer):
         rows.addRow("Time", self.minutes)
         rows.addRow("", self.quick)
         rows.addRow("", self.former)
+        rows.addRow("", self.early)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows)
@@ -128,6 +134,7 @@ class PaintedTrainer(Trainer):
                 "unlabelled": str(workspace.unlabelled) if painted.unlabelled else None,
                 "out": str(workspace.out),
                 "mask_values": "classes",
+                "early_stop": self.early.isChecked(),
                 "preview_every": _PREVIEW_EVERY,
                 "device": read_settings().device,
             },
@@ -146,6 +153,11 @@ class PaintedTrainer(Trainer):
         """See `Trainer.kept`."""
         job = self.continued(stopped)
         return replace(job, config=replace(job.config, resume=True, finish=True))
+
+    def words(self, values: dict[str, Any]) -> str:
+        """See `Trainer.words`."""
+        change = values.get("changed")
+        return "" if change is None else f"Of what it finds {change:.0%} has changed lately."
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -1,0 +1,148 @@
+"""Trainings that end by themselves: when, how, and exactly alike if they were broken."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from action_world import small_config, write_labelled, write_unlabelled
+from safetensors.numpy import load_file
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.action_config import check_trainable
+from napari_medssl.backend.checkpoints import load_checkpoint
+from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.train_action import ENDING, train_action
+from napari_medssl.backend.train_steps import checkpoint_of, learning_rate_at
+from napari_medssl.methods.action.settling import Settling
+
+STEPS = 20  # a look after each, two steps down
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads that wait for each other crawl on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Two labelled images, and two without masks."""
+    folder = tmp_path_factory.mktemp("world")
+    return write_labelled(folder / "known", (0, 1)), write_unlabelled(folder / "more", (2, 3))
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """A test says from which look on nothing changes."""
+
+    def at(look):
+        monkeypatch.setattr(Settling, "has_settled", lambda self, change: int(self.looks) >= look)
+
+    return at
+
+
+def config(world, out, **changes):
+    given = {"unlabelled": world[1], "steps": STEPS, "early_stop": True, "checkpoint_every": 1}
+    return small_config(world[0], out, **(given | changes))
+
+
+def trained(config, **how):
+    seen = []
+    report = train_action(config, on_progress=seen.append, **how)
+    return report, [p for p in seen if p.values]
+
+
+def test_it_ends_a_tenth_of_the_steps_after_nothing_changes(world, tmp_path, settled):
+    """The rate goes down at once; total, words and remark say what happens."""
+    settled(5)
+    report, told = trained(config(world, tmp_path / "m.safetensors"))
+    assert [p.done for p in told] == [1, 2, 3, 4, 5, 6, 7]
+    assert [p.total for p in told] == [STEPS] * 4 + [7] * 3
+    assert [p.message for p in told] == ["supervised"] * 5 + [ENDING] * 2
+    rates = [p.values["learning_rate"] for p in told]
+    peak = 0.003
+    assert rates[:5] == [learning_rate_at(step, STEPS, peak) for step in range(5)]
+    before, low = learning_rate_at(5, STEPS, peak), 0.02 * peak
+    assert rates[5:] == pytest.approx([before, (before + low) / 2])
+    assert ["changed" in p.values for p in told] == [False] * 3 + [True] * 2 + [False] * 2
+    assert "Ended after 7 of 20 steps: hardly anything changed." in report.remarks
+    recipe = report.card.recipe
+    assert (recipe.steps, recipe.config["planned_steps"]) == (7, STEPS)
+    assert recipe.config["early_stop"] is True
+
+
+def test_near_the_end_it_is_not_worth_it(world, tmp_path, settled):
+    """From step 16 on two steps of a way down end at 18 or before: 17 is too late."""
+    settled(17)
+    report, told = trained(config(world, tmp_path / "m.safetensors"))
+    assert len(told) == STEPS
+    assert "planned_steps" not in report.card.recipe.config
+    assert not any("Ended" in line for line in report.remarks)
+
+
+def test_looking_changes_nothing_that_is_learnt(world, tmp_path, settled):
+    settled(1000)
+    plain = trained(config(world, tmp_path / "plain.safetensors", early_stop=False))[1]
+    watched = trained(config(world, tmp_path / "watched.safetensors"))[1]
+    assert all("changed" not in p.values for p in plain)
+    for one, other in zip(plain, watched, strict=True):
+        other.values.pop("changed", None)
+        assert one.values == other.values
+    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in ("plain", "watched"))
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+@pytest.mark.parametrize("broken_at", [2, 6])
+def test_a_run_that_was_broken_ends_as_an_unbroken_one(world, tmp_path, settled, broken_at):
+    """Before it settles, and on the way down: losses, rates and weights, to the last bit."""
+    settled(5)
+    due = trained(config(world, tmp_path / "whole.safetensors"))[1]
+    broken = config(world, tmp_path / "broken.safetensors")
+    came = []
+    with pytest.raises(Cancelled, match=f"after {broken_at} of"):
+        train_action(
+            broken,
+            on_progress=came.append,
+            should_stop=lambda: sum(bool(p.values) for p in came) == broken_at,
+        )
+    saved = load_checkpoint(checkpoint_of(broken.out))
+    assert int(saved.modules["early_stop"]["ending"]) == (5 if broken_at > 5 else 0)
+    came = [p for p in came if p.values] + trained(replace(broken, resume=True))[1]
+    assert came == due
+    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in ("whole", "broken"))
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_it_is_watched_only_when_the_teacher_counts_in_full(world, tmp_path):
+    """In the last stage of two, after two fifths of it: the fourth look from step 14 on."""
+    changes = {"stages": "supervised,pseudo", "steps": STEPS}
+    _, told = trained(config(world, tmp_path / "m.safetensors", **changes))
+    assert next(p.done for p in told if "changed" in p.values) == 17
+
+
+def test_a_stage_without_masks_before_the_last_is_passed_over(world, tmp_path, settled):
+    settled(4)
+    changes = {"stages": "global,supervised", "steps": STEPS}
+    _, told = trained(config(world, tmp_path / "m.safetensors", **changes))
+    assert [p.done for p in told if "changed" in p.values] == [6]  # from step 3 on
+    assert told[-1].done == 8
+
+
+def test_without_masks_at_the_end_nothing_can_be_watched(world, tmp_path):
+    given = config(world, tmp_path / "m.safetensors", stages="supervised,global")
+    with pytest.raises(UserError, match=r"--early-stop looks at what is found, and stage 'global'"):
+        check_trainable(given)
+
+
+def test_a_checkpoint_without_it_is_not_resumed_with_it(world, tmp_path):
+    given = config(world, tmp_path / "m.safetensors", early_stop=False)
+    came = []
+    with pytest.raises(Cancelled):
+        train_action(
+            given, on_progress=came.append, should_stop=lambda: any(p.values for p in came)
+        )
+    with pytest.raises(UserError, match="made with other settings of early_stop"):
+        train_action(replace(given, resume=True, early_stop=True))
