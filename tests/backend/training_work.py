@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def train_tiny(config, *, on_progress, should_stop):
             )  # fmt: skip
             raise Cancelled
     return [value.tolist() for value in model.state_dict().values()]
+
+
+def train_one_and_break_another(configs, *, on_progress, should_stop):
+    """Train by the first config, then begin by the second, in the one process."""
+    whole, broken = configs
+    found = train_tiny(whole, on_progress=on_progress, should_stop=should_stop)
+    with suppress(Cancelled):
+        train_tiny(broken, on_progress=on_progress, should_stop=should_stop)
+    return found
 
 
 def echo(config, *, on_progress, should_stop):
