@@ -5,7 +5,7 @@ How, `backend.segmentation_scores` and `backend.surface_distances` say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +16,17 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.flat_pictures import FlatPicture, flat_picture
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.mask_meaning import MASK_VALUES
 from napari_medssl.backend.match_classes import ClassMatch, match_classes
 from napari_medssl.backend.region_maps import enlarged
-from napari_medssl.backend.segmentation_cases import Case, ReadCase, plan_cases, read_case
-from napari_medssl.backend.segmentation_data import PairTable, read_pairs
+from napari_medssl.backend.segment_volume import segment_volume
+from napari_medssl.backend.segmentation_cases import ReadCase, plan_cases, read_cases
+from napari_medssl.backend.segmentation_data import PairTable
 from napari_medssl.backend.segmentation_report import ClassFacts, SegmentationReport
 from napari_medssl.backend.segmentation_scores import MethodScores, by_class, score_case
 from napari_medssl.backend.segmenters import READOUTS, SegmentConfig, Segmenter, load_segmenter
+from napari_medssl.backend.truth_folders import read_truth_folder
+from napari_medssl.io.volumes import open_volume
 
 _STEPS = 5  # of the baselines: to flatten, k-means and three filters
 
@@ -31,7 +35,9 @@ _STEPS = 5  # of the baselines: to flatten, k-means and three filters
 class EvaluateSegmentationConfig:
     """Score segmentations by the Dice coefficient and surface distances."""
 
-    data: Path = option(help="Folder with pairs.csv (image,mask,group,labels), images/, masks/.")
+    data: Path = option(
+        help="Folder with images/ and masks/ of one name each, or pairs.csv that lists them."
+    )
     model: tuple[str, ...] = option(
         (), help="Models to score; shape-guided ones in both readouts. May be given again."
     )
@@ -46,6 +52,11 @@ class EvaluateSegmentationConfig:
         736, help="Field of view that filters look at, longer side.", min=64, unit="px",
         advanced=True,
     )  # fmt: skip
+    mask_values: str = option(
+        "auto",
+        help="Without pairs.csv, what values of masks are: numbers of classes, or all foreground.",
+        choices=MASK_VALUES,
+    )
     device: str = option("auto", help="Where to run.", choices=("auto", "cpu", "cuda", "mps"))
 
 
@@ -69,13 +80,16 @@ def evaluate_segmentation(
     check(config)
     if not (config.model or config.baselines or config.clusters):
         raise UserError("Nothing is to be scored. Give --model, --clusters or --baselines.")
-    table = read_pairs(config.data)
+    folder = read_truth_folder(
+        config.data, config.mask_values, on_progress=on_progress, should_stop=should_stop
+    )
+    table = folder.table
     plan = plan_cases(table)
     config, remarks = _possible(config, table)
     models = [
         (name, one, match_classes(name, one.classes, table)) for name, one in _segmenters(config)
     ]
-    cases, failures = _read_cases(table, plan, on_progress, should_stop)
+    cases, failures = read_cases(table, plan, config.distances, on_progress, should_stop)
     total = len(models) + bool(config.clusters) + _STEPS * config.baselines
     work = _Work(cases, table, config.distances, (on_progress, should_stop), total)
     methods = [work.score_model(*model) for model in models]
@@ -86,14 +100,14 @@ def evaluate_segmentation(
         methods += work.score_baselines(flats)
     return SegmentationReport(
         config.data.name,
-        "volume" if plan[0].is_volume else "image",
-        "pixels" if table.pairs[0].spacing is None else "mm",
+        "volume" if cases[0].case.is_volume else "image",
+        "mm" if all(one.case.is_known for one in cases) else "pixels",
         tuple(one.case.name for one in cases),
         tuple(one.case.group for one in cases),
         _facts(table, cases),
         tuple(methods),
-        tuple(failures),
-        tuple(remarks),
+        (*folder.failures, *failures),
+        (*folder.remarks, *remarks),
     )
 
 
@@ -126,27 +140,14 @@ def _segmenters(config: EvaluateSegmentationConfig) -> list[tuple[str, Segmenter
     return found
 
 
-def _read_cases(
-    table: PairTable, plan: Sequence[Case], on_progress: OnProgress, should_stop: ShouldStop
-) -> tuple[list[ReadCase], list[tuple[str, str]]]:
-    cases, failures = [], []
-    for number, case in enumerate(plan):
-        if should_stop():
-            raise Cancelled("Stopped while reading the images; no score is written.")
-        on_progress(Progress(number, len(plan), f"reading {case.name}"))
-        try:
-            cases.append(read_case(table, case))
-        except UserError as error:
-            failures.append((case.name, str(error)))
-    if not cases:
-        what = "volumes" if plan[0].is_volume else "images"
-        raise UserError(f"None of {len(plan)} {what} can be scored. {failures[0][1]}")
-    return cases, failures
-
-
 def _facts(table: PairTable, cases: Sequence[ReadCase]) -> tuple[ClassFacts, ...]:
     counts = np.array(
-        [np.bincount(one.truth.ravel(), minlength=len(table.classes) + 1) for one in cases]
+        [
+            sum(
+                np.bincount(plane.ravel(), minlength=len(table.classes) + 1) for plane in one.planes
+            )
+            for one in cases
+        ]
     )
     shares = counts.sum(axis=0) / counts.sum()
     return tuple(
@@ -190,12 +191,24 @@ class _Work:
 
     def score_model(self, name: str, segmenter: Segmenter, match: ClassMatch) -> MethodScores:
         """Return the scores of a model."""
-        planes = []
-        for pixels in self._pixels():
-            self.tell(name)
-            found = segmenter.segment(pixels, should_stop=self._should_stop)
-            planes.append(match.apply(found))
+        planes = map(match.apply, self._segmented(name, segmenter))
         return replace(self._scored(name, "", planes, match.names), matched=match.by)
+
+    def _segmented(self, name: str, segmenter: Segmenter) -> Iterator[NDArray[np.uint8]]:
+        """Give what a model finds in all images, case by case."""
+        for one in self.cases:
+            if one.volume is None:
+                for pixels in one.pixels:
+                    self.tell(name)
+                    yield segmenter.segment(pixels, should_stop=self._should_stop)
+                continue
+            with open_volume(one.volume) as volume:
+                yield from segment_volume(
+                    segmenter,
+                    volume,
+                    on_slice=lambda _, message: self.tell(f"{name}: {message}"),
+                    should_stop=self._should_stop,
+                )
 
     def score_clusters(self, name: str, device: str) -> MethodScores:
         """Return the scores of the best region of a model without shapes."""
@@ -219,7 +232,7 @@ class _Work:
         """Return the scores of what needs no training."""
         from napari_medssl.backend import vessel_baselines as simple
 
-        planes = [plane for one in self.cases for plane in one.case.unstacked(one.truth)]
+        planes = self._planes()
         small = [_shrunk(one, flat.plane.shape) for one, flat in zip(planes, flats, strict=True)]
         self.tell("k-means")
         found = [self._masked("k-means on intensity", "", [simple.k_means(one) for one in flats])]
@@ -232,25 +245,30 @@ class _Work:
             found.append(self._masked(name, simple.FITTED, [one > level for one in responses]))
         return found
 
-    def _pixels(self) -> list[NDArray[np.uint8]]:
-        """Return all images, case by case."""
-        return [pixels for one in self.cases for pixels in one.pixels]
+    def _pixels(self) -> Iterator[NDArray[np.uint8]]:
+        """Give all images, case by case."""
+        for one in self.cases:
+            yield from one.pictures()
+
+    def _planes(self) -> list[NDArray[np.uint8]]:
+        """Return the truth of all images, case by case."""
+        return [plane for one in self.cases for plane in one.planes]
 
     def _masked(self, name: str, seen: str, masks: list[NDArray[np.bool_]]) -> MethodScores:
         planes = [
-            enlarged(mask.astype(np.int64), pixels.shape[:2]).astype(np.uint8)
-            for mask, pixels in zip(masks, self._pixels(), strict=True)
+            enlarged(mask.astype(np.int64), truth.shape).astype(np.uint8)
+            for mask, truth in zip(masks, self._planes(), strict=True)
         ]
         return self._scored(name, seen, planes, self._names)
 
     def _scored(
-        self, name: str, seen: str, planes: list[NDArray[np.uint8]], names: Sequence[str]
+        self, name: str, seen: str, planes: Iterable[NDArray[np.uint8]], names: Sequence[str]
     ) -> MethodScores:
         """Return the scores of segmentations of all images, and count the method as done."""
         scores, left = [], iter(planes)
         for one in self.cases:
+            found = one.case.stacked([next(left) for _ in one.planes])
             self.tell(f"{name}: scoring")
-            found = one.case.stacked([next(left) for _ in one.pixels])
             spacing = one.case.spacing if self._distances else None
             scores.append(score_case(found, one.truth, len(names), spacing))
         self.done += 1
@@ -258,7 +276,7 @@ class _Work:
 
     def _mean_dice(self, planes: list[NDArray[np.uint8]]) -> float:
         left = iter(planes)
-        found = [one.case.stacked([next(left) for _ in one.pixels]) for one in self.cases]
+        found = [one.case.stacked([next(left) for _ in one.planes]) for one in self.cases]
         pairs = zip(found, self.cases, strict=True)
         scores = [score_case(mask, one.truth, 1) for mask, one in pairs]
         return by_class(scores, ("1",))[0].mean

@@ -154,34 +154,57 @@ def some_names(names: Iterable[str]) -> str:
 # -- images/ and masks/ --------------------------------------------------------------------------
 
 
-def _pairs_by_name(folder: Path, names: dict[int, str], patients: Patients) -> PairListing:
+@dataclass(frozen=True, slots=True)
+class StemMatch:
+    """Files of `images/` and `masks/` that have one name, apart from the suffix."""
+
+    pairs: tuple[tuple[str, Path, Path], ...]  # stem, image, mask; one at least
+    bare: tuple[str, ...]  # names of images without a mask
+    lone: tuple[str, ...]  # names of masks without an image
+    failures: tuple[tuple[str, str], ...]  # files whose name is that of another
+
+
+def match_stems(folder: Path) -> StemMatch:
+    """Return which file of `images/` has which of `masks/`.
+
+    Raises
+    ------
+    UserError
+        If they cannot be listed, or no image has a mask.
+    """
     failures: list[tuple[str, str]] = []
     images = _by_stem(visible_files(folder / IMAGES), failures)
     masks = _by_stem(visible_files(folder / MASKS), failures)
-    pairs = tuple(
-        Pair(path.name, patients.of(path.name) or stem, ImageRef(path), ImageRef(masks[stem]))
-        for stem, path in images.items()
-        if stem in masks
-    )
-    bare = [path.name for stem, path in images.items() if stem not in masks]
-    lone = [path.name for stem, path in masks.items() if stem not in images]
+    pairs = tuple((stem, path, masks[stem]) for stem, path in images.items() if stem in masks)
+    bare = tuple(path.name for stem, path in images.items() if stem not in masks)
+    lone = tuple(path.name for stem, path in masks.items() if stem not in images)
     if not pairs:
         seen = some_names(bare) or "nothing", some_names(lone) or "nothing"
         raise UserError(
             f"No image in {str(folder)!r} has a mask: {IMAGES}/ holds {seen[0]}, {MASKS}/ {seen[1]}"
             ". An image and its mask have the same name, apart from the suffix."
         )
+    return StemMatch(pairs, bare, lone, tuple(failures))
+
+
+def _pairs_by_name(folder: Path, names: dict[int, str], patients: Patients) -> PairListing:
+    match = match_stems(folder)
+    pairs = tuple(
+        Pair(path.name, patients.of(path.name) or stem, ImageRef(path), ImageRef(mask))
+        for stem, path, mask in match.pairs
+    )
     remarks = []
-    if bare:
+    if match.bare:
         remarks.append(
-            f"{len(bare)} of {len(images)} images have no mask and are left out: {some_names(bare)}"
-            ". As --unlabelled they can be learned from too."
+            f"{len(match.bare)} of {len(match.bare) + len(pairs)} images have no mask and are left "
+            f"out: {some_names(match.bare)}. As --unlabelled they can be learned from too."
         )
-    if lone:
+    if match.lone:
         remarks.append(
-            f"{len(lone)} of {len(masks)} masks have no image and are left out: {some_names(lone)}."
+            f"{len(match.lone)} of {len(match.lone) + len(pairs)} masks have no image and are left "
+            f"out: {some_names(match.lone)}."
         )
-    return PairListing(pairs, names, tuple(failures), tuple(remarks))
+    return PairListing(pairs, names, match.failures, tuple(remarks))
 
 
 def _by_stem(paths: Sequence[Path], failures: list[tuple[str, str]]) -> dict[str, Path]:

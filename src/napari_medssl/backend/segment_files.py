@@ -7,12 +7,9 @@ kind, with its spacing and place in space, slice by slice.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check
@@ -24,11 +21,12 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
+from napari_medssl.backend.segment_volume import segment_volume
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
-from napari_medssl.io.volumes import NIFTI_SUFFIXES, Volume, is_zarr, open_volume, volume_kind
+from napari_medssl.io.volumes import NIFTI_SUFFIXES, is_zarr, open_volume, volume_kind
 
 _TIFF = (".tif", ".tiff")
 
@@ -222,8 +220,12 @@ class _Work:
         self._tell(0, ref.name)
         if _is_volume(ref):
             with open_volume(ref.path) as volume:
-                volume.look_over(lambda z: self._tell(0, f"{ref.name}: reading slice {z + 1}"))
-                volume.write_classes(place, self._slices(volume))
+                volume.write_classes(
+                    place,
+                    segment_volume(
+                        self.segmenter, volume, on_slice=self._tell, should_stop=self.should_stop
+                    ),
+                )
             return
         pixels = read_image(ref, robust=True)
         classes = self.segmenter.segment(pixels, should_stop=self.should_stop)
@@ -233,11 +235,6 @@ class _Work:
         from napari_medssl.io.volumes.tiff_stack import write_class_tiff
 
         write_class_tiff(place, classes, like=ref.path)
-
-    def _slices(self, volume: Volume) -> Iterator[NDArray[np.uint8]]:
-        for z in range(volume.shape[0]):
-            self._tell(z, f"{volume.path.name}, slice {z + 1} of {volume.shape[0]}")
-            yield self.segmenter.segment(volume.picture(z), should_stop=self.should_stop)
 
     def _tell(self, slices: int, message: str) -> None:
         if self.should_stop():

@@ -1,15 +1,19 @@
-"""What is scored as one: an image, or the volume that slices of a table make."""
+"""What is scored as one: an image, the volume that slices of a table make, or a file of one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
 from napari_medssl.backend.segmentation_data import TABLE, Pair, PairTable
+from napari_medssl.backend.segmentation_volumes import is_volume_file, read_volume_truth
+from napari_medssl.io.volumes import open_volume
 
 _EVEN = 1e-3  # of a step: slices that lie further from even steps do not make a volume
 
@@ -25,15 +29,18 @@ class Case:
     group
         Whom it is of.
     pairs
-        The image; of a volume its slices in order.
+        The image, or the file of a volume; of a volume of slices those in order.
     spacing
         Of its axes, Y, X or Z, Y, X, in mm; 1 each where it is not known.
+    is_known
+        Whether it is.
     """
 
     name: str
     group: str
     pairs: tuple[Pair, ...]
     spacing: tuple[float, ...]
+    is_known: bool
 
     @property
     def is_volume(self) -> bool:
@@ -56,14 +63,31 @@ class ReadCase:
     Attributes
     ----------
     pixels
-        uint8 RGB of each image, shape (Y, X, 3).
+        uint8 RGB of each image, shape (Y, X, 3); none of a file of a volume.
     truth
         Class numbers, shape (Y, X) or (Z, Y, X).
+    volume
+        The file of a volume, which is read slice by slice when it is looked at.
     """
 
     case: Case
     pixels: tuple[NDArray[np.uint8], ...]
     truth: NDArray[np.uint8]
+    volume: Path | None = None
+
+    @property
+    def planes(self) -> tuple[NDArray[np.uint8], ...]:
+        """The truth of each image or slice."""
+        return self.case.unstacked(self.truth)
+
+    def pictures(self) -> Iterator[NDArray[np.uint8]]:
+        """Give each image or slice as `pixels` holds it."""
+        if self.volume is None:
+            yield from self.pixels
+            return
+        with open_volume(self.volume) as volume:
+            for z in range(volume.shape[0]):
+                yield volume.picture(z)
 
 
 def plan_cases(table: PairTable) -> tuple[Case, ...]:
@@ -76,7 +100,8 @@ def plan_cases(table: PairTable) -> tuple[Case, ...]:
     """
     if not table.pairs[0].volume:
         return tuple(
-            Case(pair.name, pair.group, (pair,), _plane_spacing(pair)) for pair in table.pairs
+            Case(pair.name, pair.group, (pair,), _plane_spacing(pair), pair.spacing is not None)
+            for pair in table.pairs
         )
     slices: dict[str, list[Pair]] = {}
     for pair in table.pairs:
@@ -84,14 +109,23 @@ def plan_cases(table: PairTable) -> tuple[Case, ...]:
     return tuple(_volume(name, pairs) for name, pairs in slices.items())
 
 
-def read_case(table: PairTable, case: Case) -> ReadCase:
-    """Return a case with its images and truth.
+def read_case(table: PairTable, case: Case, *, distances: bool = True) -> ReadCase:
+    """Return a case with its images and truth; a file of a volume becomes one with three axes.
+
+    Parameters
+    ----------
+    distances
+        Whether a volume has to have a spacing.
 
     Raises
     ------
     UserError
         If an image cannot be read, or slices have different sizes: a part of a volume is another.
     """
+    if not case.is_volume:
+        image, mask = table.files(case.pairs[0])
+        if is_volume_file(image):
+            return _read_volume(table, case, (image, mask), distances)
     read = []
     for pair in case.pairs:
         try:
@@ -108,6 +142,73 @@ def read_case(table: PairTable, case: Case) -> ReadCase:
         )
     pixels, planes = zip(*read, strict=True)
     return ReadCase(case, pixels, case.stacked(planes))
+
+
+def read_cases(
+    table: PairTable,
+    plan: Sequence[Case],
+    distances: bool,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> tuple[list[ReadCase], list[tuple[str, str]]]:
+    """Return the cases that can be read, and (name, reason) of the others.
+
+    Raises
+    ------
+    UserError
+        If none can.
+    Cancelled
+        If `should_stop` said so.
+    """
+    cases: list[ReadCase] = []
+    failures: list[tuple[str, str]] = []
+    for number, case in enumerate(plan):
+        if should_stop():
+            raise Cancelled("Stopped while reading the images; no score is written.")
+        on_progress(Progress(number, len(plan), f"reading {case.name}"))
+        try:
+            read = read_case(table, case, distances=distances)
+            _check_alike(read.case, cases)
+        except UserError as error:
+            failures.append((case.name, str(error)))
+            continue
+        cases.append(read)
+    if not cases:
+        what = "volumes" if plan[0].is_volume else "images"
+        raise UserError(f"None of {len(plan)} {what} can be scored. {failures[0][1]}")
+    return cases, failures
+
+
+def _check_alike(case: Case, others: Sequence[ReadCase]) -> None:
+    """Refuse a volume among images, and an image among volumes: no mean would be of one kind."""
+    if others and others[0].case.is_volume != case.is_volume:
+        kinds = ("an image", "a volume")
+        raise UserError(
+            f"{case.name!r} is {kinds[case.is_volume]}, {others[0].case.name!r} "
+            f"{kinds[not case.is_volume]}; due is one kind. Score them in two folders."
+        )
+
+
+def _read_volume(
+    table: PairTable, case: Case, files: tuple[Path, Path], distances: bool
+) -> ReadCase:
+    """Return the file of a volume as a case; of one slice it is an image, as surfaces have it."""
+    pair = case.pairs[0]
+    truth = read_volume_truth(*files)
+    if pair.spacing:
+        spacing: tuple[float, ...] | None = _three(pair, f"{TABLE}, line {pair.line}")
+    else:
+        spacing = truth.spacing
+    if spacing is None and distances:
+        raise UserError(
+            f"Volume {pair.name!r} does not say how far apart its voxels are. Write spacing_mm "
+            f"(slices|rows|columns) into {TABLE}, or say --no-distances."
+        )
+    case = replace(case, spacing=spacing or (1.0,) * 3, is_known=spacing is not None)
+    classes = table.classes_of(truth.values, pair)
+    if len(classes) == 1:
+        case, classes = replace(case, spacing=case.spacing[1:]), classes[0]
+    return ReadCase(case, (), classes, files[0])
 
 
 def _plane_spacing(pair: Pair) -> tuple[float, ...]:
@@ -127,14 +228,20 @@ def _volume(name: str, pairs: Sequence[Pair]) -> Case:
     if pairs[0].z is not None:
         pairs = sorted(pairs, key=lambda pair: pair.z or 0.0)
         _check_even(where, [pair.z or 0.0 for pair in pairs])
-    steps = pairs[0].spacing or (1.0,)
+    first = pairs[0]
+    return Case(name, first.group, tuple(pairs), _three(first, where), first.spacing is not None)
+
+
+def _three(pair: Pair, where: str) -> tuple[float, ...]:
+    """Return the spacing of slices, rows and columns."""
+    steps = pair.spacing or (1.0,)
     if len(steps) == 2:
         text = "|".join(f"{step:g}" for step in steps)
         raise UserError(
             f"{where} has spacing_mm {text!r}; due are three numbers, of slices, rows and columns, "
             "or one for all."
         )
-    return Case(name, pairs[0].group, tuple(pairs), steps * 3 if len(steps) == 1 else steps)
+    return steps * 3 if len(steps) == 1 else steps
 
 
 def _check_even(where: str, places: Sequence[float]) -> None:

@@ -24,6 +24,7 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.limits import check_size, one_line
+from napari_medssl.io.volumes import is_zarr
 
 TABLE = "pairs.csv"
 NAMES = "classes.csv"
@@ -48,7 +49,7 @@ class Pair:
     group
         Whom it is of: images of one group are never split.
     line
-        Of the table.
+        Of the table; 0 without one.
     volume, z
         The volume that it is a slice of, and where in it; empty and None for an image by itself.
     spacing
@@ -58,7 +59,7 @@ class Pair:
     name: str
     mask: str
     group: str
-    line: int
+    line: int = 0
     volume: str = ""
     z: float | None = None
     spacing: tuple[float, ...] | None = None
@@ -76,6 +77,8 @@ class PairTable:
         Their names.
     has_names
         Whether `classes.csv` gives the names; else they are the values, or "foreground".
+    missing
+        Those of `values` that no mask may have: numbers between others, without a name.
     """
 
     folder: Path
@@ -83,6 +86,7 @@ class PairTable:
     values: tuple[int, ...]
     classes: tuple[str, ...]
     has_names: bool = False
+    missing: frozenset[int] = frozenset()
 
     def read(self, pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return an image, shape (Y, X, 3), and the class of each of its pixels, shape (Y, X).
@@ -92,26 +96,34 @@ class PairTable:
         UserError
             If one cannot be read, both do not fit, or the mask has a value that is no class.
         """
-        where = f"{TABLE}, line {pair.line}"
-        image = _inside(self.folder / "images", pair.name, where)
+        image, mask = self.files(pair)
         pixels = read_image(ImageRef(image), robust=True)
-        values = _read_mask(_inside(self.folder / "masks", pair.mask, where))
+        values = _read_mask(mask)
         if values.shape != pixels.shape[:2]:
             raise UserError(
                 f"Mask {pair.mask!r} has {values.shape[1]} x {values.shape[0]} pixels, its image "
                 f"{pixels.shape[1]} x {pixels.shape[0]}; due is one size."
             )
-        return pixels, self._classes_of(values, pair.mask)
+        return pixels, self.classes_of(values, pair)
 
-    def _classes_of(self, values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    def files(self, pair: Pair) -> tuple[Path, Path]:
+        """Return the files of an image and its mask; `UserError` if one is not there."""
+        where = f"{TABLE}, line {pair.line}" if pair.line else self.folder.name
+        image = _inside(self.folder / "images", pair.name, where)
+        return image, _inside(self.folder / "masks", pair.mask, where)
+
+    def classes_of(self, values: NDArray[np.generic], pair: Pair) -> NDArray[np.uint8]:
+        """Return the classes that the values of a mask mean; `UserError` for one that is none."""
         classes = np.array(values != 0, np.uint8)
         for number, value in enumerate(self.values, start=1):
             classes[values == value] = number
-        unknown = np.setdiff1d(values, [0, *self.values]) if self.values else np.array([])
+        due = [value for value in self.values if value not in self.missing]
+        unknown = np.setdiff1d(values, [0, *due]) if self.values else np.array([])
         if unknown.size:
+            which = f"which no labels of {TABLE} name" if pair.line else "which is no class"
             raise UserError(
-                f"Mask {name!r} has the value {unknown[0]}, which no labels of {TABLE} name; "
-                f"due are 0, {', '.join(map(str, self.values))}."
+                f"Mask {pair.mask!r} has the value {unknown[0]}, {which}; due are 0, "
+                f"{', '.join(map(str, due))}."
             )
         return classes
 
@@ -246,7 +258,8 @@ def _is_number(text: str) -> bool:
 
 def _inside(folder: Path, name: str, where: str) -> Path:
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+    is_there = path.is_file() or is_zarr(path)
+    if not (is_there and path.resolve().is_relative_to(folder.resolve())):
         raise UserError(f"{where}: there is no file {str(path)!r}.")
     return path
 

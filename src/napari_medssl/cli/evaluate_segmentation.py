@@ -33,8 +33,9 @@ def evaluate_segmentation(
 ) -> None:
     """Score segmentation: Dice coefficient (DSC) and surface distances (ASD, HD95) of each class.
 
-    Each image is scored, or each volume, if pairs.csv has a column volume (and z). Distances are
-    in mm if it has spacing_mm, else in pixels. Where truth and segmentation are both empty there is
+    Each image is scored, or each volume: a file of one (NIfTI, TIFF stack, zarr), or the slices of
+    one in pairs.csv (column volume). Distances of volumes are in mm, of images if pairs.csv has
+    spacing_mm, else in pixels. Where truth and segmentation are both empty there is
     nothing to score; where one of them is, the DSC is 0; what is missed has the diagonal as its
     distance.
     """
