@@ -72,6 +72,7 @@ class SegmentationUNet(nn.Module):
             raise ValueError(f"{classes} classes; due are 2 to {MOST_CLASSES}, the rest counted.")
         self.trunk = EfficientNetLite0()
         del self.trunk.top  # it is for whole images
+        self.trunk.filter_in_full()
         how = {
             "act": ("LeakyReLU", {"inplace": True}),
             "norm": ("group", {"num_groups": 8}),

@@ -32,10 +32,11 @@ _STAGES = (
 class _SameConv(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding: the output has `ceil(side / stride)` pixels."""
 
+    filters_in_full = False
+
     def forward(self, maps: Tensor) -> Tensor:
         """Return the maps, shape (B, C', H', W')."""
-        # On CPUs a filter of each channel is learnt four to nine times slower in bfloat16.
-        if self.groups > 1 and maps.device.type == "cpu" and torch.is_grad_enabled():
+        if self.filters_in_full and maps.device.type == "cpu" and torch.is_grad_enabled():
             with torch.autocast("cpu", enabled=False):
                 return self._filtered(maps.float()).to(maps.dtype)
         return self._filtered(maps)
@@ -108,6 +109,15 @@ class EfficientNetLite0(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = momentum
+
+    def filter_in_full(self) -> None:
+        """Filter each channel in single precision where a CPU learns in a mixed one.
+
+        Torch learns such filters four to nine times slower in bfloat16 there.
+        """
+        for module in self.modules():
+            if isinstance(module, _SameConv):
+                module.filters_in_full = module.groups > 1
 
     def stages(self, pixels: Tensor) -> list[Tensor]:
         """Return the maps after each of the seven stages, then those of the top.
