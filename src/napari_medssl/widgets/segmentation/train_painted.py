@@ -23,13 +23,13 @@ from napari_medssl.widgets.segmentation.set_masks import mask_of
 from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
 RECIPES = {
+    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
     "action": "ACTION: your masks, and what all images look like",
     "action++": "ACTION++: the same, classes kept further apart",
-    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
     "mean-teacher": "Mean teacher: your masks, and steady guesses",
     "supervised": "Your masks only",
 }
-"""Words for each recipe; the first is the default."""
+"""Words for each recipe; the first is the default: see the figures in docs/methods/action.md."""
 
 _SHOWN = ("size", "batch", "short_side", "learning_rate")
 _MINUTES = 5.0
