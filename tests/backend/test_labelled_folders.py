@@ -531,6 +531,7 @@ def test_an_empty_unlabelled_folder_is_fine_and_told(tmp_path):
     read = read_unlabelled(tmp_path)
     assert read.images == ()
     assert "holds no readable image: only labelled ones are used" in told(read)
+    assert "not in folders within it" in told(read)
 
 
 def test_unlabelled_folders_that_are_none(tmp_path):

@@ -173,7 +173,10 @@ def read_unlabelled(
         images += [picture.pixels for picture in came]
     remarks = []
     if not images:
-        remarks.append(f"{str(folder)!r} holds no readable image: only labelled ones are used.")
+        remarks.append(
+            f"{str(folder)!r} holds no readable image: only labelled ones are used. Images must "
+            "lie in it, not in folders within it."
+        )
     known = {_sum(image.pixels) for image in labelled.images} if labelled else set()
     both = [name for name, pixels in zip(names, images, strict=True) if _sum(pixels) in known]
     if both:
