@@ -439,6 +439,16 @@ def test_small_objects_ask_for_a_larger_scale(square, side, due):
     assert short_side_for([image], 64) == due
 
 
+def test_the_rim_that_scaling_leaves_around_a_class_asks_for_no_larger_scale():
+    classes = np.zeros((512, 512), np.uint8)
+    classes[100:164, 100:164] = 3
+    classes[100:164:8, 99] = 1  # between 3 and 0
+    pixels = np.zeros((512, 512, 3), np.uint8)
+    assert short_side_for([LabelledImage("a", "a", pixels, classes)], 64) == 128
+    alone = np.where(classes == 1, classes, 0).astype(np.uint8)
+    assert short_side_for([LabelledImage("a", "a", pixels, alone)], 64) == 256
+
+
 def test_nothing_painted_needs_no_scale():
     image = LabelledImage("a", "a", np.zeros((90, 90, 3), np.uint8), np.zeros((90, 90), np.uint8))
     assert short_side_for([image], 64) == 64

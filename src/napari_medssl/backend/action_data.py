@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_medssl.backend.transfer_data import LabelledImage
 
 _SEEN = 16.0  # pixels along a side of an object that is to be seen well
+_SPECK = 0.01  # of the shorter side: a class of no wider objects may be the rim of another one
 _MOST = 4  # times the side of a crop: larger images are scaled down to it
 
 
@@ -75,7 +76,8 @@ def short_side_for(labelled: Sequence[LabelledImage], size: int) -> int:
 
     The smallest scale at which the objects of the smallest class are still 16 pixels wide, but
     never more than the images have, and never less than a crop. The width of a class is that of the
-    object in which the middle one of its pixels lies: specks hardly count.
+    object in which the middle one of its pixels lies: specks hardly count. A class of specks alone
+    counts only if there is no other: where masks were scaled, others may have such a rim.
     """
     widths: dict[int, list[float]] = {}
     for image in labelled:
@@ -86,9 +88,9 @@ def short_side_for(labelled: Sequence[LabelledImage], size: int) -> int:
     middles = [_middle(np.sort(found)) for found in widths.values()]
     if not middles:
         return size
+    smallest = min((each for each in middles if each > _SPECK), default=min(middles))
     sides = [min(image.classes.shape) for image in labelled]
-    wanted = _SEEN / min(middles)
-    return int(max(size, min(wanted, float(np.median(sides)), _MOST * size)))
+    return int(max(size, min(_SEEN / smallest, float(np.median(sides)), _MOST * size)))
 
 
 def _widths(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
