@@ -13,10 +13,12 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import evaluate_action as work
 from napari_medssl.backend.action_comparison import ComparedSet, ComparisonReport, RecipeRun
 from napari_medssl.backend.action_comparison_config import EvaluateActionConfig, check_comparison
+from napari_medssl.backend.action_start import trunk_rate_for
 from napari_medssl.backend.evaluate_action import evaluate_action, score_image
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.surface_distances import diagonal, surface_distances
 from napari_medssl.backend.transfer_data import LabelledImage
+from napari_medssl.methods.action import stages
 
 RECIPES = ("supervised", "strong-weak")
 
@@ -83,6 +85,22 @@ def test_finished_runs_are_not_made_again(done, monkeypatch, tmp_path):
     other.out.with_suffix(".journal").write_bytes(journal)
     due = tuple(run for run in report.sets[0].runs if run.recipe == RECIPES[0])
     assert evaluate_action(other).sets[0].runs == due
+
+
+def test_a_stage_that_asks_for_something_else_is_learnt_anew(done, monkeypatch, tmp_path):
+    """Else the journal would give the scores of what a recipe was before."""
+    _, config, _ = done
+    mine = replace(config, out=tmp_path / "t.json", recipes=RECIPES[:1], fractions="5")
+    mine.out.with_suffix(".journal").write_bytes(config.out.with_suffix(".journal").read_bytes())
+    monkeypatch.setitem(stages.STAGES, RECIPES[0], stages.Terms(supervised=0.5))
+    seen = []
+    evaluate_action(mine, on_progress=seen.append)
+    assert {p.message for p in seen if p.values} == {"disks: supervised, 5 %, seed 1"}
+
+
+@pytest.mark.parametrize(("start", "due"), [("random", 1.0), ("imagenet", 0.2), ("my-model", 0.2)])
+def test_a_random_trunk_has_the_whole_rate(start, due):
+    assert trunk_rate_for(start) == due
 
 
 def test_a_stopped_comparison_goes_on_to_the_same_scores(done, tmp_path):

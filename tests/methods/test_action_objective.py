@@ -116,7 +116,7 @@ def test_a_bank_gets_the_teachers_vectors_of_the_images_at_hand():
 
 def test_images_lie_among_others_never_among_themselves():
     """What is kept of an image does not count against it: not of the image, not of its crops."""
-    step = make_step("local")
+    step = make_step("local", global_distillation=1.0, local_distillation=1.0)
     batch = batch_of(step.terms)
     for bank in (step.memory.images, step.memory.crops):
         bank.push(torch.randn(20, bank.vectors.shape[1]), torch.tensor([0, 1] * 10))

@@ -48,6 +48,11 @@ def start_network(start: str, classes: int, seed: int) -> SegmentationUNet:
     return network
 
 
+def trunk_rate_for(start: str, trained: float = 0.2) -> float:
+    """Return the part of the rate that the trunk has: `trained`, and all where it is random."""
+    return 1.0 if start == "random" else trained
+
+
 def load_network(name_or_file: str | Path) -> tuple[SegmentationUNet, ModelCard]:
     """Return the network of a model of `medssl train action`, in single precision, and its card.
 

@@ -29,7 +29,7 @@ from napari_medssl.backend.action_config import check_stages
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_segmenter import ActionSegmenter
-from napari_medssl.backend.action_start import start_network
+from napari_medssl.backend.action_start import start_network, trunk_rate_for
 from napari_medssl.backend.config import to_json
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
@@ -42,7 +42,7 @@ from napari_medssl.io.files import write_whole
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FORMAT = "medssl-action-2"
+_FORMAT = "medssl-action-3"
 _NONE = -1.0  # in the journal, which holds numbers alone: there is no score
 
 
@@ -114,9 +114,10 @@ class _Runner:
         digest = known.digest()
         runs: list[RecipeRun] = []
         for place, plan in enumerate(self._plans(len(known.train))):
-            keys = {branch: self._key(digest, plan, branch) for branch in BRANCHES}
+            side = short_side_for([known.train[n] for n in plan.part], self._config.size)
+            keys = {branch: self._key(digest, plan, side, branch) for branch in BRANCHES}
             if any(self._journal.find(key) is None for key in keys.values()):
-                made = self._make(known, plan, number * self._of_set + place)
+                made = self._make(known, plan, side, number * self._of_set + place)
                 for branch, scores in made.items():
                     self._journal.add(keys[branch], _packed(scores))
             for branch, key in keys.items():
@@ -142,26 +143,27 @@ class _Runner:
             config.batch,
             config.size,
             config.learning_rate,
-            amp=config.amp,
+            trunk_rate_for(config.start),
+            config.amp,
         )
 
-    def _key(self, digest: str, plan: _Plan, branch: str) -> str:
-        """Return what tells a run from every other."""
-        from napari_medssl.methods.action.stages import stage_ends
+    def _key(self, digest: str, plan: _Plan, side: int, branch: str) -> str:
+        """Return what tells a run from every other: also of the same command before it changed."""
+        from napari_medssl.methods.action.stages import STAGES, stage_ends
 
         schedule = self._schedule(plan.recipe)
         ends = stage_ends(schedule.stages, schedule.steps)
-        what = [_FORMAT, digest, self._start, asdict(schedule), *([ends] if len(ends) > 1 else [])]
+        terms = [asdict(STAGES[name]) for name in schedule.stages]
+        what = [_FORMAT, digest, self._start, asdict(schedule), side, ends, terms]
         text = json.dumps([*what, plan.part, plan.seed, branch])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _make(self, known: LabelledSet, plan: _Plan, done: int) -> dict[str, Scores]:
+    def _make(self, known: LabelledSet, plan: _Plan, side: int, done: int) -> dict[str, Scores]:
         """Return the scores of one run by branch; `done` runs are before it."""
         steps, total = self._config.steps, self._of_set * len(self._config.data)
         words = f"{known.name}: {plan.recipe}, {plan.percent} %, seed {plan.seed}"
         labelled = [known.train[place] for place in plan.part]
         others = [i.pixels for n, i in enumerate(known.train) if n not in plan.part]
-        side = short_side_for(labelled, self._config.size)
         network = start_network(self._config.start, len(known.classes) + 1, plan.seed)
         run = ActionRun(
             network,

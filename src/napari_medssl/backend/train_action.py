@@ -25,7 +25,7 @@ from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_early_stop import EarlyStop
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
-from napari_medssl.backend.action_start import start_network
+from napari_medssl.backend.action_start import start_network, trunk_rate_for
 from napari_medssl.backend.action_timing import TIMED, fitting_steps
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
@@ -158,7 +158,7 @@ class _Run:
             config.batch,
             config.size,
             config.learning_rate,
-            config.trunk_rate,
+            trunk_rate_for(config.start, config.trunk_rate),
             config.amp,
         )
 
