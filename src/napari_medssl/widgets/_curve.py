@@ -13,12 +13,13 @@ _COLORS = ("#4c8dff", "#46d160", "#f7a63b", "#e93d82")
 _SMOOTH = 0.1  # part of a new value in the running mean that is drawn
 _MOST = 1200  # points of a curve; every other one is dropped beyond
 _PAD = 4.0
+_LEAST = 1e-3  # less than this counts as nothing: noise would fill the height
 
 
 class LossCurve(QWidget):
     """Running means of some values over the steps, each from 0 to its own maximum.
 
-    The last of each stands below in words.
+    The last of each stands below in words. A curve that never leaves 0 by much lies at the foot.
 
     Parameters
     ----------
@@ -65,6 +66,16 @@ class LossCurve(QWidget):
         """Return step and running mean of a value so far."""
         return list(self._points.get(name, ()))
 
+    def top(self, name: str) -> float:
+        """Return the value that is drawn at the full height."""
+        return max(_LEAST, *(value for _, value in self._points[name]))
+
+    def words(self, name: str) -> str:
+        """Return what stands below of a value."""
+        mean = self._means[name]
+        is_small = 0 < abs(mean) < _LEAST
+        return f"{self._names[name]} {f'< {_LEAST:g}' if is_small else f'{mean:.3g}'}"
+
     def paintEvent(self, _event: Any) -> None:
         """Draw the curves, and what they are."""
         painter = QPainter(self)
@@ -79,7 +90,7 @@ class LossCurve(QWidget):
         for number, name in enumerate(self._names):
             if name not in drawn:
                 continue
-            top = max(value for _, value in self._points[name]) or 1.0
+            top = self.top(name)
             color = QColor(_COLORS[number % len(_COLORS)])
             painter.setPen(QPen(color, 1.6))
             painter.drawPolyline(
@@ -94,7 +105,7 @@ class LossCurve(QWidget):
                 )
             )
             place = drawn.index(name)
-            words = f"{self._names[name]} {self._means[name]:.3g}"
+            words = self.words(name)
             half = room.width() / 2
             left = room.left() + half * (place % 2)
             foot = QRectF(left, room.bottom() + 2 + line * (place // 2), half, line)
