@@ -294,6 +294,6 @@ def _description(config: TrainActionConfig, labelled: int, start: str) -> str:
             f"To begin segmentations with; trained by {config.stages} without masks, from {start}."
         )
     return (
-        f"Segments images as the masks that it was shown; trained by {config.stages} with "
-        f"{labelled} labelled images, from {start}."
+        f"Segments as in the masks it learnt from; trained by {config.stages} with "
+        f"{labelled} labelled image{'s' * (labelled != 1)}, from {start}."
     )
