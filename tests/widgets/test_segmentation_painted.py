@@ -199,11 +199,9 @@ def test_accept_reject_and_next_go_through_predictions_by_keys(painted):
         "\N{BALLOT X} rejected",
     }
     painted.widget.list.order_box.click()
-    first = painted.widget.list.model.key_at(0)
-    assert first == max(
-        (k for k in keys if painted.store[k].has_mask),
-        key=lambda k: painted.store[k].uncertainty or -1.0,
-    )
+    model = painted.widget.list.model
+    due = [*order[2:], order[1], keys[0], order[0]]  # those to review first, labels last
+    assert [model.key_at(row) for row in range(len(keys))] == due
     painted.widget.list.order_box.click()
     # What was accepted is learnt from, and left as it is; what was rejected is made anew.
     train(painted)
@@ -215,6 +213,27 @@ def test_accept_reject_and_next_go_through_predictions_by_keys(painted):
     assert painted.store[order[1]].is_prediction
     press(painted, Qt.Key.Key_A)  # not accepted any more
     assert painted.store[order[0]].is_prediction
+
+
+def test_what_was_said_of_a_mask_goes_with_its_image_and_the_list_says_it(painted):
+    paint(painted, 0)
+    train(painted)
+    keys = list(painted.store)
+    rows = painted.widget.list
+    doubt = painted.store[keys[2]].uncertainty
+    assert rows.model._detail(keys[2]) == f"{doubt:.0%} undecided, by cells"
+    painted.choose(keys[2])
+    press(painted, Qt.Key.Key_D)
+    assert "D brings it back" in painted.widget.status.text()
+    assert rows.model._detail(keys[2]) == "the mask was taken off"
+    painted.choose(keys[3])
+    assert "D brings it back" not in painted.widget.status.text()
+    press(painted, Qt.Key.Key_A)  # what is said of the step to the next image stays
+    assert "is accepted. Next: " in painted.widget.status.text()
+    assert rows.model._detail(keys[3]) == "class 1 by cells"
+    words = "5 of 6 have a mask, 1 edited by you, 1 accepted"
+    wait_until(lambda: rows.progress.text() == words)
+    assert rows.progress.wordWrap()  # no word is cut off where the window is narrow
 
 
 def test_a_painted_mask_is_neither_rejected_nor_accepted(painted):

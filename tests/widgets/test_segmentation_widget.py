@@ -54,7 +54,7 @@ def test_segment_all_shows_each_image_with_its_own_mask(segmentation):
         assert (image.data == picture(number)).all()
         shown = {layer.name for layer in segmentation.viewer.layers if layer.visible}
         assert shown == {image.name, segmentation.mask_layer.name}
-    words = "3 of 3 images have a mask, 0 edited by you"
+    words = "3 of 3 have a mask, 0 edited by you"
     wait_until(lambda: segmentation.widget.list.progress.text() == words)
 
 

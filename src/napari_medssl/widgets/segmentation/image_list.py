@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QLabel
 
 from napari_medssl.state.mask_items import ACCEPTED
-from napari_medssl.state.mask_queue import most_undecided_first
+from napari_medssl.state.mask_queue import to_correct
 from napari_medssl.widgets._image_list import ImageSetList
 from napari_medssl.widgets._item_model import (
     DETAIL_ROLE,
@@ -31,8 +31,8 @@ STATE_COLORS = {
 }
 _REORDER_MS = 200
 _HINT = (
-    "1.  Drop images or a folder here, or use Open\n"
-    "2.  Choose a model and press Segment\n"
+    "1.  Drop images here, or use Open\n"
+    "2.  Segment with a model, or paint and train\n"
     "3.  Correct the mask with napari's brush\n"
     "4.  Save the masks, export the areas"
 )
@@ -58,12 +58,13 @@ class ImageModel(ItemModel):
 
     def read_keys(self) -> list[int]:
         """See `ItemModel.read_keys`."""
-        if self.is_by_doubt:
-            return most_undecided_first(self._session.store.as_dict())
-        return list(self._session.store)
+        if not self.is_by_doubt:
+            return list(self._session.store)
+        items = self._session.store.as_dict()
+        return to_correct(items) + [key for key, item in items.items() if item.is_label]
 
     def sort_by_doubt(self, is_on: bool) -> None:
-        """Have the most undecided predictions first, or the images in their order."""
+        """Have the most undecided predictions first and labels last, or all in their order."""
         self.is_by_doubt = is_on
         self.reorder()
 
@@ -106,13 +107,13 @@ class ImageModel(ItemModel):
             return problem
         item = self._session.store[key]
         if not item.has_mask:
-            return "not segmented yet"
+            return "the mask was taken off" if item.review else "not segmented yet"
         names = ", ".join(item.classes)
         if not item.model:
             return "painted by hand"
-        is_open = item.is_prediction and item.uncertainty is not None
-        doubt = f"{item.uncertainty:.0%} undecided, " if is_open else ""
-        return f"{doubt}{names} by {item.model}"
+        if item.is_prediction and item.uncertainty is not None:  # no room for classes as well
+            return f"{item.uncertainty:.0%} undecided, by {item.model}"
+        return f"{names} by {item.model}"
 
     def _on_thumbnail(self, key: str) -> None:
         self.touch(int(key))
@@ -143,6 +144,7 @@ class ImageList(ImageSetList):
         self.hint.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
         self.hint.setContentsMargins(12, 0, 12, 0)
         self.progress = QLabel()
+        self.progress.setWordWrap(True)
         self.progress.setToolTip("How many images have a mask, and how many of them you edited")
         self.order_box = QCheckBox("Undecided first")
         self.order_box.setToolTip("Order the images by how undecided the model was about them")
@@ -157,7 +159,7 @@ class ImageList(ImageSetList):
         """Show how many images have a mask."""
         items = self._session.store.as_dict().values()
         done, edited = sum(i.has_mask for i in items), sum(i.is_edited for i in items)
-        words = f"{done} of {len(items)} images have a mask, {edited} edited by you"
+        words = f"{done} of {len(items)} have a mask, {edited} edited by you"
         accepted = sum(i.review == ACCEPTED for i in items)
         words += f", {accepted} accepted" * bool(accepted)
         self.progress.setText(words if items else "")

@@ -44,6 +44,7 @@ class ReviewPanel(QWidget):
         self._wanted: list[int] = []
         self._passed: set[int] = set()  # were in front, and left as they were
         self._rejected: dict[int, MaskImage] = {}  # what brings their masks back
+        self._acts = self._has_told = False
         self.accept_button = PushButton(
             "Accept", "The mask is right: the next training learns from it (A)", self.accept
         )
@@ -74,6 +75,7 @@ class ReviewPanel(QWidget):
         self._later.setInterval(_COUNT_MS)
         self._later.timeout.connect(self._count)
         session.set_changed.connect(self._on_set)
+        session.current_changed.connect(self._on_current)
         for signal in (session.item_changed, session.list_changed, session.current_changed):
             signal.connect(self._show)
         self._show()
@@ -117,11 +119,19 @@ class ReviewPanel(QWidget):
     # -- inside ----------------------------------------------------------------------------------
 
     def _try(self, act: Callable[[], str]) -> None:
+        self._acts = True
         try:
             self.told.emit(act(), False)
         except UserError as error:
             self.told.emit(str(error), True)
+        self._acts, self._has_told = False, True
         self._show()
+
+    def _on_current(self) -> None:
+        """Take back what was said of another image: "D brings it back" is not of this one."""
+        if self._has_told and not self._acts:
+            self._has_told = False
+            self.told.emit("", False)
 
     def _front(self) -> tuple[int, MaskImage]:
         key = self._session.checked_image()
