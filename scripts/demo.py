@@ -3,8 +3,8 @@
     python scripts/demo.py --out demo-output
 
 Needs a display; `make demo` and `make docs-images` give it a virtual one where there is none. The
-exit code is 1 when no panel or no similar tile was found, no slide could be opened, or
-no image was segmented.
+exit code is 1 when no panel or no similar tile was found, no slide could be opened,
+no image was segmented, or none by a model that learnt from one painted image.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ def main() -> int:
     out.mkdir(parents=True, exist_ok=True)
     from demo_landmarks import run as run_landmarks  # they use what is above
     from demo_map import run as run_map
+    from demo_painted import run as run_painted
     from demo_segmentation import run as run_segmentation
     from demo_similar import run as run_similar
     from demo_slides import run as run_slides
@@ -134,10 +135,14 @@ def main() -> int:
         points = run_map(out, Path(folder))
         found = run_landmarks(out, Path(folder))
         masks = run_segmentation(out, Path(folder))
+        learnt = run_painted(out, Path(folder))
     figures = f"{panels} panels found in {len(SAMPLES)} figures"
     print(f"{figures}, {slides} slides opened, {hits} similar tiles, {found} landmarks found,")
-    print(f"{masks} images segmented, {points} points on a map")
-    return 0 if panels and slides and hits and found and masks and points else 1
+    print(
+        f"{masks} images segmented, {points} points on a map, {learnt} images segmented after one"
+    )
+    counts = (panels, slides, hits, found, masks, points, learnt)
+    return 0 if all(counts) else 1
 
 
 if __name__ == "__main__":

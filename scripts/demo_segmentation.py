@@ -75,8 +75,11 @@ def write_shapes(widget: SegmentationWidget, folder: Path) -> Path:
     return folder
 
 
-def run(out: Path, folder: Path) -> int:
-    """Take the screenshots; return the number of images segmented."""
+def run(out: Path, folder: Path, *, trains: bool = False) -> int:
+    """Take the screenshots, with one of a training from shapes if asked for.
+
+    Return the number of images segmented.
+    """
     views = folder / "retina"
     if not views.is_dir():
         write_views(views)
@@ -89,7 +92,8 @@ def run(out: Path, folder: Path) -> int:
     widget.files.add_paths([views])
     wait_until(lambda: widget.layers.front is not None, "Opening the images")
     take_all(viewer, widget, out)
-    take_training(viewer, widget, write_shapes(widget, folder / "shapes"), out)
+    if trains:
+        take_training(viewer, widget, write_shapes(widget, folder / "shapes"), out)
     items = widget.session.store.as_dict().values()
     segmented = sum(item.has_mask for item in items)
     widget.shut_down()
