@@ -14,6 +14,7 @@ from napari_medssl.backend.slide_regions import (
     region_name,
     write_regions,
 )
+from napari_medssl.io import slide_rectangles
 from napari_medssl.io.images import read_image
 from napari_medssl.io.region_pictures import SlideRecord, read_region_record
 from napari_medssl.io.slides import open_slide
@@ -91,6 +92,39 @@ def test_all_are_written_or_none(slide, tmp_path):
     with pytest.raises(UserError, match=r"not at .*c\.svs"):
         write_regions([region(slide, (0, 0, 50, 50)), gone], 1.0, tmp_path / "images")
     assert not list((tmp_path / "images").iterdir())
+
+
+def test_progress_never_goes_back_and_ends_at_all(slide, tmp_path, monkeypatch):
+    monkeypatch.setattr(slide_rectangles, "_BAND", 3000)
+    told = []
+    regions = [region(slide, (0, 0, 100, 100 + number)) for number in range(3)]
+    write_regions(regions, 0.5, tmp_path / "images", on_progress=told.append)
+    done = [one.done for one in told]
+    assert done == sorted(done)
+    assert len(set(done)) > 2 * len(regions)  # also within a region
+    assert {one.total for one in told} == {told[-1].done}
+    words = list(dict.fromkeys(one.message for one in told))
+    assert words == [f"reading region {number} of 3" for number in (1, 2, 3)] + ["done"]
+
+
+@pytest.mark.parametrize("asks", range(1, 14))
+def test_asked_to_stop_it_keeps_what_is_finished_whole(slide, tmp_path, monkeypatch, asks):
+    """Whenever it is asked: before a region, within one, and while its file is written."""
+    monkeypatch.setattr(slide_rectangles, "_BAND", 30_000)
+    regions = [region(slide, (0, 0, 100, 100 + number)) for number in range(2)]
+    left = [asks]
+
+    def should_stop():
+        left[0] -= 1
+        return left[0] <= 0
+
+    made = write_regions(regions, 0.5, tmp_path / "images", should_stop=should_stop)
+    assert len(made) < 2 or left[0] > 0
+    assert {path.name for path in (tmp_path / "images").iterdir()} == {one.name for one in made}
+    for one in made:
+        assert (read_image(one.path) == PIXELS[: read_image(one.path).shape[0], :100]).all()
+    again = write_regions(regions, 0.5, tmp_path / "images")
+    assert [one.path for one in again[: len(made)]] == [one.path for one in made]
 
 
 def test_the_name_of_a_slide_that_is_hidden_is_in_no_word(slide, tmp_path):

@@ -46,3 +46,18 @@ def test_white_surrounds_the_slide():
 def test_sizes_that_make_no_picture_are_refused(size):
     with pytest.raises(UserError, match=f"due is 1 to {MAX_SIDE} a side"):
         read_rectangle(SLIDE, (0, 0, 10, 10), size)
+
+
+def test_rows_are_told_after_each_read_and_what_that_raises_ends_it(monkeypatch):
+    monkeypatch.setattr(slide_rectangles, "_BAND", 1000)
+    told = []
+    read_rectangle(SLIDE, (0, 0, 100, 90), (50, 45), on_rows=lambda *rows: told.append(rows))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert len(told) > 1
+    assert told[-1] == (45, 45)
+
+    def refuse(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_rectangle(SLIDE, (0, 0, 100, 90), (50, 45), on_rows=refuse)

@@ -21,12 +21,13 @@ from separation_world import wait_until as wait_at_most
 from shape_world import SMALL
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend import training
+from napari_medssl.backend import slide_regions, training
 from napari_medssl.backend.compute_process import ComputeLostError
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.region_maps import RegionMap
 from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.io.images import read_image
+from napari_medssl.io.slide_rectangles import read_rectangle
 from napari_medssl.widgets.segmentation import SegmentationWidget
 from napari_medssl.widgets.segmentation.trainer import run_training
 
@@ -92,6 +93,24 @@ class BrightEngine:
         self.asked.append(f"regions of {Path(source).name}")
         regions = (read_image(source)[..., 0] > 100).astype(np.uint8) + 1
         return RegionMap(model, regions, ("region 1", "region 2"))
+
+
+class HeldReading:
+    """Reads regions as ever, but stops half way through the one of a number until `go` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        self.number, self.count = number, 0
+        self.reached, self.go = threading.Event(), threading.Event()
+        self.threads: set[threading.Thread] = set()
+        monkeypatch.setattr(slide_regions, "read_rectangle", self)
+
+    def __call__(self, slide: Any, box: Any, size: Any, *, on_rows: Any) -> Any:
+        self.count += 1
+        self.threads.add(threading.current_thread())
+        while self.count == self.number and not self.go.wait(0.01):
+            on_rows(size[1] // 2, size[1])
+            self.reached.set()
+        return read_rectangle(slide, box, size, on_rows=on_rows)
 
 
 class SmallTraining:

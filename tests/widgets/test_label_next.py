@@ -7,7 +7,7 @@ import pytest
 from map_world import group_of, make_source, wait_until
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from segmentation_world import BrightEngine
+from segmentation_world import BrightEngine, HeldReading
 from similar_world import CONFIG, MPP, TILE, write_slide
 
 from napari_medssl.backend.index_slides import index_slides
@@ -20,6 +20,7 @@ from napari_medssl.widgets.embedding_map.palette import PALETTE
 from napari_medssl.widgets.segmentation import SegmentationWidget, slide_regions
 
 pytestmark = pytest.mark.gui
+LEFT = Qt.MouseButton.LeftButton
 
 
 class Both:
@@ -243,6 +244,19 @@ def test_tiles_become_pictures_of_the_size_of_pixel_asked_for(tiles, monkeypatch
     tiles.ask()  # the same again: they are known, and the one that is painted does not come first
     wait_until(lambda: "2 images come first now" in tiles.widget.status.text())
     assert len(tiles.session.store) == 3
+
+
+def test_tiles_that_were_read_before_cancel_are_the_next(tiles, monkeypatch):
+    held = HeldReading(monkeypatch, 3)
+    monkeypatch.setattr(slide_regions.QInputDialog, "getDouble", lambda *_: (2 * MPP, True))
+    tiles.map.session.selection.replace([3, 40, 61, 62])
+    QTest.mouseClick(tiles.map.widget.bar.label_button, LEFT)
+    wait_until(held.reached.is_set)
+    QTest.mouseClick(tiles.widget.reader.jobs._cancel, LEFT)
+    wait_until(lambda: "Stopped. 2 of 4 regions are in the set" in tiles.widget.status.text())
+    tiles.wait()
+    assert len(tiles.session.store) == 2
+    assert len(set(tiles.queue())) == 2
 
 
 def test_the_dock_is_opened_where_it_is_not_and_one_that_was_closed_is_told(

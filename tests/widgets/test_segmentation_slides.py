@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import shapely
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtTest import QTest
-from segmentation_world import BrightEngine
+from segmentation_world import BrightEngine, HeldReading
 from slides_world import MPP
 from slides_world import wait_until as wait_at_most
 
@@ -40,7 +42,7 @@ class Beside:
         self.asked.append((text, value, low))
         return self.um or 0.0, self.um is not None
 
-    def take(self):
+    def take(self, *, waits=True):
         """Choose the entry of the menu "Open", and wait until all is shown."""
         menu = self.widget.open_menu
         menu.popup(self.widget.mapToGlobal(QPoint(5, 5)))
@@ -49,7 +51,8 @@ class Beside:
         place: QRect = menu.actionGeometry(entry)
         QTest.mouseClick(menu, LEFT, NO_KEYS, place.center())
         wait_until(lambda: not menu.isVisible())
-        self.wait()
+        if waits:
+            self.wait()
 
     def wait(self):
         wait_until(lambda: not self.widget.files.is_busy)
@@ -220,6 +223,87 @@ def test_nothing_selected_nothing_drawn_and_a_no_are_told_and_leave_the_set_alon
     beside.take()
     assert not beside.items()
     assert layer.visible
+
+
+def two_shapes(beside):
+    layer = beside.shapes()
+    layer.add_rectangles([[[100, 100], [300, 400]], [[500, 500], [700, 900]]])
+    layer.selected_data = set()
+    beside.viewer.layers.selection = {layer}
+    return layer
+
+
+def press_cancel(beside):
+    jobs = beside.widget.reader.jobs
+    assert jobs._cancel.isVisible()
+    assert jobs._cancel.isEnabled()
+    QTest.mouseClick(jobs._cancel, LEFT)
+
+
+def test_reading_shows_how_far_it_is_and_is_not_done_by_the_window(beside, monkeypatch):
+    two_shapes(beside)
+    held = HeldReading(monkeypatch, 2)
+    beside.take(waits=False)
+    jobs = beside.widget.reader.jobs
+    wait_until(held.reached.is_set)
+    wait_until(lambda: jobs._words.text().startswith("reading region 2 of 2"))
+    assert jobs._bar.isVisible()
+    assert 0.5 < jobs._bar.value() / jobs._bar.maximum() < 1
+    held.go.set()
+    beside.wait()
+    assert threading.main_thread() not in held.threads
+    assert not jobs._bar.isVisible()
+    assert len(beside.items()) == 2
+    assert "2 images added." in beside.widget.status.text()
+
+
+def test_cancel_keeps_what_was_read_and_the_same_again_reads_the_rest(beside, monkeypatch):
+    layer = two_shapes(beside)
+    held = HeldReading(monkeypatch, 2)
+    beside.take(waits=False)
+    wait_until(held.reached.is_set)
+    press_cancel(beside)
+    beside.wait()
+    assert not beside.widget.reader.jobs._cancel.isVisible()
+    assert "Stopped. 1 of 2 regions is in the set." in beside.widget.status.text()
+    (item,) = beside.items()
+    assert list(item.ref.path.parent.iterdir()) == [item.ref.path]
+    assert beside.session.item == item
+    assert layer.visible  # so that the rest can be asked for
+    beside.viewer.layers.selection = {layer}
+    beside.take()
+    assert held.count == 3  # the first was not read again
+    assert len(beside.items()) == 2
+    assert not layer.visible
+
+
+def test_cancel_within_the_first_region_leaves_the_set_as_it_was(beside, monkeypatch):
+    layer = two_shapes(beside)
+    held = HeldReading(monkeypatch, 1)
+    beside.take(waits=False)
+    wait_until(held.reached.is_set)
+    press_cancel(beside)
+    beside.wait()
+    assert "Stopped; no region was added." in beside.widget.status.text()
+    assert not beside.widget.error.text()
+    assert not beside.items()
+    assert not list(beside.session.folder.folder.glob("images/*"))
+    assert layer.visible
+
+
+def test_another_request_waits_and_a_set_that_is_closed_ends_the_reading(beside, monkeypatch):
+    two_shapes(beside)
+    held = HeldReading(monkeypatch, 1)
+    beside.take(waits=False)
+    wait_until(held.reached.is_set)
+    beside.take(waits=False)
+    first = beside.widget.reader.jobs.job
+    beside.widget.files.close_set()
+    wait_until(lambda: first.has_ended)
+    beside.wait()  # the second begins a set of its own
+    assert not beside.widget.error.text()
+    assert len(beside.items()) == 2
+    assert len(list((beside.session.folder.folder / "images").iterdir())) == 2
 
 
 def test_a_slide_that_is_gone_is_told_and_nothing_is_left(beside):

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
 from napari_medssl.backend.open_slides import OpenSlides
 from napari_medssl.io.files import make_folder
 from napari_medssl.io.region_pictures import (
@@ -21,6 +29,8 @@ from napari_medssl.io.slides import Slide, open_slide
 MOST_REGIONS = 200
 """Regions that are taken at once."""
 
+_STEPS = 100  # of the progress of a region
+_READING = 20  # of these; the rest is compressing, which does not say how far it is
 _AS_IT_IS = 1.002  # level-0 pixels: a size of pixel that was typed is rounded
 
 
@@ -55,15 +65,52 @@ class RegionPicture:
     record: SlideRecord
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What all regions of a run share; `fresh` are the files that it wrote."""
+
+    slides: OpenSlides
+    pixel_um: float
+    folder: Path
+    fresh: list[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells how far a region has come; raises `Cancelled` if that is asked for."""
+
+    words: str
+    before: int
+    total: int
+    on_progress: OnProgress
+    should_stop: ShouldStop
+
+    def stop_if_asked(self) -> None:
+        if self.should_stop():
+            raise Cancelled
+
+    def tell(self, rows: int, height: int) -> None:
+        self.stop_if_asked()
+        step = _STEPS * self.before + _READING * rows // height
+        self.on_progress(Progress(step, _STEPS * self.total, self.words))
+
+
 def region_name(name: str, place: str) -> str:
     """Return what a slide is called in the names of its regions: without the ending of its file."""
     return name.removesuffix(PurePosixPath(place).suffix).removesuffix(".ome") or name
 
 
 def write_regions(
-    regions: Sequence[SlideRegion], pixel_um: float, folder: Path
+    regions: Sequence[SlideRegion],
+    pixel_um: float,
+    folder: Path,
+    *,
+    on_progress: OnProgress = ignore,
+    should_stop: ShouldStop = never,
 ) -> list[RegionPicture]:
     """Write regions as PNG files, all or none; one that is there already is not written again.
+
+    Asked to stop, also within a region, it leaves those that are finished and returns them.
 
     Parameters
     ----------
@@ -86,32 +133,39 @@ def write_regions(
             f"{len(regions)} regions came; at most {MOST_REGIONS} are taken at once. Select fewer."
         )
     make_folder(folder)
-    slides = OpenSlides()
-    fresh: list[Path] = []
+    run = _Run(OpenSlides(), pixel_um, folder, [])
+    made: list[RegionPicture] = []
+    total = len(regions)
     try:
-        return [_write(slides, region, pixel_um, folder, fresh) for region in regions]
+        for number, region in enumerate(regions):
+            words = f"reading region {number + 1} of {total}"
+            made.append(_write(run, region, _Watch(words, number, total, on_progress, should_stop)))
+        on_progress(Progress(_STEPS * total, _STEPS * total, "done"))
+    except Cancelled:
+        return made
     except BaseException:
-        for path in fresh:
+        for path in run.fresh:
             with suppress(OSError):
                 path.unlink()
         raise
     finally:
-        slides.close()
+        run.slides.close()
+    return made
 
 
-def _write(
-    slides: OpenSlides, region: SlideRegion, pixel_um: float, folder: Path, fresh: list[Path]
-) -> RegionPicture:
-    slide = _opened(slides, region)
+def _write(run: _Run, region: SlideRegion, watch: _Watch) -> RegionPicture:
+    watch.tell(0, 1)
+    slide = _opened(run.slides, region)
     try:
-        record = _record(slide, region, pixel_um)
+        record = _record(slide, region, run.pixel_um)
         size = _size(region, record)
-        path = _place(folder, region, record, size)
+        path = _place(run.folder, region, record, size)
         if not path.exists():
             x1, y1 = record.x + size[0] * record.step_x, record.y + size[1] * record.step_y
-            pixels = read_rectangle(slide, (record.x, record.y, x1, y1), size)
-            write_region_picture(path, pixels, record)
-            fresh.append(path)
+            box = (record.x, record.y, x1, y1)
+            pixels = read_rectangle(slide, box, size, on_rows=watch.tell)
+            write_region_picture(path, pixels, record, on_part=watch.stop_if_asked)
+            run.fresh.append(path)
     finally:
         if not region.fingerprint:
             slide.close()

@@ -6,7 +6,9 @@ The place is a text of the file, in JSON, so that it is not lost when the file i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +63,24 @@ class SlideRecord:
         return y * (self.mpp_y or 1.0), x * (self.mpp_x or 1.0)
 
 
-def write_region_picture(path: Path, pixels: Pixels, record: SlideRecord) -> None:
-    """Write a picture as PNG with its place, whole or not at all; UserError if it cannot be."""
+def write_region_picture(
+    path: Path,
+    pixels: Pixels,
+    record: SlideRecord,
+    *,
+    on_part: Callable[[], object] = lambda: None,
+) -> None:
+    """Write a picture as PNG with its place, whole or not at all; UserError if it cannot be.
+
+    `on_part` is called before each part of the file is written; what it raises leaves no file.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     about = PngInfo()
     about.add_text(_KEY, json.dumps(asdict(record)))
-    with replace_whole(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=about)
+    with replace_whole(path) as temporary, _Parts(temporary, on_part) as stream:
+        Image.fromarray(pixels).save(stream, format="PNG", pnginfo=about)
 
 
 def read_region_record(path: Path) -> SlideRecord | None:
@@ -84,6 +95,19 @@ def read_region_record(path: Path) -> SlideRecord | None:
         return None if text is None else _record(json.loads(text))
     except (OSError, ValueError, TypeError, SyntaxError):  # damaged, or made by somebody else
         return None
+
+
+class _Parts(BufferedWriter):
+    """A file that calls a function before each part is written."""
+
+    def __init__(self, path: Path, on_part: Callable[[], object]) -> None:
+        super().__init__(FileIO(path, "wb"))
+        self._on_part = on_part
+
+    def write(self, part: Any) -> int:
+        """Call the function, then write."""
+        self._on_part()
+        return super().write(part)
 
 
 def _record(found: dict[str, Any]) -> SlideRecord:

@@ -6,6 +6,7 @@ Coordinates run over areas: level-0 pixel 0 reaches from 0 to 1. White surrounds
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,7 +21,13 @@ Box = tuple[float, float, float, float]
 _BAND = 2**22  # pixels of one read
 
 
-def read_rectangle(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
+def read_rectangle(
+    slide: Slide,
+    box: Box,
+    size: tuple[int, int],
+    *,
+    on_rows: Callable[[int, int], object] = lambda done, total: None,
+) -> Pixels:
     """Return the pixels of a rectangle, uint8 RGB, shape (height, width, 3).
 
     Parameters
@@ -31,6 +38,8 @@ def read_rectangle(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
         `(x0, y0, x1, y1)` in level-0 pixels; may reach beyond the slide.
     size
         `(width, height)` of the picture in its own pixels.
+    on_rows
+        Called after each read with the rows that are done and all; what it raises ends the reading.
 
     Raises
     ------
@@ -69,4 +78,5 @@ def read_rectangle(slide: Slide, box: Box, size: tuple[int, int]) -> Pixels:
         result[first : first + count] = np.asarray(
             picture.resize((width, count), Image.Resampling.BILINEAR, box=part)
         )
+        on_rows(first + count, height)
     return result

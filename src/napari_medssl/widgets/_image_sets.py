@@ -40,6 +40,10 @@ from napari_medssl.widgets._waiting import wait_for
 
 _log = logging.getLogger(__name__)
 
+Make = Callable[..., Sequence[Any]]
+Run = Callable[[Make, Path, Callable[[Sequence[Any]], None], Callable[[BaseException], None]], None]
+"""Calls a `Make` with the folder off the GUI thread, then one of the two callbacks on it."""
+
 
 @dataclass(frozen=True)
 class SetWords:
@@ -220,8 +224,9 @@ class ImageSets(QObject):
     def add_made(
         self,
         kind: str,
-        make: Callable[[Path], Sequence[Any]],
+        make: Make,
         then: Callable[[Sequence[Any]], object],
+        run: Run | None = None,
     ) -> None:
         """Add images whose pictures are kept in the set.
 
@@ -232,9 +237,12 @@ class ImageSets(QObject):
         make
             Writes pictures into the folder given and returns their images, in a thread.
         then
-            Called with the images once they are in the set.
+            Called with the images once they are in the set; not if there are none.
+        run
+            Has `make` done; by default the thread of the sets, where nothing shows how far it is.
         """
-        self._in_turn(partial(self._begin_made, kind, partial(self._make, make, then)))
+        after = partial(self._make, make, then, run or self._run)
+        self._in_turn(partial(self._begin_made, kind, after))
 
     def _begin_made(self, kind: str, after: Callable[[], None]) -> None:
         if self._session.folder is None:
@@ -243,19 +251,25 @@ class ImageSets(QObject):
         else:
             after()
 
-    def _make(
-        self, make: Callable[[Path], Sequence[Any]], then: Callable[[Sequence[Any]], object]
-    ) -> None:
+    def _make(self, make: Make, then: Callable[[Sequence[Any]], object], run: Run) -> None:
         folder = self._session.checked_folder()
-        work = partial(make, folder.folder / "images")
         done = partial(self._take_made, folder, then)
-        self.background.submit("made", work, done, self._refuse)
+        run(make, folder.folder / "images", done, self._refuse)
+
+    def _run(
+        self,
+        make: Make,
+        folder: Path,
+        done: Callable[[Sequence[Any]], None],
+        refuse: Callable[[BaseException], None],
+    ) -> None:
+        self.background.submit("made", partial(make, folder), done, refuse)
 
     def _take_made(
         self, folder: Any, then: Callable[[Sequence[Any]], object], images: Sequence[Any]
     ) -> None:
-        if folder is not self._session.folder:
-            self._end()  # it was closed meanwhile
+        if folder is not self._session.folder or not images:
+            self._end()  # it was closed meanwhile, or the making was stopped
             return
         self._take_images(images)
         then(images)

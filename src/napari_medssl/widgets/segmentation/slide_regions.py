@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,11 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.slide_regions import (
-    MOST_REGIONS,
-    SlideRegion,
-    region_name,
-    write_regions,
-)
+from napari_medssl.backend.slide_regions import MOST_REGIONS, SlideRegion, region_name
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._shown_slide import ShownSlide, shown_slide
-from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.segmentation.region_reader import RegionReader
 
 _UM = (0.01, 1000.0)
 _USUAL_UM = 1.0
@@ -44,8 +38,8 @@ class SlideRegions(QObject):
     ----------
     viewer
         Whose layers are slides and shapes.
-    files
-        What adds images to the set.
+    reader
+        What reads regions and adds them to the set.
     come_first
         Has images of the set come first in the queue, by their sources.
     parent
@@ -62,12 +56,12 @@ class SlideRegions(QObject):
     def __init__(
         self,
         viewer: Any,
-        files: SetFiles,
+        reader: RegionReader,
         come_first: Callable[[Sequence[str]], object],
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._files, self._come_first = viewer, files, come_first
+        self._viewer, self._reader, self._come_first = viewer, reader, come_first
         self._parent = parent
         self._um = _USUAL_UM
 
@@ -91,7 +85,7 @@ class SlideRegions(QObject):
         if um is None:
             return
         layers = [layer for one in drawn for layer in (one.slide.layer, one.layer)]
-        self._add([one.region for one in drawn], um, partial(_hide, layers))
+        self._add([one.region for one in drawn], um, partial(_hide_if, len(drawn), layers))
 
     def take_tiles(self, tiles: Sequence[SlideRegion]) -> None:
         """Add tiles of slides, at most as many as are taken at once, and have them come first."""
@@ -113,8 +107,7 @@ class SlideRegions(QObject):
         then: Callable[[Sequence[MaskImage]], object],
     ) -> None:
         self._um = um
-        self.told.emit("Reading the slide ...", False)
-        self._files.add_made("regions", partial(_images_of, tuple(regions), um), then)
+        self._reader.add(regions, um, then)
 
     def _on_tiles(self, images: Sequence[MaskImage]) -> None:
         slides = (shown_slide(layer) for layer in self._viewer.layers)
@@ -207,17 +200,10 @@ def _words_of(drawn: Sequence[_Drawn]) -> str:
     )
 
 
-def _images_of(regions: Sequence[SlideRegion], um: float, folder: Path) -> list[MaskImage]:
-    return [
-        MaskImage(
-            made.name,
-            str(made.path),
-            spacing_mm=made.record.spacing_mm,
-            scale=made.record.scale,
-            translate=made.record.translate,
-        )
-        for made in write_regions(regions, um, folder)
-    ]
+def _hide_if(count: int, layers: Sequence[Any], images: Sequence[MaskImage]) -> None:
+    """Hide layers if all their pictures are in the set: what is left may be asked for again."""
+    if len(images) == count:
+        _hide(layers, images)
 
 
 def _hide(layers: Sequence[Any], _images: Sequence[MaskImage]) -> None:

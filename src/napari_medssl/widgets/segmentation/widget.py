@@ -52,6 +52,7 @@ from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.next_images import NextImages
 from napari_medssl.widgets.segmentation.page_splitter import PageSplitter
+from napari_medssl.widgets.segmentation.region_reader import RegionReader
 from napari_medssl.widgets.segmentation.region_view import RegionView
 from napari_medssl.widgets.segmentation.review import ReviewPanel
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
@@ -113,8 +114,9 @@ class SegmentationWidget(QWidget):
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
         self.next_images = NextImages(self.session, self.files, self.set_next_images, self)
+        self.reader = RegionReader(self.session, self.files, self)
         self.slide_regions = SlideRegions(
-            napari_viewer, self.files, self.next_images.come_first, self
+            napari_viewer, self.reader, self.next_images.come_first, self
         )
         self.exchange = MaskExchange(self.session, self.layers, self)
         self.export = MaskExport(self.session, self.layers, self)
@@ -149,6 +151,7 @@ class SegmentationWidget(QWidget):
         layout.setSpacing(5)
         layout.addWidget(self._build_header())
         layout.addWidget(self.parts, 1)
+        layout.addWidget(self.reader.jobs)
         layout.addWidget(self.messages)
         self.setMinimumWidth(340)
 
@@ -223,8 +226,8 @@ class SegmentationWidget(QWidget):
 
     def _connect(self) -> None:
         told = (self.files, self.model, self.segmenting, self.regions, self.classes, self.review)
-        more = (self.uncertainty, self.next_images, self.slide_regions, self.exchange, self.export)
-        for part in (*told, *more):
+        more = (self.uncertainty, self.next_images, self.slide_regions, self.exchange)
+        for part in (*told, *more, self.reader, self.export):
             part.told.connect(self._tell)
         self.files.added.connect(self._on_added)
         self.layers.failed.connect(self._on_not_shown)
@@ -404,6 +407,7 @@ class SegmentationWidget(QWidget):
         self.is_closed = True
         self._saver.stop()
         self.segmenting.close()
+        self.reader.close()
         self.training.close_jobs()
         self.export.jobs.cancel()
         for view in (self.regions, self.uncertainty):
