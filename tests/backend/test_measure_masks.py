@@ -22,6 +22,8 @@ from napari_medssl.backend.mask_summary import summarize
 from napari_medssl.backend.measure_masks import MeasureMasksConfig, measure_masks
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.class_formats import MaskFacts, read_class_mask, write_class_mask
+from napari_medssl.io.geojson import read_geojson
+from napari_medssl.io.region_pictures import SlideRecord, write_region_picture
 
 
 def flooded(mask, number):
@@ -193,6 +195,31 @@ def test_a_folder_is_exported_and_one_bad_file_is_a_failure(tmp_path):
     found, spacing = read_class_mask(tmp_path / "out" / "eye0.nii.gz")
     assert (found == masks[0]).all()
     assert spacing == (0.2, 0.2)
+
+
+def test_outlines_of_regions_are_in_pixels_of_the_slide_where_the_pictures_are_given(tmp_path):
+    masks, pictures = tmp_path / "masks", tmp_path / "pictures"
+    for folder in (masks, pictures):
+        folder.mkdir()
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:4, 5:9] = 1
+    for name in ("region", "plain", "small", "lone"):
+        (masks / f"{name}.png").write_bytes(class_png(mask))
+    grey, where = np.full((10, 20, 3), 90, np.uint8), SlideRecord("s", "", 100, 50, 4, 2, 0.5, 0.5)
+    write_region_picture(pictures / "region.png", grey, where)
+    Image.fromarray(grey).save(pictures / "plain.png")
+    write_region_picture(pictures / "small.png", grey[:5], where)
+    report = export_folder(masks, tmp_path / "out", ExportMasksConfig(), images=pictures)
+    boxes = {path.stem: read_geojson(path).features[0].roi.shape.bounds for path in report.written}
+    assert boxes == {"plain": (5, 2, 9, 4), "region": (120, 54, 136, 58)}
+    assert dict(report.failures) == {
+        "lone.geojson": f"No picture 'lone' in {str(pictures)!r}. Put it there.",
+        "small.geojson": "small.png has 20 x 10 pixels, its picture small.png 20 x 5. Due is a "
+        "mask of the size of the picture.",
+    }
+    config = ExportMasksConfig(format="tiff")
+    export_folder(masks, tmp_path / "out", config, images=pictures)
+    assert read_class_mask(tmp_path / "out" / "region.tif")[1] == pytest.approx((0.002, 0.001))
 
 
 def test_an_export_never_writes_over_what_it_reads_and_two_never_share_a_file(tmp_path):

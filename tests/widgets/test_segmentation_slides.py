@@ -13,6 +13,7 @@ from segmentation_world import BrightEngine, HeldReading
 from slides_world import MPP
 from slides_world import wait_until as wait_at_most
 
+from napari_medssl.cli import main
 from napari_medssl.io.geojson import read_geojson
 from napari_medssl.io.images import read_image
 from napari_medssl.io.region_pictures import read_region_record
@@ -154,6 +155,28 @@ def test_its_outlines_are_in_coordinates_of_the_slide(beside, tmp_path):
     at = read_region_record(item.ref.path)
     due = shapely.box(at.x + 4 * 20, at.y + 4 * 10, at.x + 4 * 50, at.y + 4 * 30)
     assert feature.roi.shape.equals(due)
+
+
+def test_the_command_line_writes_the_same_files(beside, tmp_path):
+    beside.shapes()
+    beside.slides.drag((400, 300), (900, 700))
+    beside.take()
+    key, widget = beside.session.image, beside.widget
+    rows, columns = np.mgrid[10:30, 20:50]
+    widget.layers.layer(key).data_setitem((rows.ravel(), columns.ravel()), 2)
+    wait_until(lambda: beside.session.store[key].is_edited)
+    widget.exchange.save(tmp_path / "saved")
+    wait_until(lambda: not widget.exchange.is_busy)
+    images = beside.session.folder.folder / "images"
+    for kind in ("geojson", "geojson-classes", "tiff", "nifti"):
+        widget.export.export(tmp_path / kind, kind)
+        wait_until(lambda: not widget.export.jobs.is_busy)
+        out = tmp_path / f"{kind} again"
+        words = ["--images", str(images), "--format", kind, "--out", str(out)]
+        assert main(["masks", "export", str(tmp_path / "saved"), *words]) == 0
+        (mine,), (again,) = (tmp_path / kind).iterdir(), out.iterdir()
+        assert mine.name == again.name
+        assert mine.read_bytes() == again.read_bytes()
 
 
 def test_regions_of_the_widget_slides_are_taken_those_selected_alone(beside):

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.backend.measure_masks import MeasureMasksConfig, list_masks
+from napari_medssl.backend.measure_masks import (
+    MeasureMasksConfig,
+    check_fits,
+    list_masks,
+    pictures_by_stem,
+)
 from napari_medssl.io.class_formats import (
     SUFFIXES,
     MaskFacts,
@@ -21,6 +26,7 @@ from napari_medssl.io.class_formats import (
     write_class_mask,
 )
 from napari_medssl.io.files import make_folder
+from napari_medssl.io.images import ImageRef
 from napari_medssl.io.region_pictures import read_region_record
 
 
@@ -40,13 +46,13 @@ class ExportMasksConfig(MeasureMasksConfig):
 class MaskToExport:
     """A mask to write: its class numbers or the file that holds them, where, what is known.
 
-    `image` is the file that the mask is of: that of a region of a slide says where it lies there.
+    `image` is what the mask is of: the file of a region of a slide says where it lies there.
     """
 
     mask: NDArray[np.uint8] | Path
     place: Path
     facts: MaskFacts
-    image: Path | None = None
+    image: ImageRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +101,19 @@ def export_folder(
     out: Path,
     config: ExportMasksConfig,
     *,
+    images: Path | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> ExportReport:
     """Write the masks of a folder in another format to the folder `out`.
+
+    Parameters
+    ----------
+    folder, out, config
+        Files of class numbers, see `list_masks`; where to, and how.
+    images
+        Folder of the pictures, told by the names without ending: outlines in regions of slides are
+        in pixels of the slide then, as `export_masks` says. A mask without a picture is a failure.
 
     Raises
     ------
@@ -110,20 +125,33 @@ def export_folder(
     places = _places(paths, out, SUFFIXES[config.format])
     make_folder(out)
     facts = MaskFacts(config.class_names(), {}, config.spacing_mm(None))
-    masks = [MaskToExport(*pair, facts) for pair in zip(paths, places, strict=True)]
+    pictures = pictures_by_stem(images)
+    masks: list[MaskToExport] = []
+    failures: list[tuple[str, str]] = []
+    for path, place in zip(paths, places, strict=True):
+        picture = pictures.get(mask_stem(path))
+        if images is not None and picture is None:
+            reason = f"No picture {mask_stem(path)!r} in {str(images)!r}. Put it there."
+            failures.append((place.name, reason))
+        else:
+            masks.append(MaskToExport(path, place, facts, picture))
     job = ExportJob(tuple(masks), config.format)
-    return export_masks(job, on_progress=on_progress, should_stop=should_stop)
+    report = export_masks(job, on_progress=on_progress, should_stop=should_stop)
+    return replace(report, failures=(*failures, *report.failures))
 
 
 def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
-    record = None if one.image is None else read_region_record(one.image)
+    record = None if one.image is None else read_region_record(one.image.path)
     facts = one.facts
     if record is not None:
         corner, step = (record.x, record.y), (record.step_x, record.step_y)
-        facts = replace(facts, corner=corner, step=step)
+        side = facts.spacing_mm or record.spacing_mm
+        facts = replace(facts, corner=corner, step=step, spacing_mm=side)
     if not isinstance(one.mask, Path):
         return one.mask.copy(), facts  # a stroke of this very moment may still come in
     mask, spacing = read_class_mask(one.mask)
+    if record is not None and one.image is not None:  # else it would lie elsewhere on the slide
+        check_fits(one.mask, mask, one.image)
     return mask, replace(facts, spacing_mm=spacing or facts.spacing_mm)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.jobs import (
@@ -92,6 +95,21 @@ def list_masks(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(kept, key=lambda path: natural_key(path.name)))
 
 
+def pictures_by_stem(folder: Path | None) -> dict[str, ImageRef]:
+    """Return the pictures of a folder by their names without ending; none of no folder."""
+    return {} if folder is None else {ref.path.stem: ref for ref in list_images([folder])}
+
+
+def check_fits(path: Path, mask: NDArray[np.uint8], picture: ImageRef) -> None:
+    """Raise `UserError` if a mask, read from `path`, is not of the size of its picture."""
+    width, height = image_size(picture)
+    if mask.shape != (height, width):
+        raise UserError(
+            f"{path.name} has {mask.shape[1]} x {mask.shape[0]} pixels, its picture "
+            f"{picture.name} {width} x {height}. Due is a mask of the size of the picture."
+        )
+
+
 def measure_masks(
     folder: Path,
     out: Path,
@@ -126,7 +144,7 @@ def measure_masks(
     """
     check(config)
     paths = list_masks(folder)
-    pictures = {} if images is None else {ref.path.stem: ref for ref in list_images([images])}
+    pictures = pictures_by_stem(images)
     measured: list[MeasuredMask] = []
     failures: list[tuple[str, str]] = []
     notes: list[str] = []
@@ -160,12 +178,7 @@ def _to_measure(
     mask, spacing = read_class_mask(path)
     picture = pictures.get(mask_stem(path))
     if picture is not None:
-        width, height = image_size(picture)
-        if mask.shape != (height, width):
-            raise UserError(
-                f"{path.name} has {mask.shape[1]} x {mask.shape[0]} pixels, its picture "
-                f"{picture.name} {width} x {height}. Due is a mask of the size of the picture."
-            )
+        check_fits(path, mask, picture)
     name = path.name if picture is None else picture.name
     names, side = config.class_names(), config.spacing_mm(spacing)
     return MaskToMeasure(name, mask, names, side, "", picture)

@@ -110,6 +110,14 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Folder that a file of each mask goes to.", metavar="DIR")
     ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The pictures of the same names: outlines in regions of slides are in pixels of "
+            "the slide then.",
+        ),
+    ] = None,
 ) -> None:
     """Write masks in another format: PNG, TIFF, NIfTI, or GeoJSON outlines for QuPath.
 
@@ -120,7 +128,9 @@ def export(
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Writing") as on_progress,
     ):
-        report = export_folder(masks, out, config, on_progress=on_progress, should_stop=should_stop)
+        report = export_folder(
+            masks, out, config, images=images, on_progress=on_progress, should_stop=should_stop
+        )
     if report.left:
         total = report.left + len(report.written) + len(report.failures)
         _console.finish_stopped(

@@ -127,7 +127,7 @@ class MaskExport(QObject):
                 mask_of(self._session, key),
                 place,
                 facts_of(self._session, key),
-                self._session.store[key].ref.path,
+                self._session.store[key].ref,
             )
             for key, place in zip(keys, places, strict=True)
         ]
