@@ -8,11 +8,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.jobs import error_text
 from napari_medssl.backend.mask_areas import AreasReport, write_areas
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import make_folder, write_whole
@@ -20,6 +18,7 @@ from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (
     keys_with_mask,
@@ -33,20 +32,12 @@ _MM = (1e-6, 1000.0)
 _T = TypeVar("_T")
 
 
-class MaskExchange(QObject):
-    """Saves masks and areas, and says how large a pixel is.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
-    """
-
-    told = Signal(str, bool)
+class MaskExchange(Part):
+    """Saves masks and areas, and says how large a pixel is."""
 
     def __init__(self, session: MaskSession, layers: MaskLayers, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session, self._layers, self._parent = session, layers, parent
+        self._session, self._layers = session, layers
         self.background = Background("medssl-mask-write", self)
         self._running, self._count = 0, count()
 
@@ -175,9 +166,6 @@ class MaskExchange(QObject):
     def _refuse_written(self, error: BaseException) -> None:
         self._running -= 1
         self._refuse(error)
-
-    def _refuse(self, error: BaseException) -> None:
-        self.told.emit(error_text(error), True)
 
 
 def _told_of(path: Path, lacking: int, report: AreasReport) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
@@ -23,6 +22,7 @@ from napari_medssl.io.files import make_folder
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (
     facts_of,
@@ -51,7 +51,7 @@ class _MethodsJob:
     out: Path
 
 
-class MaskExport(QObject):
+class MaskExport(Part):
     """Exports in the background, one thing after the other, with progress and Cancel.
 
     Parameters
@@ -60,18 +60,11 @@ class MaskExport(QObject):
         What it works on, and what is painted into.
     parent
         Of questions and of the panel.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
     """
-
-    told = Signal(str, bool)
 
     def __init__(self, session: MaskSession, layers: MaskLayers, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session, self._layers, self._parent = session, layers, parent
+        self._session, self._layers = session, layers
         self._words: Callable[[Any], tuple[str, bool]] = _no_words
         self.jobs = JobPanel(parent, has_error_line=False)
         self.jobs.done.connect(self._on_done)
@@ -120,7 +113,7 @@ class MaskExport(QObject):
                 return
             make_folder(out)
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
             return
         masks = [
             MaskToExport(
@@ -150,7 +143,7 @@ class MaskExport(QObject):
             self._check_free()
             keys = keys_with_mask(self._session, self._layers)
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
             return
         masks = tuple(to_measure(self._session, key, with_view=False) for key in keys)
         words = partial(_told_of, f"Classes of {_images(len(keys))} written to {out}.")
@@ -180,7 +173,7 @@ class MaskExport(QObject):
             if config.exists() and not may_replace(self._parent, [config], out.parent):
                 return
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
             return
         records = tuple(record_of(self._session, key) for key in keys)
         job = _MethodsJob(records, len(self._session.store) - len(keys), out)

@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl.io.images import ImageRef
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._image_sets import source_of
 from napari_medssl.widgets._set_places import shown_name
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
 
 _SOME = 3
 
 
-class NextImages(QObject):
+class NextImages(Part):
     """Adds what is not in the set, after a question if another set is open, and has all come first.
 
     Images with a mask that a person stands for do not: the queue passes them over.
@@ -32,14 +32,7 @@ class NextImages(QObject):
         Has images of the set come first, by their sources.
     parent
         Of questions.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
     """
-
-    told = Signal(str, bool)
 
     def __init__(
         self,
@@ -50,7 +43,6 @@ class NextImages(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._files, self._set_next = session, files, set_next
-        self._parent = parent
 
     def take(self, refs: Sequence[ImageRef], folder: Path) -> None:
         """Have pictures come first, in their order, once the set is there and holds them.

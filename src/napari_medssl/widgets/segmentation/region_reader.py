@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
@@ -17,6 +16,7 @@ from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._image_sets import Make
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
 
@@ -31,7 +31,7 @@ class _Asked:
     refuse: Callable[[BaseException], object]
 
 
-class RegionReader(QObject):
+class RegionReader(Part):
     """Writes regions into the set as pictures; cancelled, it adds those that are finished.
 
     Parameters
@@ -40,14 +40,7 @@ class RegionReader(QObject):
         The set, and what adds to it.
     parent
         Of the panel.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
     """
-
-    told = Signal(str, bool)
 
     def __init__(self, session: MaskSession, files: SetFiles, parent: QWidget) -> None:
         super().__init__(parent)
@@ -55,6 +48,7 @@ class RegionReader(QObject):
         self._asked: _Asked | None = None
         self.jobs = JobPanel(parent, has_error_line=False)
         self.jobs.ended.connect(self._on_ended)
+        self.jobs.hide()  # idle it would still take the space between two parts
         session.set_changed.connect(self._on_set)
 
     def add(
@@ -86,8 +80,10 @@ class RegionReader(QObject):
         """Read `count` regions in a job, as `_image_sets.Run` says."""
         self._asked = _Asked(self._session.folder, count, done, refuse)
         self.jobs.start(make, folder, title="Reading the slide")
+        self.jobs.show()
 
     def _on_ended(self, job: Job) -> None:
+        self.jobs.hide()
         asked, self._asked = self._asked, None
         if asked is None:
             return

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_process import once_more
@@ -22,6 +23,7 @@ from napari_medssl.widgets.segmentation.engine import Engine
 from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 KIND = "regions"
@@ -29,19 +31,16 @@ _MOST_KEPT = 12
 _log = logging.getLogger(__name__)
 
 
-class RegionView(QObject):
+class RegionView(Part):
     """Shows the regions of the image in front, while it is switched on.
 
     Signals
     -------
-    told
-        A line for the person; the second argument is True for an error.
     switched
         Whether regions are shown from now on.
     """
 
     what: ClassVar[str] = "regions"
-    told = Signal(str, bool)
     switched = Signal(bool)
 
     def __init__(
@@ -51,7 +50,7 @@ class RegionView(QObject):
         layers: MaskLayers,
         model: ModelChoice,
         engine: Engine,
-        parent: QObject,
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._viewer, self._session, self._layers = viewer, session, layers
@@ -84,7 +83,7 @@ class RegionView(QObject):
                 self._session.checked_image()
                 self._model.checked_name()
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
             is_on = False
         self.is_on = is_on
         self.switched.emit(is_on)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl._errors import UserError
@@ -23,6 +22,7 @@ from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets.segmentation.engine import Engine
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 
@@ -79,7 +79,7 @@ class SegmentMany:
         return done
 
 
-class Segmenting(QObject):
+class Segmenting(Part):
     """Runs a model over images and puts the masks into the set.
 
     Parameters
@@ -92,14 +92,7 @@ class Segmenting(QObject):
         Returns what is asked for now; UserError if something is missing.
     parent
         Of questions and of the panel.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
     """
-
-    told = Signal(str, bool)
 
     def __init__(
         self,
@@ -110,8 +103,8 @@ class Segmenting(QObject):
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._session, self._layers, self._engine = session, layers, engine
-        self._config, self._parent = config, parent
+        self._session, self._layers = session, layers
+        self._engine, self._config = engine, config
         self._folder: MaskFolder | None = None
         self._allowed: set[int] = set()
         self._made = 0
@@ -139,7 +132,7 @@ class Segmenting(QObject):
                 return
             self._start([key], {key} if item.is_label else set())
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
 
     def segment_all(self) -> None:
         """Segment all images but those whose masks a person has edited or accepted."""
@@ -156,7 +149,7 @@ class Segmenting(QObject):
             kept = [item.name for item in items.values() if item.is_label]
             self._start(keys, set(), kept)
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
 
     def close(self) -> None:
         """Stop the job."""

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
@@ -16,6 +15,7 @@ from napari_medssl.backend.slide_regions import MOST_REGIONS, SlideRegion, regio
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._shown_slide import ShownSlide, shown_slide
+from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.region_reader import RegionReader
 
 _UM = (0.01, 1000.0)
@@ -31,7 +31,7 @@ class _Drawn:
     layer: Any
 
 
-class SlideRegions(QObject):
+class SlideRegions(Part):
     """Asks how large a pixel is to be, and has regions written into the set as pictures.
 
     Parameters
@@ -44,14 +44,7 @@ class SlideRegions(QObject):
         Has images of the set come first in the queue, by their sources.
     parent
         Of questions.
-
-    Signals
-    -------
-    told
-        A line for the person; the second argument is True for an error.
     """
-
-    told = Signal(str, bool)
 
     def __init__(
         self,
@@ -62,7 +55,6 @@ class SlideRegions(QObject):
     ) -> None:
         super().__init__(parent)
         self._viewer, self._reader, self._come_first = viewer, reader, come_first
-        self._parent = parent
         self._um = _USUAL_UM
 
     def fill_menu(self, menu: QMenu) -> None:
@@ -79,7 +71,7 @@ class SlideRegions(QObject):
         try:
             drawn = self._drawn()
         except UserError as error:
-            self.told.emit(str(error), True)
+            self._refuse(error)
             return
         um = self._ask_um(_words_of(drawn), min(_finest(one.slide) for one in drawn))
         if um is None:
