@@ -39,12 +39,23 @@ def read_names(table: Path) -> dict[int, str]:
 
 
 def read_table(table: Path, due: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a CSV file, without white space around what is in them.
+    """Return the rows of `read_rows`; `UserError` if one of the columns `due` is missing."""
+    columns, rows = read_rows(table)
+    if not set(due) <= set(columns):
+        raise UserError(
+            f"{str(table)!r} has the columns {', '.join(columns) or 'none'}; due are "
+            f"{' and '.join(due)}."
+        )
+    return rows
+
+
+def read_rows(table: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Return the columns of a CSV file and its rows, without white space around what is in them.
 
     Raises
     ------
     UserError
-        If it cannot be read, or lacks one of the columns that are `due`.
+        If it cannot be read.
     """
     try:
         if table.stat().st_size > _MOST_BYTES:
@@ -52,11 +63,6 @@ def read_table(table: Path, due: Sequence[str]) -> list[dict[str, str]]:
         with table.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)
             columns = reader.fieldnames or ()
-            if not set(due) <= set(columns):
-                raise UserError(
-                    f"{str(table)!r} has the columns {', '.join(columns) or 'none'}; due are "
-                    f"{' and '.join(due)}."
-                )
-            return [{key: (row[key] or "").strip() for key in columns} for row in reader]
+            return columns, [{key: (row[key] or "").strip() for key in columns} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{str(table)!r} cannot be read: {one_line(error)}.") from None

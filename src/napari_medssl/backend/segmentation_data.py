@@ -1,4 +1,4 @@
-"""Images with masks: the one reader of `pairs.csv` beside `images/` and `masks/`.
+"""Images with masks as they are scored: what `pairs.csv` beside `images/` and `masks/` says.
 
 The table has the columns image, mask, group and labels. Labels are the values of a mask, such as
 0|1|2, and 0 is the rest; masks may have different ones, the classes are all of them. Words instead
@@ -10,7 +10,6 @@ values.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.pair_tables import read_rows
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.volumes import is_zarr
@@ -165,11 +165,7 @@ def read_pairs(folder: Path) -> PairTable:
 
 def _rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Return the lines of a table, none of which lacks a value of these columns."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{str(table)!r} cannot be read: {one_line(error)}.") from None
+    _, rows = read_rows(table)
     for line, row in enumerate(rows, start=2):
         lacking = [name for name in columns if not row.get(name)]
         if lacking:
@@ -197,10 +193,10 @@ def _values(labels: Sequence[str]) -> tuple[int, ...] | None:
 
 
 def _pair(row: dict[str, str], line: int) -> Pair:
-    z = (row.get("z") or "").strip()
+    z = row.get("z", "")
     if z and not _is_number(z):
         raise _refusal(line, "z", z, "due is a number")
-    text = (row.get("spacing_mm") or "").strip()
+    text = row.get("spacing_mm", "")
     steps = text.split("|") if text else []
     if len(steps) > 3 or not all(_is_number(step) and float(step) > 0 for step in steps):
         raise _refusal(line, "spacing_mm", text, "due are 1 to 3 numbers above 0, as 5|0.5|0.5")
@@ -209,7 +205,7 @@ def _pair(row: dict[str, str], line: int) -> Pair:
         row["mask"],
         row["group"],
         line,
-        (row.get("volume") or "").strip(),
+        row.get("volume", ""),
         float(z) if z else None,
         tuple(map(float, steps)) or None,
     )
@@ -233,7 +229,7 @@ def _names(table: Path) -> dict[int, str]:
         return {}
     found: dict[int, str] = {}
     for line, row in enumerate(_rows(table, ("class", "name")), start=2):
-        text, name = row["class"].strip(), row["name"].strip()
+        text, name = row["class"], row["name"]
         if not (text.isdecimal() and len(text) < 10):
             raise UserError(f"{NAMES}, line {line}: class {text!r}; due is a number of the masks.")
         if int(text) in found or name in found.values():
