@@ -146,6 +146,19 @@ def test_what_is_not_known_is_said(tmp_path):
         methods_of([])
 
 
+def test_a_model_from_painted_masks_counts_its_images_and_one_without_counts_none(tmp_path):
+    """Its config has folders where others have numbers: the counts are those of the card."""
+    path = tmp_path / "painted.safetensors"
+    recipe = replace(CARD.recipe, config={"labelled": "painted", "unlabelled": None})
+    metrics = {"labelled_images": 1, "unlabelled_images": 13, "left_out": 0}
+    write_model(path, {"weight": torch.ones(2)}, replace(CARD, recipe=recipe, metrics=metrics))
+    text = methods_of(records_of(path), software=SOFTWARE).text
+    assert ", from 1 labelled image and 13 unlabelled images." in text
+    write_model(path, {"weight": torch.ones(2)}, replace(CARD, recipe=recipe, metrics={}))
+    text = methods_of(records_of(path), software=SOFTWARE).text
+    assert ", from " not in text.split("was trained")[1].split(". ")[0]
+
+
 def test_two_settings_are_two_runs(model):
     path, _ = model
     first, *_ = records_of(path)

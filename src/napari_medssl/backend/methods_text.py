@@ -32,6 +32,8 @@ _COUNTS = {
     "labelled": ("labelled image", "labelled images"),
     "unlabelled": ("unlabelled image", "unlabelled images"),
     "shape_pictures": ("picture of shapes", "pictures of shapes"),
+    "labelled_images": ("labelled image", "labelled images"),
+    "unlabelled_images": ("unlabelled image", "unlabelled images"),
 }
 
 
@@ -156,17 +158,18 @@ def _training_words(run: MaskRun, card: ModelCard | None) -> str:
     facts += [f"in {recipe.steps} steps"] * (recipe.steps is not None)
     facts += [f"with seed {recipe.seed}"] * (recipe.seed is not None)
     facts += [f"on {_plain(recipe.hardware)}"] * bool(recipe.hardware)
+    told: dict[str, object] = {**card.metrics, **recipe.config}
     counts = [
-        _counted(recipe.config[key], *words)
+        _counted(count, *words)
         for key, words in _COUNTS.items()
-        if isinstance(recipe.config.get(key), int)
+        if isinstance(count := told.get(key), int)
     ]
     data = "; ".join(f"{_plain(one.name)} ({_plain(one.licence)})" for one in card.data)
     words = (
         f"The model {_plain(card.name)} (version {card.version}: {card.task}, {card.architecture})"
     )
     words += f" was trained {' '.join(facts)}"
-    words += f", from {_joined(counts)}" * bool(counts)
+    words += f", from {_joined(counts)}" if counts else ""
     words += f". Its data: {data}" * bool(data)
     return f"{words}. All settings of its training are in the config file."
 
