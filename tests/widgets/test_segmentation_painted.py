@@ -86,6 +86,10 @@ def test_two_painted_of_six_train_a_model_and_the_others_get_its_masks(painted, 
     config = painted.painted.jobs[0].config
     assert (config.stages, config.minutes, config.start) == ("strong-weak", 5.0, "imagenet")
     assert str(tmp_path) not in out.with_suffix(".json").read_text("utf-8")
+    painted.widget.export.write_methods(tmp_path / "methods.md")
+    wait_until(lambda: not painted.widget.export.jobs.is_busy)
+    assert "Methods written to" in painted.widget.status.text()
+    assert "2 labelled images and 4 unlabelled images" in (tmp_path / "methods.md").read_text()
 
 
 def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(
@@ -123,7 +127,7 @@ def test_stop_and_keep_gives_the_model_as_it_is(painted, tmp_path):
     assert painted.store[list(painted.store)[5]].model == "cells"
 
 
-def test_cancel_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
+def test_a_pause_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
     paint(painted, 0)
     painted.painted.is_held = True
     painted.painted.changes = {"preview_every": 1}
@@ -132,14 +136,17 @@ def test_cancel_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
     wait_until(lambda: painted.painted.done)
     wait_until(lambda: panel.preview.has_picture)
     assert (tmp_path / "models" / "cells.preview.png").is_file()
+    assert panel.jobs._cancel.text() == "Pause"
     painted.press_button(panel.jobs._cancel)
     wait_until(lambda: not panel.jobs.is_busy)
+    assert panel.words.text().startswith("Paused.")
     assert panel.stopped.text().startswith("'cells' was stopped after 1")
     assert panel.keep_button.isVisible()
     assert panel.go_on_button.isVisible()
     painted.painted.is_held = False
     train(painted, panel.go_on_button)
     assert painted.painted.done == [1, 2, 3]
+    assert [step for step, _ in panel.curve.points("loss")] == [1, 2, 3]  # all of it
     assert not (tmp_path / "models" / "cells.preview.png").exists()
     assert (tmp_path / "models" / "cells.safetensors").is_file()
 

@@ -38,6 +38,8 @@ class JobPanel(QWidget):
         Changes words before they are shown, such as to hide names.
     has_error_line
         Show the error of a job that failed; else whoever listens to `failed` does.
+    stops
+        What the button that stops it says, and its tooltip.
 
     Signals
     -------
@@ -65,6 +67,7 @@ class JobPanel(QWidget):
         *,
         shown: Callable[[str], str] = str,
         has_error_line: bool = True,
+        stops: tuple[str, str] = ("Cancel", "Stop the running job at its next step"),
     ) -> None:
         super().__init__(parent)
         self._shown = shown
@@ -75,8 +78,8 @@ class JobPanel(QWidget):
         self._bar.setToolTip("Progress of the running job")
         self._words = QLabel()
         self._words.setWordWrap(True)
-        self._cancel = QPushButton("Cancel")
-        self._cancel.setToolTip("Stop the running job at its next step")
+        self._cancel = QPushButton(stops[0])
+        self._cancel.setToolTip(stops[1])
         self._cancel.clicked.connect(self.cancel)
         self._error = QLabel()
         self._error.setObjectName("error")

@@ -54,9 +54,11 @@ class LossCurve(QWidget):
             if name not in values:
                 continue
             value = float(values[name])
+            points = self._points[name]
+            while points and points[-1][0] >= step:  # it goes on from an earlier step
+                points.pop()
             mean = self._means.get(name, value)
             self._means[name] = mean = mean + _SMOOTH * (value - mean)
-            points = self._points[name]
             points.append((step, mean))
             if len(points) > _MOST:
                 del points[1::2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,22 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Job, Progress
 from napari_medssl.backend.training_workspace import (
     Unfinished,
+    Workspace,
     discard,
     unfinished,
     workspace_of,
 )
 from napari_medssl.state.mask_folder import MaskFolder
-from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._curve import LossCurve
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.session import MaskSession
-from napari_medssl.widgets.segmentation.train_questions import may_replace
+from napari_medssl.widgets.segmentation.train_questions import (
+    may_discard,
+    may_replace,
+    stopped_words,
+)
 from napari_medssl.widgets.segmentation.trainer import (
     Trainer,
     TrainingJob,
@@ -31,6 +37,12 @@ from napari_medssl.widgets.segmentation.trainer import (
     run_training,
 )
 from napari_medssl.widgets.segmentation.training_preview import TrainingPreview
+
+_PAUSE = (
+    "Pause",
+    "Stop at the next step and free the memory; what it has learnt is kept, to go on, to use as it "
+    "is or to discard, also after a restart",
+)
 
 
 class TrainPanel(QWidget):
@@ -73,6 +85,7 @@ class TrainPanel(QWidget):
         self._folder: MaskFolder | None = None  # the set that it learns from
         self._keeps = False  # what it has learnt when it has stopped
         self._stopped: Unfinished | None = None
+        self._drawn: Workspace | None = None  # whose curve is shown
         self._build()
         self.jobs.progressed.connect(self._on_progress)
         self.jobs.done.connect(self._on_done)
@@ -122,10 +135,10 @@ class TrainPanel(QWidget):
         )
         column.addWidget(self.stopped)
         column.addLayout(row_of([self.go_on_button, self.keep_button, self.discard_button]))
-        self.jobs = JobPanel(self)
+        self.jobs = JobPanel(self, stops=_PAUSE)
         self.stop_button = PushButton(
             "Stop and keep",
-            "Stop now, and use the model as it is; Cancel leaves it to go on later",
+            "Stop now, and use the model as it is; Pause leaves it to go on later",
             self.stop_and_keep,
         )
         self.curve = LossCurve()
@@ -162,29 +175,13 @@ class TrainPanel(QWidget):
 
     def go_on(self) -> None:
         """Go on with the training that was stopped."""
-        stopped = self._stopped
-        if stopped is None:
-            return
-        try:
-            job = self._trainers[stopped.trainer].continued(stopped)
-        except UserError as error:
-            self.jobs.show_error(str(error))
-            return
-        self.kinds.setCurrentIndex(self.kinds.findData(stopped.trainer))
-        self._start(job)
+        if self._stopped is not None:
+            self._take_up(self._stopped, self._trainers[self._stopped.trainer].continued)
 
     def keep(self) -> None:
         """Make a model of the training that was stopped, as it is."""
-        stopped = self._stopped
-        if stopped is None:
-            return
-        try:
-            job = self._trainers[stopped.trainer].kept(stopped)
-        except UserError as error:
-            self.jobs.show_error(str(error))
-            return
-        if job is not None:
-            self._start(job)
+        if self._stopped is not None:
+            self._take_up(self._stopped, self._trainers[self._stopped.trainer].kept)
 
     def stop_and_keep(self) -> None:
         """Stop the training that runs, and make a model of it as it is."""
@@ -198,10 +195,10 @@ class TrainPanel(QWidget):
         stopped = self._stopped
         if stopped is None:
             return
-        text = f"Delete what {stopped.name!r} has learnt in {stopped.done} steps?"
         try:
-            if questions.may(self, "Delete the training?", text):
-                discard(stopped.workspace)
+            if may_discard(self, stopped):
+                wait_for(partial(discard, stopped.workspace))
+                self.words.setText("")
         except UserError as error:
             self.jobs.show_error(str(error))
         self.look_for_stopped()
@@ -211,13 +208,7 @@ class TrainPanel(QWidget):
         found = [one for one in unfinished(self._models) if one.trainer in self._trainers]
         self._stopped = found[0] if found else None
         if self._stopped is not None:
-            # Of one that fits a time, nobody said how many steps it takes.
-            timed = self._stopped.config.get("minutes")
-            total = None if timed else self._stopped.config.get("steps")
-            of = f" of {total}" if isinstance(total, int) else ""
-            word = "step" if self._stopped.done == 1 and not of else "steps"
-            text = f"{self._stopped.name!r} was stopped after {self._stopped.done}{of} {word}."
-            self.stopped.setText(text)
+            self.stopped.setText(stopped_words(self._stopped))
         self._show()
 
     def close_jobs(self) -> None:
@@ -226,9 +217,21 @@ class TrainPanel(QWidget):
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _take_up(self, stopped: Unfinished, job_of: Callable[[Unfinished], Any]) -> None:
+        try:
+            job = job_of(stopped)
+        except UserError as error:
+            self.jobs.show_error(str(error))
+            return
+        self.kinds.setCurrentIndex(self.kinds.findData(stopped.trainer))
+        if job is not None:
+            self._start(job)
+
     def _start(self, job: TrainingJob) -> None:
         self._running, self._folder, self._keeps = job, self._session.folder, False
-        self.curve.begin(self._trainers[job.trainer].curves)
+        if not job.goes_on or job.workspace != self._drawn:
+            self.curve.begin(self._trainers[job.trainer].curves)
+        self._drawn = job.workspace
         self.curve.show()
         self.preview.forget()
         self.words.setText("You can go on working; the training runs in a process of its own.")
@@ -265,12 +268,15 @@ class TrainPanel(QWidget):
 
     def _on_ended(self, job: Job) -> None:
         if job.state == "cancelled":
-            self.words.setText("Stopped.")
+            self.words.setText("Stopped before its first step: there is nothing to go on with.")
         former, self._running = self._running, None
         self.look_for_stopped()
-        stopped = self._stopped_of(former) if self._keeps and job.state == "cancelled" else None
-        self._keeps = False
-        if stopped is not None:
+        stopped = self._stopped_of(former) if job.state == "cancelled" else None
+        keeps, self._keeps = self._keeps, False
+        if stopped is None:
+            return
+        self.words.setText("Paused.")
+        if keeps:
             self._stopped = stopped
             self.keep()
 

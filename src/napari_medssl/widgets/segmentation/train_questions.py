@@ -1,9 +1,10 @@
-"""What is asked before a training replaces something."""
+"""What is asked before a training replaces or loses something, and what is said of one."""
 
 from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
+from napari_medssl.backend.training_workspace import Unfinished
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.segmentation.trainer import TrainingJob
 
@@ -20,3 +21,20 @@ def may_replace(parent: QWidget, job: TrainingJob) -> bool:
         return True
     text = f"This replaces {' and '.join(lost)}. Give another name to keep it. Replace?"
     return questions.may(parent, "Replace?", text)
+
+
+def may_discard(parent: QWidget, stopped: Unfinished) -> bool:
+    """Ask whether what a training has learnt may be deleted."""
+    word = "step" if stopped.done == 1 else "steps"
+    text = f"Delete what {stopped.name!r} has learnt in {stopped.done} {word}?"
+    return questions.may(parent, "Delete the training?", text)
+
+
+def stopped_words(stopped: Unfinished) -> str:
+    """Say how far a training came."""
+    # Of one that fits a time, nobody said how many steps it takes.
+    timed = stopped.config.get("minutes")
+    total = None if timed else stopped.config.get("steps")
+    of = f" of {total}" if isinstance(total, int) else ""
+    word = "step" if stopped.done == 1 and not of else "steps"
+    return f"{stopped.name!r} was stopped after {stopped.done}{of} {word}."
