@@ -111,9 +111,8 @@ class PaintedTrainer(Trainer):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Recipe", self.recipe)
         rows.addRow("Time", self.minutes)
-        rows.addRow("", self.quick)
-        rows.addRow("", self.former)
-        rows.addRow("", self.early)
+        for box in (self.quick, self.former, self.early):
+            rows.addRow(box)  # the whole width: beside a label the words are cut off
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows)
