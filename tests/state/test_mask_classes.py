@@ -6,6 +6,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.state.mask_classes import (
     MOST,
     MaskClass,
+    clash,
     class_names,
     classes_from_rows,
     classes_to_rows,
@@ -32,6 +33,15 @@ def test_a_new_class_gets_the_number_above_all_that_mean_something():
     assert last == 2  # a gap, when nothing is left above
     with pytest.raises(UserError, match="255 classes already"):
         with_added(full, range(MOST + 1))
+
+
+def test_a_class_that_a_person_added_clashes_with_one_of_another_name_by_a_model():
+    classes, _ = with_added({}, [], "Drusen")
+    assert clash(classes, ("vessel", "disc")) == 1
+    assert clash(classes, ("drusen",)) == clash(classes, ()) == clash({}, ("vessel",)) == 0
+    classes, _ = with_model({}, ("vessel",))
+    classes, _ = renamed(classes, {}, 1, "vessel", "artery")
+    assert clash(classes, ("vessel",)) == 0
 
 
 def test_names_are_given_once():

@@ -359,6 +359,7 @@ def test_areas_are_exported_in_pixels_and_mm2(segmentation, tmp_path):
 def test_a_class_is_added_named_coloured_painted_and_kept(segmentation, tmp_path):
     _, second, _ = segmentation.store
     panel, table = segmentation.widget.classes, segmentation.widget.areas
+    segmentation.widget.model.choose("retina-vessels")
     segmentation.press_button(panel.add_button)  # before a mask: number 1 is the model's
     assert segmentation.mask_layer.selected_label == 2
     editor = table.findChild(QLineEdit)
@@ -395,6 +396,36 @@ def test_a_class_is_added_named_coloured_painted_and_kept(segmentation, tmp_path
     wait_until(lambda: table.rowCount() == 2)
     assert segmentation.session.class_colors() == {2: "#ff8800"}
     segmentation.wait_shown()
+
+
+def test_the_first_class_is_number_1_and_a_model_that_has_another_one_is_asked_about(
+    segmentation, monkeypatch
+):
+    asked = answering(monkeypatch, False)
+    segmentation.press_button(segmentation.widget.classes.add_button)  # nobody chose a model
+    assert segmentation.mask_layer.selected_label == 1
+    editor = segmentation.widget.areas.findChildren(QLineEdit)[-1]
+    QTest.keyClicks(editor, "drusen")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    wait_until(lambda: segmentation.session.folder.classes[1].name == "drusen")
+    segmentation.press_button(segmentation.widget.segment_button)
+    assert asked[0].startswith("Class 1 is 'drusen', which you added. 'retina-vessels' finds")
+    assert not segmentation.engine.asked
+    asked = answering(monkeypatch, True)
+    segmentation.segment()
+    segmentation.segment(every=True)  # once is enough
+    assert len(asked) == 1
+    assert all(item.has_mask for item in segmentation.store.as_dict().values())
+
+
+def test_no_page_is_wider_than_the_dock(segmentation):
+    pages = segmentation.widget.pages
+    for number in range(pages.count()):
+        pages.setCurrentIndex(number)
+        scroll = pages.currentWidget()
+        page, view = scroll.widget(), scroll.viewport()
+        wait_until(lambda page=page, view=view: page.width() == view.width())
+    pages.setCurrentIndex(0)
 
 
 def test_a_click_on_a_class_takes_its_brush_and_the_brush_marks_its_class(segmentation):

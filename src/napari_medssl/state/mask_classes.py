@@ -75,6 +75,15 @@ def with_model(classes: Classes, names: Sequence[str]) -> tuple[Classes, tuple[s
     return found, tuple(called)
 
 
+def clash(classes: Mapping[int, MaskClass], names: Sequence[str]) -> int:
+    """Return the first number that a person gave to a class and a model to another, 0 for none."""
+    for number, name in enumerate(names, start=1):
+        known = classes.get(number)
+        if known is not None and not known.of and known.name.casefold() != name.casefold():
+            return number
+    return 0
+
+
 def with_added(classes: Classes, used: Iterable[int], name: str = "") -> tuple[Classes, int]:
     """Add a class.
 

@@ -24,7 +24,8 @@ class ClassPanel(QWidget):
     Parameters
     ----------
     session, layers, model
-        What it works on, whose brush it chooses, and whose classes keep their numbers.
+        What it works on, whose brush it chooses, and whose classes keep their numbers once a
+        person has chosen it.
     parent
         Qt parent.
 
@@ -80,7 +81,7 @@ class ClassPanel(QWidget):
         self.areas.take_name()
         try:
             self._session.checked_image()
-            number = self._session.add_class([*self.areas.numbers, self._model.class_count])
+            number = self._session.add_class([*self.areas.numbers, self._model.kept_count])
         except UserError as error:
             self.told.emit(str(error), True)
             return

@@ -68,10 +68,16 @@ class ModelChoice(QWidget):
         return self._name
 
     @property
-    def class_count(self) -> int:
-        """How many classes the model has; 0 if there is none."""
+    def classes(self) -> tuple[str, ...]:
+        """What the model calls its classes 1, 2 and so on; none if there is no model."""
         chosen = self._known.get(self._name)
-        return 0 if chosen is None else len(chosen.classes)
+        return () if chosen is None else tuple(chosen.classes)
+
+    @property
+    def kept_count(self) -> int:
+        """How many numbers are kept for the model's classes; 0 if nobody has chosen it."""
+        folder = self._session.folder
+        return 0 if folder is None or not folder.model else len(self.classes)
 
     def knows(self, name: str) -> bool:
         """Say whether a model is on the list."""

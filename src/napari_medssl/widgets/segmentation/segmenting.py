@@ -17,6 +17,7 @@ from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import write_whole
+from napari_medssl.state.mask_classes import clash
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._base import JobPanel
@@ -90,6 +91,8 @@ class Segmenting(Part):
         What segments.
     config
         Returns what is asked for now; UserError if something is missing.
+    classes
+        Returns what the model that is asked for calls its classes 1, 2 and so on.
     parent
         Of questions and of the panel.
     """
@@ -100,11 +103,12 @@ class Segmenting(Part):
         layers: MaskLayers,
         engine: Engine,
         config: Callable[[], SegmentConfig],
+        classes: Callable[[], Sequence[str]],
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._session, self._layers = session, layers
-        self._engine, self._config = engine, config
+        self._engine, self._config, self._classes = engine, config, classes
         self._folder: MaskFolder | None = None
         self._allowed: set[int] = set()
         self._made = 0
@@ -160,6 +164,8 @@ class Segmenting(Part):
             raise UserError("Images are being segmented. Wait, or press Cancel.")
         config = self._config()
         folder = self._session.checked_folder()
+        if not self._may_mix(folder, Path(config.model).stem):
+            return
         images = []
         for key in keys:
             item, name = folder.store[key], folder.new_mask_name(key)
@@ -169,6 +175,19 @@ class Segmenting(Part):
         self.told.emit("", False)
         job = SegmentMany(tuple(images), config, self._engine)
         self.jobs.start(SegmentMany.run, job, title="Segmenting")
+
+    def _may_mix(self, folder: MaskFolder, model: str) -> bool:
+        """Ask, once, where a number is a class that a person added and another one of the model."""
+        names = self._classes()
+        number = clash(folder.classes, names)
+        if not number or any(item.model == model for item in folder.store.as_dict().values()):
+            return True
+        text = (
+            f"Class {number} is {folder.classes[number].name!r}, which you added. {model!r} finds "
+            f"{names[number - 1]!r} under the same number, which looks the same in the masks. "
+            "To get your own class, train a model. Segment all the same?"
+        )
+        return questions.may(self._parent, "Two classes of one number?", text)
 
     def _on_set(self) -> None:
         if self._folder is not None and self._session.folder is not self._folder:

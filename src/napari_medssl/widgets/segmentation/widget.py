@@ -106,7 +106,9 @@ class SegmentationWidget(QWidget):
         self.layers = MaskLayers(napari_viewer, self.session, self)
         self.files = SetFiles(napari_viewer, self.session, self, self.layers.take_in, folder)
         self.model = ModelChoice(self.session, self)
-        self.segmenting = Segmenting(self.session, self.layers, engine, self.config, self)
+        self.segmenting = Segmenting(
+            self.session, self.layers, engine, self.config, self.model_classes, self
+        )
         self.regions = RegionView(
             napari_viewer, self.session, self.layers, self.model, engine, self
         )
@@ -269,6 +271,10 @@ class SegmentationWidget(QWidget):
         """Return how images are segmented now; UserError if no model is chosen."""
         values = self.form.values() | {"model": self.model.checked_name()}
         return SegmentConfig(**values, device=read_settings().device)
+
+    def model_classes(self) -> tuple[str, ...]:
+        """Return what the model that is chosen calls its classes 1, 2 and so on."""
+        return self.model.classes
 
     def _make_thumbnail(self, key: str, cache: DiskCache | None) -> Callable[[], Any]:
         if int(key) not in self.session.store:
