@@ -17,6 +17,8 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 _SOON_S = 0.3  # once the widget is drawn: a thread that imports takes turns with the window
+_MOST_WAITED_S = 20.0  # then napari does it as it makes the layer
+_labels_are_begun, _labels_are_warm = threading.Event(), threading.Event()
 
 
 def warm_tables() -> None:
@@ -26,7 +28,17 @@ def warm_tables() -> None:
 
 def warm_labels() -> None:
     """Make ready what Labels layers with colours of their own need, once in a program."""
+    _labels_are_begun.set()
     _begin_soon(_map_labels)
+
+
+def wait_for_labels() -> None:
+    """Wait until `warm_labels` is through, if it was called; for a thread, as a layer is due.
+
+    The window is drawn meanwhile. A layer made before would have the window wait for numba's lock.
+    """
+    if _labels_are_begun.is_set():
+        _labels_are_warm.wait(_MOST_WAITED_S)
 
 
 def warm_shapes() -> None:
@@ -48,11 +60,14 @@ def _import_tables() -> None:
 
 def _map_labels() -> None:
     """Do what the first layer would do; no layer is made, whose units are not safe in threads."""
-    from napari.utils.colormaps import DirectLabelColormap
+    try:
+        from napari.utils.colormaps import DirectLabelColormap
 
-    _import_tables()
-    colors = {None: "transparent", 1: "red"}
-    DirectLabelColormap(color_dict=colors).map(np.zeros((1, 1), np.uint8))
+        _import_tables()
+        colors = {None: "transparent", 1: "red"}
+        DirectLabelColormap(color_dict=colors).map(np.zeros((1, 1), np.uint8))
+    finally:
+        _labels_are_warm.set()
 
 
 def _compile_shapes() -> None:

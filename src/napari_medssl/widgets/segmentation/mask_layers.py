@@ -24,6 +24,7 @@ from napari_medssl.io.field_of_view import small_field_of_view
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._warm_layers import wait_for_labels
 from napari_medssl.widgets.segmentation.colors import label_colors
 from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -405,4 +406,6 @@ def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mas
             f"The mask of {ref.name!r} has {mask.shape[1]} x {mask.shape[0]} pixels, the image "
             f"{size[1]} x {size[0]}: the image was changed. Segment it again."
         )
-    return pixels, mask, small_field_of_view(pixels)
+    view = small_field_of_view(pixels)
+    wait_for_labels()
+    return pixels, mask, view
