@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from painted_world import DirectEngine, disk, write_disks
@@ -13,6 +15,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.training_workspace import unfinished
 from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets.segmentation import train_painted
 
 pytestmark = pytest.mark.gui
 
@@ -90,6 +93,20 @@ def test_two_painted_of_six_train_a_model_and_the_others_get_its_masks(painted, 
     wait_until(lambda: not painted.widget.export.jobs.is_busy)
     assert "Methods written to" in painted.widget.status.text()
     assert "2 labelled images and 4 unlabelled images" in (tmp_path / "methods.md").read_text()
+
+
+def test_what_trains_is_imported_off_the_gui_thread(painted, monkeypatch):
+    loaded, load = [], train_painted._work
+
+    def spy():
+        loaded.append(threading.current_thread())
+        return load()
+
+    monkeypatch.setattr(train_painted, "_work", spy)
+    paint(painted, 0)
+    train(painted)
+    assert len(loaded) == 1
+    assert loaded[0] is not threading.main_thread()
 
 
 def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(

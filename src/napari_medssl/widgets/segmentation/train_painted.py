@@ -139,14 +139,12 @@ class PaintedTrainer(Trainer):
             },
         )
         builds_on = start in (workspace.name, str(workspace.out))
-        return TrainingJob(
-            self.key, workspace, _work(), config, painted=painted, builds_on=builds_on
-        )
+        return TrainingJob(self.key, workspace, _work, config, painted=painted, builds_on=builds_on)
 
     def continued(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.continued`."""
         config = from_json(TrainActionConfig, stopped.config)
-        return TrainingJob(self.key, stopped.workspace, _work(), config, goes_on=True)
+        return TrainingJob(self.key, stopped.workspace, _work, config, goes_on=True)
 
     def kept(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.kept`."""

@@ -125,12 +125,12 @@ class ShapeTrainer(Trainer):
                 "device": read_settings().device,
             },
         )
-        return TrainingJob(self.key, workspace, _work(), config, sources, self._layer)
+        return TrainingJob(self.key, workspace, _work, config, sources, self._layer)
 
     def continued(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.continued`."""
         config = from_json(TrainShapeGuidedConfig, stopped.config)
-        return TrainingJob(self.key, stopped.workspace, _work(), config, goes_on=True)
+        return TrainingJob(self.key, stopped.workspace, _work, config, goes_on=True)
 
     def words(self, values: dict[str, Any]) -> str:
         """See `Trainer.words`."""

@@ -38,8 +38,10 @@ class TrainingJob:
         Key of the trainer.
     workspace
         Where its files are.
-    work, config
-        A function of the backend and its config, which has `resume`.
+    work
+        Imports a function of the backend and returns it: called off the GUI thread.
+    config
+        What that function takes, which has `resume`.
     sources
         Images that are copied into the workspace first.
     shapes
@@ -54,7 +56,7 @@ class TrainingJob:
 
     trainer: str
     workspace: Workspace
-    work: Callable[..., Any]
+    work: Callable[[], Callable[..., Any]]
     config: Any
     sources: tuple[str, ...] = ()
     shapes: NDArray[np.bool_] | None = None
@@ -130,7 +132,7 @@ def run_training(
             fill(job.workspace, job.sources, job.shapes, **told)
         note(job.workspace, job.trainer, to_json(config))
     report: TrainReport = run_in_child(
-        job.work, config, on_progress=on_progress, should_stop=should_stop
+        job.work(), config, on_progress=on_progress, should_stop=should_stop
     )
     discard(job.workspace)
     return report
