@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import pytest
@@ -29,6 +30,13 @@ def test_a_thread_waits_until_labels_are_ready(events):
     assert warm.is_set()
     waiting.join(20)
     assert not waiting.is_alive()
+
+
+def test_the_thread_begins_once_the_window_is_free(qtbot):
+    done = threading.Event()
+    _warm_layers._begin_soon(done.set)
+    gc.collect()
+    qtbot.waitUntil(done.is_set, timeout=60_000)
 
 
 def test_nobody_waits_for_what_was_not_begun(events):

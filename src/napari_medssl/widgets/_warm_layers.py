@@ -17,7 +17,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 _SOON_S = 0.3  # once the widget is drawn: a thread that imports takes turns with the window
-_MOST_WAITED_S = 20.0  # then napari does it as it makes the layer
+_MOST_WAITED_S = 5.0  # then napari does it as it makes the layer
 _labels_are_begun, _labels_are_warm = threading.Event(), threading.Event()
 
 
@@ -47,10 +47,12 @@ def warm_shapes() -> None:
 
 
 @cache
-def _begin_soon(work: Callable[[], None]) -> None:
+def _begin_soon(work: Callable[[], None]) -> threading.Timer:
+    """Return the thread, which the cache keeps: Qt does not keep whose method it calls."""
     thread = threading.Timer(_SOON_S, work)
     thread.name, thread.daemon = f"medssl warm {work.__name__}", True
     QTimer.singleShot(0, thread.start)  # the widget is docked by then
+    return thread
 
 
 def _import_tables() -> None:
