@@ -9,7 +9,7 @@ keeps, learn the teacher's confident classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +78,26 @@ class Terms:
         return bool(self.distils or self.takes_pseudo_labels or self.consistency)
 
 
+_STRONG_WEAK = Terms(supervised=1.0, pseudo=1.0, streams=2, threshold=0.95, is_masked=True)
+
 STAGES: dict[str, Terms] = {
     "global": Terms(global_distillation=1.0),
     "distillation": Terms(global_distillation=1.0, local_distillation=1.0),
     "local": Terms(supervised=1.0, global_distillation=0.01, local_distillation=0.01),
-    "anatomical": Terms(supervised=1.0, pseudo=1.0, anatomical=0.01),
-    "anatomical++": Terms(
-        supervised=1.0, pseudo=1.0, anatomical=0.01, centres=0.1, is_annealed=True
-    ),
+    "anatomical": replace(_STRONG_WEAK, anatomical=0.01),
+    "anatomical++": replace(_STRONG_WEAK, anatomical=0.01, centres=0.1, is_annealed=True),
     "pseudo": Terms(supervised=1.0, pseudo=1.0),
     "supervised": Terms(supervised=1.0),
     "mean-teacher": Terms(supervised=1.0, consistency=10.0),
-    "strong-weak": Terms(supervised=1.0, pseudo=1.0, streams=2, threshold=0.95, is_masked=True),
+    "strong-weak": _STRONG_WEAK,
 }
 """What each stage asks for.
 
-`pseudo` is the last stage of ACTION without its contrast, `distillation` the second without masks:
-it begins a network with images alone. Beside masks, distillation weighs as little as the contrast:
-in trainings of some hundred steps at full weight it kept small classes from being learnt."""
+The last stages of ACTION and ACTION++ are strong-weak with a contrast. `pseudo` has the rule for
+pseudo labels that ACTION prints, which kept small classes from being learnt. `distillation` is the
+second stage without masks: it begins a network with images alone. Beside masks, distillation weighs
+as little as the contrast: at full weight, in some hundred steps, it kept small classes out too.
+"""
 
 PARTS: dict[str, int] = {"global": 1, "distillation": 1, "local": 2}
 """Part of the steps that a stage has among others; 7 where nothing is said.
