@@ -273,9 +273,9 @@ def test_unknown_stages_are_told(text):
 
 
 def test_stages_have_their_parts_of_the_steps():
-    """A tenth, a fifth and the rest."""
-    assert stage_ends(RECIPES["action"], 400) == (40, 120, 400)
-    assert stage_ends(("distillation", "pseudo"), 400) == (50, 400)
+    """1, 2 and 14 parts of 17; beside a last stage alone, 1 of 15."""
+    assert stage_ends(RECIPES["action"], 340) == (20, 60, 340)
+    assert stage_ends(("distillation", "pseudo"), 300) == (20, 300)
     assert stage_ends(("supervised",), 7) == (7,)
 
 
