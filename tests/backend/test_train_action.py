@@ -74,7 +74,7 @@ def test_each_stage_tells_its_losses(trained):
         "anatomical": {"supervised", "pseudo", "anatomical"},
     }
     for number, (stage, values) in enumerate(told):
-        assert stage == ("global" if number < 2 else "local" if number < 7 else "anatomical")
+        assert stage == ("global" if number < 1 else "local" if number < 4 else "anatomical")
         assert set(values) == due[stage] | {"loss", "learning_rate"}
         assert np.isfinite(list(values.values())).all()
         parts = sum(values[name] for name in due[stage])
