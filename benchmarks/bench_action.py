@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_medssl.backend.action_data import ActionImages
     from napari_medssl.methods.action.network import SegmentationUNet
 
-RECIPES = ("supervised", "mean-teacher", "strong-weak", "action", "action++")
+RECIPES = ("supervised", "mean-teacher", "strong-weak", "anatomical", "action", "action++")
 WAYS = {"float32": "plain loop, float32", "bfloat16": "plain loop, bfloat16", "ours": "ours"}
 SIDE = 256
 COLORS = np.array(((200, 60, 60), (225, 225, 80)))

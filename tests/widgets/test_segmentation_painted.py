@@ -87,7 +87,7 @@ def test_two_painted_of_six_train_a_model_and_the_others_get_its_masks(painted, 
     assert [step for step, _ in panel.curve.points("loss")] == [1, 2, 3]
     assert not list((tmp_path / "models" / "training").iterdir())
     config = painted.painted.jobs[0].config
-    assert (config.stages, config.minutes, config.start) == ("strong-weak", 5.0, "imagenet")
+    assert (config.stages, config.minutes, config.start) == ("anatomical", 5.0, "imagenet")
     assert str(tmp_path) not in out.with_suffix(".json").read_text("utf-8")
     painted.widget.export.write_methods(tmp_path / "methods.md")
     wait_until(lambda: not painted.widget.export.jobs.is_busy)

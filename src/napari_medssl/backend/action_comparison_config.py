@@ -23,7 +23,7 @@ class EvaluateActionConfig:
     )
     out: Path = option(help="The report, NAME.json; NAME.md and what is kept lie beside.")
     recipes: tuple[str, ...] = option(
-        ("supervised", "mean-teacher", "strong-weak", "action", "action++"),
+        ("supervised", "mean-teacher", "strong-weak", "anatomical", "action", "action++"),
         help="Stages as of `medssl train action`, such as local,anatomical; may be given again.",
     )
     fractions: str = option(

@@ -23,9 +23,10 @@ from napari_medssl.widgets.segmentation.set_masks import mask_of
 from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
 RECIPES = {
-    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
-    "action": "ACTION: your masks, and what all images look like",
+    "anatomical": "ACTION's last stage: your masks, its own sure guesses, classes kept apart",
+    "action": "ACTION: the same, begun with what all images look like",
     "action++": "ACTION++: the same, classes kept further apart",
+    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
     "mean-teacher": "Mean teacher: your masks, and steady guesses",
     "supervised": "Your masks only",
 }
