@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import signal
@@ -21,6 +22,7 @@ from napari_medssl.backend.compute_process import (
     ComputeProcess,
     once_more,
 )
+from napari_medssl.backend.compute_worker import pack, read_message, write_message
 from napari_medssl.backend.jobs import Cancelled, Job
 from napari_medssl.backend.live import LatestWins
 
@@ -66,6 +68,44 @@ def test_arrays_cross_both_ways(process):
     shape, kind, doubled = process.call("compute_work:size_of", array)
     assert (shape, kind) == ((1000, 3000), "int32")
     np.testing.assert_array_equal(doubled, 2 * array)
+
+
+def test_arrays_are_sent_as_they_lie_in_memory():
+    """A copy would hold the lock of Python, and with it the window."""
+    masks = [np.zeros((300, 400), np.uint8), np.ones((2, 3), np.float32)]
+    packed, arrays = pack((masks, {"model": "m"}))
+    assert len(packed) < 1000
+    for array, mask in zip(arrays, masks, strict=True):
+        assert np.shares_memory(np.frombuffer(array.raw(), np.uint8), mask)
+
+
+def test_arrays_of_every_kind_arrive_as_they_were():
+    grid = np.arange(24.0).reshape(4, 6)
+    fixed = grid.copy()
+    fixed.flags.writeable = False
+    empty = np.zeros((0, 3), np.uint8)
+    sent = [grid, fixed, empty, np.asfortranarray(grid), grid[::2, ::3], grid > 5, np.array(7)]
+    stream = io.BytesIO()
+    write_message(stream, ("all", sent))
+    write_message(stream, "next")
+    stream.seek(0)
+    name, came = read_message(stream)
+    assert name == "all"
+    assert [array.flags.writeable for array in came] == [array is not fixed for array in sent]
+    for one, other in zip(came, sent, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert read_message(stream) == "next"
+    with pytest.raises(EOFError):
+        read_message(stream)
+
+
+def test_what_is_cut_short_is_the_end():
+    stream = io.BytesIO()
+    write_message(stream, np.arange(1000))
+    for length in (0, 4, 12, 100, len(stream.getvalue()) - 1):
+        with pytest.raises(EOFError):
+            read_message(io.BytesIO(stream.getvalue()[:length]))
 
 
 def test_what_a_library_prints_does_not_spoil_the_answers(process, capfd):

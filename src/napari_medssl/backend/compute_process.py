@@ -13,17 +13,16 @@ import atexit
 import contextlib
 import itertools
 import logging
-import pickle
 import queue
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from napari_medssl._errors import UserError
-from napari_medssl.backend.compute_worker import read_message, write_message
+from napari_medssl.backend.compute_worker import pack, read_message, write_message
 from napari_medssl.backend.jobs import Cancelled, OnProgress, ShouldStop, ignore, never
 
 _log = logging.getLogger(__name__)
@@ -88,7 +87,8 @@ class ComputeProcess:
             Where it is: "napari_medssl.backend.figures:separate". It asks `should_stop()` once
             per batch and then raises `Cancelled`.
         args, keywords
-            Its arguments; like its result and its progress they are pickled.
+            Its arguments; like its result and its progress they are pickled, but for the arrays
+            in them, which are not copied: what changes in one meanwhile may come across or not.
         on_progress
             Called in the calling thread, in order, with every `Progress`; what it carries in
             `values` may be a part of the result.
@@ -107,9 +107,9 @@ class ComputeProcess:
         ComputeError
             If the function raised anything else.
         """
-        packed = pickle.dumps((args, keywords), protocol=pickle.HIGHEST_PROTOCOL)
+        packed = pack((args, keywords))
         child = self._running_child()
-        number, answers = child.begin(function, packed)
+        number, answers = child.begin(function, *packed)
         asked_at: float | None = None
         try:
             while True:
@@ -179,15 +179,17 @@ class _Child:
         self._reader = threading.Thread(target=self._read, name="medssl compute", daemon=True)
         self._reader.start()
 
-    def begin(self, function: str, packed: bytes) -> tuple[int, queue.SimpleQueue[Answer]]:
-        """Send a call; return its number and the queue of its answers."""
+    def begin(
+        self, function: str, packed: bytes, arrays: Sequence[Any]
+    ) -> tuple[int, queue.SimpleQueue[Answer]]:
+        """Send a call, its arguments as `pack` gives them; return its number and its answers."""
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         with self._lock:
             number = next(self._numbers)
             self._calls[number] = answers
             if not self.is_alive:  # it died since the caller looked
                 answers.put(("died", self._end))
-        self.send("call", number, function, packed)
+        self.send("call", number, function, packed, arrays)
         return number, answers
 
     def forget(self, number: int) -> None:

@@ -15,9 +15,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO
+from io import BufferedReader, BufferedWriter
+from typing import Any
+
+import numpy as np
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, Progress, error_text
@@ -27,30 +30,53 @@ _GRACE_S = 3.0  # for calls under way to leave in order when the parent has gone
 _LENGTH = struct.Struct("<Q")
 
 
-def write_message(stream: BinaryIO, message: Any) -> None:
-    """Write the length of a pickled message and the message; OSError if nobody reads any more.
+def pack(message: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Return a pickled message, and apart from it the arrays in it, as they are.
+
+    To copy them would hold Python's lock, and with it the window: 48 megapixels for a tenth of a
+    second.
+    """
+    arrays: list[pickle.PickleBuffer] = []
+    packed = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
+    return packed, arrays
+
+
+def unpack(packed: bytes | memoryview, arrays: Sequence[Any]) -> Any:
+    """Return the message of `pack`; its arrays lie in the memory that is given."""
+    return pickle.loads(packed, buffers=arrays)
+
+
+def write_message(stream: BufferedWriter, message: Any) -> None:
+    """Write a message: how many parts, their lengths, the parts; OSError if nobody reads any more.
 
     Nothing is written if the message cannot be pickled.
     """
-    data = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(_LENGTH.pack(len(data)))
-    stream.write(data)
+    packed, arrays = pack(message)
+    parts = [memoryview(packed), *(array.raw() for array in arrays)]
+    lengths = (part.nbytes for part in parts)
+    stream.write(struct.pack(f"<{len(parts) + 1}Q", len(parts), *lengths))
+    for part in parts:
+        stream.write(part)
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> Any:
+def read_message(stream: BufferedReader) -> Any:
     """Return the next message, waiting for it; EOFError where the stream ends.
 
     Both ends of the pipe are this program: it is not for files, which are never unpickled.
     """
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
+    (count,) = _LENGTH.unpack(_read(stream, _LENGTH.size))
+    lengths = struct.unpack(f"<{count}Q", _read(stream, count * _LENGTH.size))
+    packed, *arrays = [_read(stream, length) for length in lengths]
+    return unpack(packed, arrays)
+
+
+def _read(stream: BufferedReader, length: int) -> memoryview:
+    # Not a bytearray, which is filled with zeros first, under Python's lock.
+    room = np.empty(length, np.uint8).data
+    if stream.readinto(room) < length:
         raise EOFError
-    (length,) = _LENGTH.unpack(head)
-    data = stream.read(length)
-    if len(data) < length:
-        raise EOFError
-    return pickle.loads(data)
+    return room
 
 
 def find_function(path: str) -> Callable[..., Any]:
@@ -66,11 +92,11 @@ class Worker:
     Parameters
     ----------
     requests, answers
-        Streams of messages: `("call", number, function, arguments)` with the arguments pickled,
-        and `("stop", number)`; back come `(kind, number, value)`.
+        Streams of messages: `("call", number, function, packed, arrays)` with the arguments as
+        `pack` gives them, and `("stop", number)`; back come `(kind, number, value)`.
     """
 
-    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+    def __init__(self, requests: BufferedReader, answers: BufferedWriter) -> None:
         self._requests, self._answers = requests, answers
         self._sending = threading.Lock()
         self._stops: dict[int, threading.Event] = {}
@@ -97,14 +123,21 @@ class Worker:
         while self._stops and time.monotonic() < end:
             time.sleep(0.01)
 
-    def _call(self, number: int, stop: threading.Event, function: str, packed: bytes) -> None:
+    def _call(
+        self,
+        number: int,
+        stop: threading.Event,
+        function: str,
+        packed: bytes,
+        arrays: Sequence[memoryview],
+    ) -> None:
         def report(progress: Progress) -> None:
             self._send("progress", number, progress)
 
         try:
             if stop.is_set():
                 raise Cancelled
-            args, keywords = pickle.loads(packed)
+            args, keywords = unpack(packed, arrays)
             work = find_function(function)
             value = work(*args, on_progress=report, should_stop=stop.is_set, **keywords)
             self._send("result", number, value)
