@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 _COLORS = ("#4c8dff", "#46d160", "#f7a63b", "#e93d82")
 _SMOOTH = 0.1  # part of a new value in the running mean that is drawn
-_MOST = 1200  # points of a curve; every other one is dropped beyond
+_COLUMNS = 200  # the width is so many parts, with one point in each: many take Qt long to draw
 _PAD = 4.0
 _LEAST = 1e-3  # less than this counts as nothing: noise would fill the height
 
@@ -59,13 +59,15 @@ class LossCurve(QWidget):
                 points.pop()
             mean = self._means.get(name, value)
             self._means[name] = mean = mean + _SMOOTH * (value - mean)
+            if len(points) > 1 and self._column(points[-1][0]) == self._column(step):
+                points.pop()  # the first one stays
             points.append((step, mean))
-            if len(points) > _MOST:
-                del points[1::2]
+            if len(points) > 2 * _COLUMNS:  # there are more steps than were told before
+                del points[1:-1:2]
         self.update()
 
     def points(self, name: str) -> list[tuple[int, float]]:
-        """Return step and running mean of a value so far."""
+        """Return step and running mean of a value so far, of steps that lie apart when drawn."""
         return list(self._points.get(name, ()))
 
     def top(self, name: str) -> float:
@@ -77,6 +79,9 @@ class LossCurve(QWidget):
         mean = self._means[name]
         is_small = 0 < abs(mean) < _LEAST
         return f"{self._names[name]} {f'< {_LEAST:g}' if is_small else f'{mean:.3g}'}"
+
+    def _column(self, step: int) -> int:
+        return step * _COLUMNS // self._total
 
     def paintEvent(self, _event: Any) -> None:
         """Draw the curves, and what they are."""
