@@ -18,6 +18,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 from segmentation_world import HEIGHT, WIDTH, truth, wait_until
 
+from napari_medssl.backend import methods_job
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.export_masks import export_masks
 from napari_medssl.io.class_formats import read_class_mask
@@ -290,6 +291,23 @@ def test_the_methods_tell_the_model_and_what_was_edited(segmentation, tmp_path, 
     assert "the config to methods.json." in segmentation.widget.status.text()
     segmentation.widget.export.write_methods(tmp_path / "x.json")
     assert "Give a name that ends in .md." in segmentation.widget.error.text()
+
+
+def test_the_methods_are_written_in_the_compute_process(segmentation, tmp_path, monkeypatch):
+    """Versions are read from long files there; the words, and what goes wrong, are told here."""
+    segmentation.segment(every=True)
+    here = []
+    for name in ("methods_of", "write_methods"):
+        monkeypatch.setattr(methods_job, name, lambda *_, **__: here.append(1))
+    choosing(monkeypatch, file=tmp_path / "methods.md")
+    segmentation.press_button(segmentation.widget.methods_button)
+    wait_exported(segmentation)
+    assert not here
+    assert "3 of 3 masks" in (tmp_path / "methods.md").read_text("utf-8")
+    choosing(monkeypatch, file=tmp_path / "gone" / "methods.md")
+    segmentation.press_button(segmentation.widget.methods_button)
+    wait_exported(segmentation)
+    assert "Choose a folder that exists" in segmentation.widget.error.text()
 
 
 def test_without_a_mask_nothing_is_exported_and_that_is_told(segmentation, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_process import compute_process
 from napari_medssl.backend.export_masks import ExportJob, ExportReport, MaskToExport
-from napari_medssl.backend.jobs import Job, OnProgress, Progress, ShouldStop
+from napari_medssl.backend.jobs import Job, OnProgress, ShouldStop
 from napari_medssl.backend.mask_summary import SummaryJob
-from napari_medssl.backend.methods_record import MaskRecord
-from napari_medssl.backend.methods_text import config_place, methods_of, write_methods
+from napari_medssl.backend.methods_job import MethodsJob
+from napari_medssl.backend.methods_text import config_place
 from napari_medssl.io.class_formats import SUFFIXES
 from napari_medssl.io.files import make_folder
 from napari_medssl.widgets._base import JobPanel
@@ -40,15 +39,6 @@ _FORMATS = (
     ("geojson", "GeoJSON, objects ...", "Outlines for QuPath, one for each object"),
     ("geojson-classes", "GeoJSON, classes ...", "Outlines for QuPath, one for each class"),
 )
-
-
-@dataclass(frozen=True)
-class _MethodsJob:
-    """Masks to tell of, how many images have none, and the text to write."""
-
-    records: tuple[MaskRecord, ...]
-    lacking: int
-    out: Path
 
 
 class MaskExport(Part):
@@ -176,7 +166,7 @@ class MaskExport(Part):
             self._refuse(error)
             return
         records = tuple(record_of(self._session, key) for key in keys)
-        job = _MethodsJob(records, len(self._session.store) - len(keys), out)
+        job = MethodsJob(records, len(self._session.store) - len(keys), out)
         words = partial(_told_of, f"Methods written to {out}, the config to {config.name}.")
         self._start(_write_methods, job, "Writing the methods", words)
 
@@ -229,10 +219,14 @@ def _summarize(job: SummaryJob, *, on_progress: OnProgress, should_stop: ShouldS
     )
 
 
-def _write_methods(job: _MethodsJob, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
-    """Write the paragraph and its config."""
-    on_progress(Progress(0, None, "reading the cards of the models"))
-    write_methods(job.out, methods_of(job.records, lacking=job.lacking))
+def _write_methods(job: MethodsJob, *, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+    """Write the paragraph and its config in the compute process."""
+    compute_process().call(
+        "napari_medssl.backend.methods_job:tell_methods",
+        job,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
 
 
 def _told_of_masks(out: Path, report: ExportReport) -> tuple[str, bool]:
