@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from qtpy.QtTest import QTest
 from segmentation_world import wait_until
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import training
+from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.training_workspace import unfinished
 from napari_medssl.widgets import _questions as questions
-from napari_medssl.widgets.segmentation import train_painted
+from napari_medssl.widgets.segmentation import trainer
 
 pytestmark = pytest.mark.gui
+LEARNS = "napari_medssl.backend.train_action"
 
 
 @pytest.fixture
@@ -95,18 +99,23 @@ def test_two_painted_of_six_train_a_model_and_the_others_get_its_masks(painted, 
     assert "2 labelled images and 4 unlabelled images" in (tmp_path / "methods.md").read_text()
 
 
-def test_what_trains_is_imported_off_the_gui_thread(painted, monkeypatch):
-    loaded, load = [], train_painted._work
+def test_what_trains_is_imported_in_the_process_that_trains_alone(painted, monkeypatch):
+    """An import holds the lock of Python, in whatever thread, and with it the window."""
+    sent = []
 
-    def spy():
-        loaded.append(threading.current_thread())
-        return load()
+    def run_in_child(work, config, **_):
+        sent.append(pickle.dumps((work, config)))
+        raise Cancelled
 
-    monkeypatch.setattr(train_painted, "_work", spy)
+    monkeypatch.setattr(training, "run_in_child", run_in_child)
+    monkeypatch.setattr(painted.widget.training, "_work", trainer.run_training)
     paint(painted, 0)
-    train(painted)
-    assert len(loaded) == 1
-    assert loaded[0] is not threading.main_thread()
+    monkeypatch.delitem(sys.modules, LEARNS, raising=False)
+    painted.press_button(painted.widget.training.train_button)
+    wait_until(lambda: not painted.widget.training.jobs.is_busy)
+    (packed,) = sent
+    assert LEARNS not in sys.modules
+    assert b"train_action:train_action" in packed
 
 
 def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(

@@ -86,6 +86,11 @@ def find_function(path: str) -> Callable[..., Any]:
     return found
 
 
+def call_function(path: str, *args: Any, **keywords: Any) -> Any:
+    """Return what the function of `package.module:name` gives; it is imported here and now."""
+    return find_function(path)(*args, **keywords)
+
+
 class Worker:
     """Does calls in threads, several at once, and sends what comes of them.
 

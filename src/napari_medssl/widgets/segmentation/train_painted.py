@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -32,17 +31,12 @@ RECIPES = {
 }
 """Words for each recipe; the first is the default: see the figures in docs/methods/action.md."""
 
+_WORK = "napari_medssl.backend.train_action:train_action"
 _SHOWN = ("size", "batch", "short_side", "learning_rate")
 _MINUTES = 5.0
 _PREVIEW_EVERY = 10  # steps
 # What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
 _QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.6, "size": 128}
-
-
-def _work() -> Callable[..., Any]:
-    from napari_medssl.backend.train_action import train_action
-
-    return train_action
 
 
 class PaintedTrainer(Trainer):
@@ -140,12 +134,12 @@ class PaintedTrainer(Trainer):
             },
         )
         builds_on = start in (workspace.name, str(workspace.out))
-        return TrainingJob(self.key, workspace, _work, config, painted=painted, builds_on=builds_on)
+        return TrainingJob(self.key, workspace, _WORK, config, painted=painted, builds_on=builds_on)
 
     def continued(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.continued`."""
         config = from_json(TrainActionConfig, stopped.config)
-        return TrainingJob(self.key, stopped.workspace, _work, config, goes_on=True)
+        return TrainingJob(self.key, stopped.workspace, _WORK, config, goes_on=True)
 
     def kept(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.kept`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,12 +21,7 @@ from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
 _SHOWN = ("steps", "polarity", "channel", "size", "least_width", "scale")
 _STEPS = 900  # those of `retina-vessels`
-
-
-def _work() -> Callable[..., Any]:
-    from napari_medssl.backend.train_shape_guided import train_shape_guided
-
-    return train_shape_guided
+_WORK = "napari_medssl.backend.train_shape_guided:train_shape_guided"
 
 
 class ShapeTrainer(Trainer):
@@ -125,12 +119,12 @@ class ShapeTrainer(Trainer):
                 "device": read_settings().device,
             },
         )
-        return TrainingJob(self.key, workspace, _work, config, sources, self._layer)
+        return TrainingJob(self.key, workspace, _WORK, config, sources, self._layer)
 
     def continued(self, stopped: Unfinished) -> TrainingJob:
         """See `Trainer.continued`."""
         config = from_json(TrainShapeGuidedConfig, stopped.config)
-        return TrainingJob(self.key, stopped.workspace, _work, config, goes_on=True)
+        return TrainingJob(self.key, stopped.workspace, _WORK, config, goes_on=True)
 
     def words(self, values: dict[str, Any]) -> str:
         """See `Trainer.words`."""

@@ -7,14 +7,15 @@ be run. All else (images, name, progress, curve, stopping, going on later) is in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
+from napari_medssl.backend.compute_worker import call_function
 from napari_medssl.backend.config import to_json
 from napari_medssl.backend.jobs import OnProgress, ShouldStop
 from napari_medssl.backend.painted_workspace import PaintedImages, fill_painted
@@ -39,9 +40,10 @@ class TrainingJob:
     workspace
         Where its files are.
     work
-        Imports a function of the backend and returns it: called off the GUI thread.
+        Where what trains is: "napari_medssl.backend.train_action:train_action". It is imported in
+        the process that trains alone: to import it here would hold the window up.
     config
-        What that function takes, which has `resume`.
+        What it takes, which has `resume`.
     sources
         Images that are copied into the workspace first.
     shapes
@@ -56,7 +58,7 @@ class TrainingJob:
 
     trainer: str
     workspace: Workspace
-    work: Callable[[], Callable[..., Any]]
+    work: str
     config: Any
     sources: tuple[str, ...] = ()
     shapes: NDArray[np.bool_] | None = None
@@ -132,7 +134,7 @@ def run_training(
             fill(job.workspace, job.sources, job.shapes, **told)
         note(job.workspace, job.trainer, to_json(config))
     report: TrainReport = run_in_child(
-        job.work(), config, on_progress=on_progress, should_stop=should_stop
+        partial(call_function, job.work), config, on_progress=on_progress, should_stop=should_stop
     )
     discard(job.workspace)
     return report
