@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import shapely
 from PIL import Image
-from qtpy.QtCore import QPoint, QRect, Qt, QTimer
+from qtpy.QtCore import QEventLoop, QPoint, QRect, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 from segmentation_world import HEIGHT, WIDTH, truth, wait_until
@@ -24,7 +24,7 @@ from napari_medssl.backend.export_masks import export_masks
 from napari_medssl.io.class_formats import read_class_mask
 from napari_medssl.io.geojson import read_geojson
 from napari_medssl.widgets import _questions as questions
-from napari_medssl.widgets.segmentation import mask_export
+from napari_medssl.widgets.segmentation import mask_export, set_masks
 
 pytestmark = pytest.mark.gui
 LEFT = Qt.MouseButton.LeftButton
@@ -44,6 +44,13 @@ def click_entry(world, menu, title):
     place: QRect = menu.actionGeometry(entry)
     QTest.mouseClick(menu, LEFT, Qt.KeyboardModifier.NoModifier, place.center())
     wait_until(lambda: not menu.isVisible())
+
+
+def in_loop(act):
+    """Do something as Qt does it for a click: called by the event loop."""
+    loop = QEventLoop()
+    QTimer.singleShot(0, lambda: (act(), loop.quit()))
+    loop.exec()
 
 
 def wait_exported(world):
@@ -123,6 +130,34 @@ def test_outlines_have_the_names_and_colours_of_the_classes(segmentation, tmp_pa
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     inside = [shapely.contains_xy(f.roi.shape, x.ravel(), y.ravel()) for f in found]
     assert (np.any(inside, axis=0).reshape(HEIGHT, WIDTH) == (mask == 1)).all()
+
+
+@pytest.mark.parametrize("title", ["Save masks ...", "TIFF ..."])
+def test_files_are_looked_up_off_the_gui_thread(segmentation, tmp_path, monkeypatch, title):
+    """A set of thousands of images has thousands of files to look up, maybe on a slow share."""
+    segmentation.segment(every=True)
+    threads = []
+
+    def spy(name):
+        work = getattr(set_masks, name)
+
+        def noted(*arguments):
+            threads.append((name, threading.current_thread() is threading.main_thread()))
+            return work(*arguments)
+
+        monkeypatch.setattr(set_masks, name, noted)
+
+    spy("places_apart")
+    spy("_names_there")
+    out = tmp_path / "out"
+    choosing(monkeypatch, folder=out)
+    widget = segmentation.widget
+    menu = widget.mask_menu if title.startswith("Save") else widget.formats_button.menu()
+    entry = next(action for action in menu.actions() if action.text() == title)
+    in_loop(entry.trigger)
+    wait_exported(segmentation)
+    wait_until(lambda: len(list(out.glob("eye*"))) == 3)
+    assert threads == [("places_apart", False), ("_names_there", False)]
 
 
 def test_an_export_asks_before_it_replaces_files(segmentation, tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -80,7 +81,7 @@ class MaskExchange(Part):
             places = places_of_masks(self._session, keys, out)
             if not may_replace(self._parent, places, out):
                 return
-            make_folder(out)
+            wait_for(partial(make_folder, out))
         except UserError as error:
             self._refuse(error)
             return

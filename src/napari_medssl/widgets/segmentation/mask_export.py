@@ -20,6 +20,7 @@ from napari_medssl.io.class_formats import SUFFIXES
 from napari_medssl.io.files import make_folder
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -101,7 +102,7 @@ class MaskExport(Part):
             places = places_of_masks(self._session, keys, out, SUFFIXES[kind])
             if not may_replace(self._parent, places, out):
                 return
-            make_folder(out)
+            wait_for(partial(make_folder, out))
         except UserError as error:
             self._refuse(error)
             return

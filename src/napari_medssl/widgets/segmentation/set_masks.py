@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from napari_medssl.backend.segment_files import places_apart
 from napari_medssl.io.class_formats import MaskFacts
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.mask_layers import Mask
 from napari_medssl.widgets.segmentation.session import MaskSession
 
@@ -87,16 +89,20 @@ def made_by(item: MaskImage) -> str:
 def places_of_masks(
     session: MaskSession, keys: Sequence[int], out: Path, suffix: str = ".png"
 ) -> list[Path]:
-    """Return the files of masks; by the names of all images, so that they stay the same."""
+    """Return the files of masks; by the names of all images, so that they stay the same.
+
+    The window is drawn meanwhile: thousands of images are looked up on the disk.
+    """
     every = session.store.as_dict()
     refs = [item.ref for item in every.values()]
-    places = dict(zip(every, places_apart(refs, out, suffix), strict=True))
+    found = wait_for(partial(places_apart, refs, out, suffix))
+    places = dict(zip(every, found, strict=True))
     return [places[key] for key in keys]
 
 
 def may_replace(parent: QWidget, places: Sequence[Path], out: Path) -> bool:
     """Ask whether files that are there already may be replaced; True if there is none."""
-    there = [place.name for place in places if place.exists()]
+    there = wait_for(partial(_names_there, places))
     if not there:
         return True
     some = ", ".join(there[:_SOME]) + (" ..." if len(there) > _SOME else "")
@@ -105,3 +111,8 @@ def may_replace(parent: QWidget, places: Sequence[Path], out: Path) -> bool:
         "Replace them? If not, nothing is written."
     )
     return questions.may(parent, "Replace files?", text)
+
+
+def _names_there(places: Sequence[Path]) -> list[str]:
+    """Return the names of files that exist."""
+    return [place.name for place in places if place.exists()]
