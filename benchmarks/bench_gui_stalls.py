@@ -3,8 +3,9 @@
 Run it under Xvfb: `xvfb-run -a python benchmarks/bench_gui_stalls.py`. Every action runs in a fresh
 process with a real viewer and real clicks and keys. A timer of 5 ms beats on the GUI thread; a
 gap between two beats is a stall. A watchdog thread looks at the stack of the GUI thread during a
-gap, which tells our code from napari's. Where the watchdog itself could not run, a thread held
-Python's lock (GIL): that is put down to us, with what the other threads were doing.
+gap, which tells our code from napari's. Where the watchdog itself could not run and did not wait
+for a processor, a thread held Python's lock (GIL): that is put down to us, with what the other
+threads were doing.
 
 Figures are those of MEDSSL_DATA or ../shared/data if they are there, else simulated ones.
 """
@@ -15,6 +16,7 @@ import argparse
 import faulthandler
 import gc
 import json
+import linecache
 import os
 import re
 import subprocess
@@ -33,8 +35,11 @@ BEAT_MS = 5
 SHORTEST_S = 0.02  # gaps below are not kept
 LIMIT_MS = 50
 MANY, ALL, ROWS = 500, 20, 20_000
+LARGE, LARGE_SIZE = 4, (4000, 3000)  # images, pixels
 _OURS = f"{os.sep}napari_medssl{os.sep}"
 _THEIRS = ("napari", "vispy", "superqt", "app_model", "magicgui", "npe2", "npe2api", "OpenGL")
+_WAITING = re.compile(r"\.(read|readinto|write|get|wait|join|sleep|recv|fsync)\(")
+_WAITING_IN = ("threading.py", "queue.py", "selectors.py", "connection.py", "popen_fork.py")
 _HEAD = re.compile(r"hread 0x([0-9a-f]+)")
 _FRAME = re.compile(r'File "(.+)", line (\d+) in (.+)')
 Stack = list[tuple[str, int, str]]
@@ -58,6 +63,7 @@ class Watch:
         self._samples: list[tuple[float, str, str]] = []
         self.gaps: list[tuple[float, float]] = []
         self.queued: list[float] = []
+        self.blind: list[tuple[float, float]] = []  # how long the watchdog had no processor
         self._queued = queued_s()
         self._ends = False
         self._collecting_since = 0.0
@@ -75,6 +81,7 @@ class Watch:
         self._samples.clear()
         self.gaps.clear()
         self.queued.clear()
+        self.blind.clear()
         self._beat_at = time.perf_counter()
 
     def close(self) -> None:
@@ -101,17 +108,18 @@ class Watch:
             self.collections.append((self._collecting_since, now))
 
     def _look(self) -> None:
-        last = time.perf_counter()
+        last, waited = time.perf_counter(), queued_s()
         while not self._ends:
             time.sleep(self._sample_s)
-            now = time.perf_counter()
+            now, waits = time.perf_counter(), queued_s()
             if now - self._beat_at > 2 * BEAT_MS / 1000:
                 stacks = self._stacks()
                 owner, where = told_apart(stacks.get(self._main, []))
-                if now - last > 0.02:  # this thread could not run either
+                if now - last - (waits - waited) > 0.02:  # Python's lock was held
                     owner, where = who_held(stacks, self._main, owner, where)
                 self._samples.append((now, owner, where))
-            last = now
+            self.blind.append((now, waits - waited))
+            last, waited = now, waits
 
     def _stacks(self) -> dict[int, Stack]:
         """Return the stack of every thread, innermost frame first.
@@ -146,7 +154,8 @@ class Watch:
                 last = at
             if last < end and not shares:
                 collects = any(start < stop and begin < end for begin, stop in self.collections)
-                shares["Python" if collects else "unknown"] = end - start
+                blind = sum(waited for at, waited in self.blind if start < at <= end + 0.05)
+                shares["Python" if collects else "unknown"] = max(0.0, end - start - blind)
             found.append(
                 {
                     "ms": (end - start) * 1000,
@@ -181,11 +190,27 @@ def told_apart(stack: Stack) -> tuple[str, str]:
 
 
 def who_held(stacks: dict[int, Stack], main: int, owner: str, where: str) -> tuple[str, str]:
-    """Return the thread that most likely held the GIL: one that is importing, else the main one."""
-    for number, stack in stacks.items():
-        if number != main and any("importlib" in path for path, _, _ in stack):
+    """Return the thread that most likely held the GIL.
+
+    One that is importing; else, where the main one just waits for events, one of ours at work.
+    """
+    others = [stack for number, stack in stacks.items() if number != main]
+    for stack in others:
+        if any("importlib" in path for path, _, _ in stack):
             return "ours", f"a thread imports: {told_apart(stack)[1]}"
+    if where == "event loop":
+        for stack in others:
+            if told_apart(stack)[0] == "ours" and not is_waiting(stack):
+                return "ours", f"a thread: {told_apart(stack)[1]}"
     return owner, where
+
+
+def is_waiting(stack: Stack) -> bool:
+    """Say whether a thread waits for another, a clock or a pipe, by the line that it is in."""
+    path, line, _ = stack[0]
+    if Path(path).name in _WAITING_IN:
+        return True
+    return _WAITING.search(linecache.getline(path, line)) is not None
 
 
 # -- the window --------------------------------------------------------------------------------
@@ -236,6 +261,31 @@ class Window:
         """Open images in "Segmentation" and wait until the first is on the canvas."""
         self.widget.files.add_paths(figures)
         self.until(lambda: self.widget.layers.layer(self.widget.session.image) is not None)
+
+    def see(self, key: int) -> Any:
+        """Put an image of "Segmentation" in front; return the layer of its mask."""
+        layers = self.widget.layers
+        self.widget.session.choose(key)
+        self.until(lambda: layers.front == key and not layers.is_reading)
+        return layers.layer(key)
+
+    def paint(self, count: int) -> None:
+        """Paint disks into the masks of the first images of "Segmentation"."""
+        for key in list(self.widget.session.store)[:count]:
+            layer = self.see(key)
+            height, width = layer.data.shape
+            layer.brush_size = min(height, width) // 12
+            for row in range(1, 8):
+                for column in range(1, 8):
+                    layer.paint((height * row // 8, width * column // 8), 1)
+            self.until(lambda: not self.widget.layers.is_waiting)
+        self.widget.session.folder.flush()
+
+    def segment_all(self) -> None:
+        """Press "Segment all" in "Segmentation" and wait until all have a mask."""
+        self.click(self.widget.segment_all_button)
+        self.until(lambda: not self.widget.segmenting.jobs.is_busy)
+        assert all(item.has_mask for item in self.widget.session.store.as_dict().values())
 
     def add_map(self) -> None:
         """Dock the widget "Embedding map"."""
@@ -451,6 +501,132 @@ def see_images(window: Window, figures: list[Path]) -> Callable[[], None]:
     return lambda: window.see_first(figures[:ALL])
 
 
+def begin_training(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: train, until the first example is shown."""
+    window.add_segmentation()
+    window.see_first(figures[:ALL])
+    window.paint(2)
+    training = window.widget.training
+    window.widget.pages.setCurrentIndex(1)
+    training.trainer.quick.setChecked(True)
+
+    def act() -> None:
+        window.click(training.train_button)
+        window.until(lambda: training.preview.has_picture)
+
+    return act
+
+
+def draw_training(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: draw a training of 3,000 steps, up to 1,000 a second."""
+    window.add_segmentation()
+    window.see_first(figures[:1])
+    window.paint(1)
+    training = window.widget.training
+    window.widget.pages.setCurrentIndex(1)
+    training._work = feign_training
+
+    def act() -> None:
+        window.click(training.train_button)
+        window.until(lambda: not training.jobs.is_busy)
+
+    return act
+
+
+def feign_training(job: Any, *, on_progress: Callable[[Any], None], should_stop: Any) -> Any:
+    """Report the steps of a training that learns nothing."""
+    from napari_medssl.backend.jobs import Cancelled, Progress
+
+    names = ("loss", "supervised", "pseudo", "global")
+    for step in range(1, 3_001):
+        losses = dict.fromkeys(names, 1 / step + (step * 7919 % 97) / 97)
+        on_progress(Progress(step, 3_000, f"step {step}", losses))
+        time.sleep(0.001)
+    raise Cancelled
+
+
+def segment_images(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: segment all, of 20 images, for the first time."""
+    window.add_segmentation()
+    window.see_first(figures[:ALL])
+    return window.segment_all
+
+
+def accept_mask(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: accept a mask and see the next image."""
+    window.add_segmentation()
+    window.see_first(figures[:3])
+    window.segment_all()
+    window.settle(2)
+    session = window.widget.session
+
+    def act() -> None:
+        former = session.image
+        window.click(window.widget.review.accept_button)
+        window.until(lambda: window.widget.layers.front not in (None, former))
+
+    return act
+
+
+def tell_methods(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: write the methods of 3 masks."""
+    from qtpy.QtWidgets import QFileDialog
+
+    window.add_segmentation()
+    window.see_first(figures[:3])
+    window.segment_all()
+    target = window.folder / "methods.md"
+    QFileDialog.getSaveFileName = staticmethod(lambda *_, **__: (str(target), ""))
+
+    def act() -> None:
+        window.click(window.widget.methods_button)
+        window.until(lambda: not window.widget.export.jobs.is_busy)
+        assert target.exists()
+
+    return act
+
+
+def save_masks(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: save 4 masks of 12 megapixels as PNG."""
+    out = open_large(window, figures)
+
+    def act() -> None:
+        window.click(window.widget.save_button)
+        window.until(lambda: not window.widget.exchange.is_busy)
+        assert len(list(out.glob("*.png"))) == LARGE
+
+    return act
+
+
+def export_outlines(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: export 4 masks of 12 megapixels as GeoJSON."""
+    out = open_large(window, figures)
+
+    def act() -> None:
+        window.widget.formats_button.menu().actions()[2].trigger()
+        window.until(lambda: not window.widget.export.jobs.is_busy)
+        assert len(list(out.glob("*.geojson"))) == LARGE
+
+    return act
+
+
+def open_large(window: Window, figures: list[Path]) -> Path:
+    """Open and paint large images in "Segmentation"; return the folder that dialogs answer."""
+    from PIL import Image
+    from qtpy.QtWidgets import QFileDialog
+
+    paths = [window.folder / f"large{number}.png" for number in range(LARGE)]
+    for path, figure in zip(paths, figures, strict=False):
+        with Image.open(figure) as picture:
+            picture.convert("RGB").resize(LARGE_SIZE).save(path, compress_level=1)
+    window.add_segmentation()
+    window.see_first(paths)
+    window.paint(LARGE)
+    out = window.folder / "out"
+    QFileDialog.getExistingDirectory = staticmethod(lambda *_, **__: str(out))
+    return out
+
+
 def open_map(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Embedding map: open the widget."""
     return window.add_map
@@ -494,6 +670,13 @@ ACTIONS = (
     place_landmark,
     open_segmentation,
     see_images,
+    begin_training,
+    draw_training,
+    segment_images,
+    accept_mask,
+    tell_methods,
+    save_masks,
+    export_outlines,
     open_map,
     form_map,
     select_on_map,
@@ -589,6 +772,7 @@ def main() -> None:
     """Measure all actions, print the table and put it into RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--action", choices=[each.__name__ for each in ACTIONS])
+    parser.add_argument("--of", default="", help="only actions of this widget: 'Segmentation'")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--repeats", type=int, default=3, help="fresh processes per action")
     parser.add_argument("--dry-run", action="store_true", help="leave RESULTS.md as it is")
@@ -596,6 +780,7 @@ def main() -> None:
     if arguments.folder is not None:
         measure(arguments.action, arguments.folder)
     chosen = [a for a in ACTIONS if arguments.action in (None, a.__name__)]
+    chosen = [a for a in chosen if (a.__doc__ or "").startswith(arguments.of)]
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "not known"
     lines = [
         f"Device: {device_name('cpu')}; load of the machine at the start {load}. "
@@ -620,7 +805,9 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if not arguments.dry_run and arguments.action is None:
-        write_section(text, "stalls", "Stalls of the window", Path(__file__).name)
+        of, script = arguments.of, Path(__file__).name
+        name, title = f"stalls {of.lower()}".rstrip(), f"Stalls of the window: {of}".rstrip(": ")
+        write_section(text, name, title, f"{script} --of {of}" if of else script)
 
 
 def summed(action: Callable[..., Any], rows: list[dict[str, Any]]) -> str:
