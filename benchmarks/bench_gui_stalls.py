@@ -512,7 +512,7 @@ def begin_training(window: Window, figures: list[Path]) -> Callable[[], None]:
 
     def act() -> None:
         window.click(training.train_button)
-        window.until(lambda: training.preview.has_picture)
+        window.until(lambda: training.preview.has_picture, timeout_s=900)
 
     return act
 
