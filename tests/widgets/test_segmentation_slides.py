@@ -128,6 +128,22 @@ def test_a_rectangle_drawn_over_a_slide_is_an_image_of_the_set_where_it_lies(bes
     assert beside.viewer.scene.camera.zoom * height * 2 > beside.slides.canvas.height() / 4
 
 
+def test_a_shape_across_the_edge_is_taken_and_what_is_left_out_is_told(beside):
+    layer = beside.shapes()
+    beside.slides.drag((-80, 300), (40, 700))  # its middle lies beside the slide
+    layer.add_rectangles([[[-900, -900], [-800, -800]], [[50.1, 50.1], [50.3, 50.3]]])
+    layer.selected_data = set()
+    beside.take()
+    ((text, *_),) = beside.asked
+    assert text.startswith("1 region of slide0, ")
+    left_out = "2 shapes are left out: smaller than a pixel, or lie beside the slide."
+    assert left_out in text
+    (item,) = beside.items()
+    record = read_region_record(item.ref.path)
+    assert (record.x, round(record.y)) == (0, pytest.approx(300, abs=4))
+    assert read_image(item.ref).shape[1] * record.step_x == pytest.approx(40, abs=4)
+
+
 def test_units_are_those_of_the_slide_so_that_napari_warns_of_nothing(beside, capfd):
     capfd.readouterr()
     beside.shapes()

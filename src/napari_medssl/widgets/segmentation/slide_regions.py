@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QInputDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.slide_regions import MOST_REGIONS, SlideRegion, region_name
+from napari_medssl.io.slide_rectangles import Box
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._shown_slide import ShownSlide, shown_slide
@@ -69,11 +70,12 @@ class SlideRegions(Part):
     def add_shapes(self) -> None:
         """Add the rectangles around the shapes that are selected, else those of their layer."""
         try:
-            drawn = self._drawn()
+            drawn, lacking = self._drawn()
         except UserError as error:
             self._refuse(error)
             return
-        um = self._ask_um(_words_of(drawn), min(_finest(one.slide) for one in drawn))
+        words = _words_of(drawn) + _left_out(lacking)
+        um = self._ask_um(words, min(_finest(one.slide) for one in drawn))
         if um is None:
             return
         layers = [layer for one in drawn for layer in (one.slide.layer, one.layer)]
@@ -117,15 +119,16 @@ class SlideRegions(Part):
         )
         return float(um) if is_given else None
 
-    def _drawn(self) -> list[_Drawn]:
-        """Return what is drawn over slides; UserError if that is nothing."""
+    def _drawn(self) -> tuple[list[_Drawn], int]:
+        """Return what is drawn over slides, and how many shapes are not; UserError for nothing."""
         layers = [one for one in self._viewer.layers.selection if one._type_string == "shapes"]
         if not layers:
             raise UserError(
                 "No shapes layer is selected. Draw rectangles over a slide in a Shapes layer, or "
                 'regions in the widget "Slides", and select that layer.'
             )
-        found = [one for layer in layers for one in self._drawn_in(layer)]
+        shapes = [one for layer in layers for one in self._drawn_in(layer)]
+        found = [one for one in shapes if one is not None]
         if not found:
             names = ", ".join(repr(str(layer.name)) for layer in layers)
             raise UserError(
@@ -137,30 +140,36 @@ class SlideRegions(Part):
                 f"{len(found):,} shapes came; at most {MOST_REGIONS} are taken at once. Select "
                 "some of them."
             )
-        return found
+        return found, len(shapes) - len(found)
 
-    def _drawn_in(self, layer: Any) -> Iterator[_Drawn]:
+    def _drawn_in(self, layer: Any) -> Iterator[_Drawn | None]:
+        """Give what the shapes of a layer are on a slide, None for one that is on none."""
         chosen = sorted(layer.selected_data) or range(len(layer.data))
         for index in chosen:
             corners = np.array([layer.data_to_world(point) for point in layer.data[index]])
-            slide = self._slide_at((corners.min(axis=0) + corners.max(axis=0)) / 2)
-            box = None if slide is None else _box_on(slide, corners)
-            if slide is not None and box is not None:
-                # The layer has a short name where names are hidden.
-                name = region_name(str(slide.layer.name), slide.source)
-                region = SlideRegion(name, slide.fingerprint, (slide.source,), box)
-                yield _Drawn(region, slide, layer)
+            slide, box = self._part_of_slide(corners)
+            if slide is None or box is None:
+                yield None
+                continue
+            # The layer has a short name where names are hidden.
+            name = region_name(str(slide.layer.name), slide.source)
+            region = SlideRegion(name, slide.fingerprint, (slide.source,), box)
+            yield _Drawn(region, slide, layer)
 
-    def _slide_at(self, world: Any) -> ShownSlide | None:
-        """Return the uppermost slide to be seen at a place."""
-        for layer in reversed(self._viewer.layers):
-            slide = shown_slide(layer) if layer.visible else None
-            if slide is not None and slide.holds(slide.location(world)):
-                return slide
-        return None
+    def _part_of_slide(self, corners: Any) -> tuple[ShownSlide | None, Box | None]:
+        """Return the uppermost slide to be seen below the middle of corners, and what they hold.
+
+        Where there is none, that of the slide which they hold some of: a shape at an edge.
+        """
+        middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
+        layers = (layer for layer in reversed(self._viewer.layers) if layer.visible)
+        slides = [slide for slide in map(shown_slide, layers) if slide is not None]
+        slides.sort(key=lambda slide: not slide.holds(slide.location(middle)))
+        boxes = ((slide, _box_on(slide, corners)) for slide in slides)
+        return next(((slide, box) for slide, box in boxes if box is not None), (None, None))
 
 
-def _box_on(slide: ShownSlide, corners: Any) -> tuple[float, float, float, float] | None:
+def _box_on(slide: ShownSlide, corners: Any) -> Box | None:
     """Return the part of the slide around corners in the world, whole pixels; None for none."""
     places = np.array([slide.location(corner) for corner in corners])
     width, height = slide.dimensions
@@ -190,6 +199,15 @@ def _words_of(drawn: Sequence[_Drawn]) -> str:
         f"{len(drawn)} region{'s' * (len(drawn) != 1)} of {', '.join(names)}, "
         f"{'the largest ' * (len(drawn) != 1)}{size}"
     )
+
+
+def _left_out(count: int) -> str:
+    """Return what is said of shapes that are on no slide, "" for none."""
+    if not count:
+        return ""
+    are, lie = ("are", "lie") if count > 1 else ("is", "lies")
+    shapes = f"{count} shape{'s' * (count > 1)}"
+    return f". {shapes} {are} left out: smaller than a pixel, or {lie} beside the slide"
 
 
 def _hide_if(count: int, layers: Sequence[Any], images: Sequence[MaskImage]) -> None:
