@@ -248,6 +248,30 @@ def test_accept_reject_and_next_go_through_predictions_by_keys(painted):
     assert painted.store[order[0]].is_prediction
 
 
+def test_a_set_begins_with_a_brush_of_one_of_its_classes(painted):
+    session, layers = painted.session, painted.widget.layers
+    for name in ("rim", "nucleus"):
+        session.name_class(session.add_class(), name)
+    session.remove_class(1)
+    assert layers.label == 1
+    place = session.folder.folder
+    painted.widget.files.close_set()
+    hidden = {layer.name for layer in painted.viewer.layers}
+    assert not any("cell" in name for name in hidden)  # nothing of the set is left to paint on
+    painted.widget.files.open(place)
+    wait_until(lambda: not painted.widget.files.is_busy)
+    painted.wait_shown()
+    assert painted.mask_layer.name == "cell0.png mask"
+    assert (layers.label, painted.widget.areas.marked) == (2, 2)
+    assert painted.mask_layer.editable
+    painted.widget.pages.setCurrentIndex(0)
+    session.name_class(session.add_class(), "third")
+    layers.choose_label(3)
+    painted.settle()
+    painted.press_button(painted.widget.classes.remove_button)
+    assert layers.label == 2
+
+
 def test_what_was_said_of_a_mask_goes_with_its_image_and_the_list_says_it(painted):
     paint(painted, 0)
     train(painted)

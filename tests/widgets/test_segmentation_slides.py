@@ -144,6 +144,23 @@ def test_a_shape_across_the_edge_is_taken_and_what_is_left_out_is_told(beside):
     assert read_image(item.ref).shape[1] * record.step_x == pytest.approx(40, abs=4)
 
 
+def test_every_region_comes_into_sight(beside):
+    layer = beside.shapes()
+    layer.add_rectangles([[[100, 100], [300, 400]], [[1300, 1700], [1400, 1900]]])
+    layer.selected_data = set()
+    beside.take()
+    for key in (*beside.session.store, *beside.session.store):
+        beside.session.choose(key)
+        wait_until(lambda key=key: beside.widget.layers.front == key)
+        image = beside.widget.layers.image_layer(key)
+        height, width = image.data.shape[:2]
+        _, y, x = beside.viewer.scene.camera.center
+        middle = image.data_to_world(((height - 1) / 2, (width - 1) / 2))
+        assert (y, x) == pytest.approx(middle, abs=1)
+        shown = [one for one in beside.viewer.layers if one.visible]
+        assert shown == [image, beside.widget.layers.layer(key)]
+
+
 def test_units_are_those_of_the_slide_so_that_napari_warns_of_nothing(beside, capfd):
     capfd.readouterr()
     beside.shapes()

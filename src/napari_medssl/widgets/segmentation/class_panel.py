@@ -105,8 +105,8 @@ class ClassPanel(QWidget):
         """Take the class that is marked off the list."""
         self.areas.take_name()
         number = self.areas.marked
-        if number:
-            self._try(partial(self._session.remove_class, number))
+        if number and self._try(partial(self._session.remove_class, number)):
+            self._layers.choose_listed()  # else the next stroke would bring it back
 
     def close_down(self) -> None:
         """Stop counting."""
@@ -126,11 +126,14 @@ class ClassPanel(QWidget):
         self.areas.mark(number)
         self._show()
 
-    def _try(self, work: partial[None]) -> None:
+    def _try(self, work: partial[None]) -> bool:
+        """Do it and return True; False if it was refused, which is told."""
         try:
             work()
         except UserError as error:
             self.told.emit(str(error), True)
+            return False
+        return True
 
     def _show(self) -> None:
         self.add_button.setEnabled(self._session.image is not None)

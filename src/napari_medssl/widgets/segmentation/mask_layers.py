@@ -30,6 +30,7 @@ from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
+_FREE_NAMES = "closed image", "closed mask"
 _MOST_KEPT = 4
 _TAKE_IN_MS = 150
 # The mode last: napari sets others by it.
@@ -46,6 +47,13 @@ class _Pair:
     image: Any
     mask: Any
     was_painted: bool = False  # since its undo was empty
+
+    def let_go(self) -> None:
+        """Show no image until there is another one for the layers; nothing can be painted."""
+        self.key = None
+        self.show(False)
+        self.mask.editable = False  # this forgets the undo, too
+        self.image.name, self.mask.name = _FREE_NAMES
 
     def show(self, is_shown: bool) -> None:
         for layer in (self.image, self.mask):
@@ -80,6 +88,8 @@ class MaskLayers(QObject):
         self.background = Background("medssl-mask-read", self)
         self._pairs: list[_Pair] = []
         self._in_hand: Any = None  # the Labels layer that was in front last
+        self._tools: dict[str, Any] | None = None  # what was in hand in a layer that was let go
+        self._is_new_set = True
         self._colors: dict[int, str] = {}
         self._reading: int | None = None
         self._touched: set[int] = set()
@@ -173,6 +183,13 @@ class MaskLayers(QObject):
         if layer is not None and layer.selected_label != number:
             layer.selected_label = number
 
+    def choose_listed(self) -> None:
+        """Let the brush paint one of the classes that the image in front may have, if any."""
+        key = self._session.image
+        names = {} if key is None else self._session.class_names(key)
+        if names and self.label not in names:
+            self.choose_label(min(names))
+
     def take_in(self) -> None:
         """Save what was painted since it was last looked at."""
         self._later.stop()
@@ -207,15 +224,14 @@ class MaskLayers(QObject):
         self.background.drop("read")
         self._reading = None
         self._touched.clear()
+        self._is_new_set = True
         for pair in self._pairs:
-            pair.key = None
-            pair.show(False)
+            self._let_go(pair)
 
     def _on_list(self) -> None:
         for pair in self._pairs:
             if pair.key is not None and pair.key not in self._session.store:
-                pair.key = None
-                pair.show(False)
+                self._let_go(pair)
 
     def _read(self, key: int) -> None:
         folder = self._session.folder
@@ -294,6 +310,7 @@ class MaskLayers(QObject):
             free = self._make(item.name, pixels, mask, placed)
         else:
             self._pairs.remove(free)
+            self._keep_tools(free)
             free.key = None
             free.was_painted = False
             free.image.data = pixels
@@ -307,9 +324,24 @@ class MaskLayers(QObject):
         self._pairs.append(free)
         self._name_classes(free.mask, key)
 
+    def _let_go(self, pair: _Pair) -> None:
+        self._keep_tools(pair)
+        pair.let_go()
+
+    def _keep_tools(self, pair: _Pair) -> None:
+        """Remember what is in hand: a layer that cannot be edited has no tool."""
+        if pair.mask is self._in_hand:
+            self._tools, self._in_hand = _tools_of(pair.mask), None
+
     def _make(self, name: str, pixels: Any, mask: Mask, placed: dict[str, Any]) -> _Pair:
+        """Return new layers, hidden: another image may be in front by now."""
         image = self._viewer.add_image(
-            pixels, rgb=True, name=name, metadata={"medssl": {"kind": IMAGE_KIND}}, **placed
+            pixels,
+            rgb=True,
+            name=name,
+            metadata={"medssl": {"kind": IMAGE_KIND}},
+            visible=False,
+            **placed,
         )
         labels = self._viewer.add_labels(
             mask,
@@ -317,6 +349,7 @@ class MaskLayers(QObject):
             metadata={"medssl": {"kind": MASK_KIND}},
             opacity=0.6,
             colormap=label_colors(own=self._colors),
+            visible=False,
             **placed,
         )
         labels.brush_size = 8
@@ -363,7 +396,7 @@ class MaskLayers(QObject):
     def _put_in_front(self, pair: _Pair) -> None:
         layers = self._viewer.layers
         was_shown = pair.image.visible
-        tools = None if self._in_hand is None else _tools_of(self._in_hand)
+        tools = self._tools if self._in_hand is None else _tools_of(self._in_hand)
         self._in_hand = pair.mask
         self._pairs.remove(pair)
         self._pairs.append(pair)  # looked at last
@@ -372,8 +405,11 @@ class MaskLayers(QObject):
         pair.show(True)
         if tools is not None:
             _use_tools(pair.mask, tools)
+        if self._is_new_set:
+            self._is_new_set = False
+            self.choose_listed()
         layers.selection.active = pair.mask
-        if not was_shown or len(self._pairs) == 1:
+        if not was_shown:
             self._viewer.reset_view(layers=[pair.image])  # a slide behind it may be far larger
         self.shown.emit()
         self.label_chosen.emit(int(pair.mask.selected_label))
