@@ -295,3 +295,52 @@ def test_a_set_of_before_masks_were_reviewed_is_read(tmp_path):
     assert item_from_row(item_to_row(whole)) == whole
     with pytest.raises(ValueError, match="nothing that a person says"):
         item_from_row([*row, "", "praised", None])
+
+
+@pytest.mark.parametrize("review", ["none", "", "accepted", "rejected"])
+def test_a_stroke_that_is_taken_back_was_none(tmp_path, review):
+    """What a slip of the hand changed is not learnt from, and a model may replace the mask."""
+    folder, key = begin(tmp_path / "set.masks")
+    mask = np.zeros(SIZE, np.uint8) if review == "none" else made(folder, key)
+    folder.hold(key, mask)
+    if review == "rejected":
+        folder.reject(key)
+        mask = np.zeros(SIZE, np.uint8)
+    elif review == "accepted":
+        folder.accept(key)
+    before = folder.store[key]
+    slip = mask.copy()
+    slip[2:12, 3:7] = 4
+    slip[6, 8] = 0
+    folder.take_in(key, slip)
+    half = slip.copy()
+    half[2:8] = mask[2:8]
+    folder.take_in(key, half)
+    assert folder.store[key].is_edited
+    folder.take_in(key, mask)
+    assert folder.store[key] == before
+    with killed(folder, tmp_path / "one.masks") as found:
+        assert found.store[key] == before
+        file = found.mask_file(key)
+        assert (file is None) == (review in ("none", "rejected"))
+        assert file is None or (read_class_file(file) == mask).all()
+    folder.take_in(key, slip)  # brought back again
+    with killed(folder, tmp_path / "two.masks") as found:
+        assert found.store[key].is_edited
+        assert (read_class_file(found.mask_file(key)) == slip).all()
+    folder.close()
+
+
+def test_what_was_saved_as_edited_stays_edited(tmp_path):
+    folder, key = begin(tmp_path / "set.masks")
+    mask = made(folder, key)
+    folder.hold(key, mask)
+    painted = mask.copy()
+    painted[0] = 2
+    folder.take_in(key, painted)
+    folder.save_copy(tmp_path / "copy.masks")
+    folder.take_in(key, mask)
+    assert folder.store[key].is_edited
+    with killed(folder, tmp_path / "other.masks") as found:
+        assert (read_class_file(found.mask_file(key)) == mask).all()
+    folder.close()

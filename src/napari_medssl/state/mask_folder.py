@@ -32,6 +32,7 @@ from napari_medssl.state.history import Edit, History
 from napari_medssl.state.item_folder import ItemFolder
 from napari_medssl.state.journal import Record, dump, line_of
 from napari_medssl.state.lock import FolderLock
+from napari_medssl.state.mask_before import MaskBefore
 from napari_medssl.state.mask_classes import (
     Classes,
     classes_from_rows,
@@ -75,6 +76,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         self._model = ""
         self._classes: Classes = {}
         self._held: dict[int, Mask] = {}
+        self._before: dict[int, MaskBefore] = {}
         self._dirty: set[int] = set()
         self._reserved: set[str] = set()
         self._number = 0
@@ -105,6 +107,7 @@ class MaskFolder(ItemFolder[MaskImage]):
             # With no event: this may be a thread of its own, and no view shows the file names.
             self.store.replay("note", Edit("note", {}, fresh))
         self._dirty.clear()
+        self._before.clear()  # the files of those masks are others now
         super().save()
         self._reserved -= set(names.values())
         self._clear_masks()
@@ -139,11 +142,14 @@ class MaskFolder(ItemFolder[MaskImage]):
 
     def release(self, key: int) -> None:
         """Follow a mask no more; one with edits that are not in its file yet is kept."""
+        self._before.pop(key, None)
         if key not in self._dirty:
             self._held.pop(key, None)
 
     def take_in(self, key: int, pixels: NDArray[np.generic]) -> bool:
         """Save what a person changed in a mask since it was taken in last.
+
+        One that is again as it was before the first edit counts as not edited.
 
         Parameters
         ----------
@@ -178,13 +184,19 @@ class MaskFolder(ItemFolder[MaskImage]):
                 f"{patch.max()}; due are 0 to 255. It is not saved."
             )
         copy = np.array(patch, np.uint8)
+        if not self.store[key].is_edited:
+            self._before[key] = MaskBefore(self.store[key], held.copy())
+        before = self._before.get(key)
+        is_back = before is not None and before.note(box, held[box], copy)
         held[box] = copy
         self._dirty.add(key)
         self._sequence += 1
         facts = {"seq": self._sequence, "kind": "patch", "image": key}
         facts |= {"mask": self.store[key].mask, "at": [box[0].start, box[1].start]}
         self._open_journal.append_later(partial(_patch_line, facts, copy))
-        if not self.store[key].is_edited:
+        if before is not None and is_back:
+            self._forget_edits(key, before.item.review)
+        elif not self.store[key].is_edited:
             self.store.note({key: replace(self.store[key], is_edited=True, review="")})
         return True
 
@@ -230,6 +242,7 @@ class MaskFolder(ItemFolder[MaskImage]):
             How, and how undecided it was, see `MaskImage`.
         """
         self._dirty.discard(key)
+        self._before.pop(key, None)
         if key in self._held:
             self._held[key] = np.array(mask, np.uint8)
         height, width = mask.shape
@@ -270,6 +283,7 @@ class MaskFolder(ItemFolder[MaskImage]):
         self.store.remove(keys, "remove images")
         for key in keys:
             self._dirty.discard(key)
+            self._before.pop(key, None)
             self._held.pop(key, None)
 
     # -- besides the masks -----------------------------------------------------------------------
@@ -295,6 +309,12 @@ class MaskFolder(ItemFolder[MaskImage]):
             self._note_about()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _forget_edits(self, key: int, review: str) -> None:
+        """Let a mask be as its file has it, and what a person said of it be said again."""
+        self._before.pop(key)
+        self._dirty.discard(key)
+        self.store.note({key: replace(self.store[key], is_edited=False, review=review)})
 
     @property
     def _masks(self) -> Path:
@@ -326,8 +346,11 @@ class MaskFolder(ItemFolder[MaskImage]):
             return
         before = {key: self.store[key].mask for key in self._held if key in self.store}
         super()._repeat(record)
+        items = self.store.as_dict()
         for key, mask in before.items():
-            if key not in self.store or self.store[key].mask != mask:  # its new file has all
+            now = items.get(key)
+            # Its new file has all, or it is again as the file has it.
+            if now is None or now.mask != mask or (key in self._dirty and not now.is_edited):
                 self._dirty.discard(key)
                 self._held.pop(key)
 

@@ -1,0 +1,45 @@
+"""What a mask was before a person edited it, so that an edit that is taken back counts as none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl.state.mask_items import MaskImage
+
+Mask = NDArray[np.uint8]
+Box = tuple[slice, slice]
+
+
+@dataclass
+class MaskBefore:
+    """An image and its mask before the first edit.
+
+    Attributes
+    ----------
+    item, mask
+        As they were; the mask of shape (Y, X).
+    different
+        How many pixels are something else now.
+    """
+
+    item: MaskImage
+    mask: Mask
+    different: int = 0
+
+    def note(self, box: Box, former: Mask, now: Mask) -> bool:
+        """Take in that a rectangle changed; return whether the whole mask is as it was before.
+
+        Parameters
+        ----------
+        box
+            Rows and columns.
+        former, now
+            The pixels there before this change and after it.
+        """
+        first = self.mask[box]
+        self.different += int(np.count_nonzero(now != first))
+        self.different -= int(np.count_nonzero(former != first))
+        return self.different == 0
