@@ -248,6 +248,83 @@ def test_accept_reject_and_next_go_through_predictions_by_keys(painted):
     assert painted.store[order[0]].is_prediction
 
 
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+def undo(world):
+    world.viewer.layers.selection.active = world.mask_layer
+    QTest.keyClick(world.canvas, Qt.Key.Key_Z, CTRL)
+    world.settle()
+    world.wait_saved()
+
+
+def test_a_stroke_that_is_taken_back_is_not_learnt_from(painted):
+    """A slip of the brush and Ctrl+Z: else the image would be learnt as empty."""
+    painted.widget.pages.setCurrentIndex(0)
+    paint(painted, 0)
+    keys = list(painted.store)
+    painted.choose(keys[1])
+    press(painted, Qt.Key.Key_2)
+    painted.paint((30, 30), (50, 50))
+    assert state(painted, 1) == "edited by you"
+    undo(painted)
+    assert not painted.mask_layer.data.any()
+    assert state(painted, 1) == "no mask"
+    train(painted)
+    (job,) = painted.painted.jobs
+    assert len(job.painted.labelled) == 1
+    assert painted.store[keys[1]].is_prediction
+    painted.choose(keys[2])
+    press(painted, Qt.Key.Key_A)
+    painted.choose(keys[2])
+    press(painted, Qt.Key.Key_2)
+    painted.paint((70, 70), (85, 85))
+    assert state(painted, 2) == "edited by you"
+    undo(painted)
+    assert state(painted, 2) == "\N{CHECK MARK} accepted"
+
+
+def test_ctrl_z_brings_back_what_was_rejected_after_the_strokes_on_it(painted):
+    paint(painted, 0)
+    train(painted)
+    keys = list(painted.store)
+    painted.choose(keys[2])
+    before, made = painted.store[keys[2]], painted.mask_layer.data.copy()
+    press(painted, Qt.Key.Key_2)
+    press(painted, Qt.Key.Key_D)
+    assert state(painted, 2) == "\N{BALLOT X} rejected"
+    painted.paint((30, 30), (50, 50))
+    assert state(painted, 2) == "edited by you"
+    undo(painted)
+    assert state(painted, 2) == "\N{BALLOT X} rejected"
+    assert not painted.mask_layer.data.any()
+    undo(painted)
+    painted.wait_shown()
+    assert painted.store[keys[2]] == before
+    assert (painted.mask_layer.data == made).all()
+    assert painted.mask_layer.mode == "paint"  # the brush is still in hand
+    assert "is there again" in painted.widget.status.text()
+
+
+def test_ctrl_z_brings_a_rejected_mask_back_as_that_of_the_model_also_over_strokes_of_before(
+    painted, monkeypatch
+):
+    paint(painted, 0)
+    train(painted)
+    key = list(painted.store)[2]
+    painted.choose(key)
+    press(painted, Qt.Key.Key_2)
+    painted.paint((30, 30), (50, 50))
+    monkeypatch.setattr(questions, "may", lambda *_: True)
+    painted.segment()  # over the stroke, which napari's undo holds
+    made = painted.mask_layer.data.copy()
+    press(painted, Qt.Key.Key_D)
+    undo(painted)
+    painted.wait_shown()
+    assert painted.store[key].is_prediction
+    assert (painted.mask_layer.data == made).all()
+
+
 def test_a_set_begins_with_a_brush_of_one_of_its_classes(painted):
     session, layers = painted.session, painted.widget.layers
     for name in ("rim", "nucleus"):
@@ -281,10 +358,10 @@ def test_what_was_said_of_a_mask_goes_with_its_image_and_the_list_says_it(painte
     assert rows.model._detail(keys[2]) == f"{doubt:.0%} undecided, by cells"
     painted.choose(keys[2])
     press(painted, Qt.Key.Key_D)
-    assert "D brings it back" in painted.widget.status.text()
+    assert "D or Ctrl+Z brings it back" in painted.widget.status.text()
     assert rows.model._detail(keys[2]) == "the mask was taken off"
     painted.choose(keys[3])
-    assert "D brings it back" not in painted.widget.status.text()
+    assert "brings it back" not in painted.widget.status.text()
     press(painted, Qt.Key.Key_A)  # what is said of the step to the next image stays
     assert "is accepted. Next: " in painted.widget.status.text()
     assert rows.model._detail(keys[3]) == "class 1 by cells"

@@ -54,6 +54,12 @@ def _review() -> Iterator[Row]:
     yield "accept", "Accept this mask, or take that back", lambda w: w.review.accept(), ("A",)
     yield "reject", "Reject this mask, or bring it back", lambda w: w.review.reject(), ("D",)
     yield (
+        "undo",
+        "Take back the last stroke, or a Reject",
+        lambda w: w.review.undo(),
+        ("Control-Z",),
+    )
+    yield (
         "next_to_correct",
         "Next image to correct, the most undecided first",
         lambda w: w.review.go_next(),

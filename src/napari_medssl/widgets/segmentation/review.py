@@ -49,7 +49,9 @@ class ReviewPanel(QWidget):
             "Accept", "The mask is right: the next training learns from it (A)", self.accept
         )
         self.reject_button = PushButton(
-            "Reject", "The mask is of no use: take it off; again brings it back (D)", self.reject
+            "Reject",
+            "The mask is of no use: take it off; again, or Ctrl+Z, brings it back (D)",
+            self.reject,
         )
         self.next_button = PushButton(
             "Next to correct",
@@ -88,6 +90,16 @@ class ReviewPanel(QWidget):
     def reject(self) -> None:
         """Take the mask that a model made off the image in front; once more brings it back."""
         self._try(self._reject)
+
+    def undo(self) -> None:
+        """Bring back the mask that was rejected; else take back the last stroke on it."""
+        self._layers.take_in()
+        if self._can_bring_back():
+            self._try(self._reject)
+            return
+        layer = self._layers.layer(self._session.image)
+        if layer is not None:
+            layer.undo()
 
     def go_next(self) -> None:
         """Put the image in front where a correction helps most."""
@@ -128,7 +140,7 @@ class ReviewPanel(QWidget):
         self._show()
 
     def _on_current(self) -> None:
-        """Take back what was said of another image: "D brings it back" is not of this one."""
+        """Take back what was said of another image: "brings it back" is not of this one."""
         if self._has_told and not self._acts:
             self._has_told = False
             self.told.emit("", False)
@@ -160,7 +172,7 @@ class ReviewPanel(QWidget):
     def _reject(self) -> str:
         key, item = self._front()
         folder = self._session.checked_folder()
-        if item.review == REJECTED and key in self._rejected:
+        if self._can_bring_back():
             folder.restore(key, self._rejected.pop(key))
             self._layers.read_again(key)
             self._session.mask_changed.emit(key)
@@ -173,7 +185,13 @@ class ReviewPanel(QWidget):
             self._layers.replace(key, np.zeros_like(layer.data))
         else:
             self._session.mask_changed.emit(key)
-        return f"The mask of {item.name} is taken off. D brings it back; or paint it yourself."
+        words = "D or Ctrl+Z brings it back; or paint it yourself."
+        return f"The mask of {item.name} is taken off. {words}"
+
+    def _can_bring_back(self) -> bool:
+        item = self._session.item
+        is_rejected = item is not None and item.review == REJECTED
+        return is_rejected and self._session.image in self._rejected
 
     def _go_next(self) -> str:
         self._session.checked_image()
@@ -201,9 +219,8 @@ class ReviewPanel(QWidget):
         self._show()
 
     def _show(self, *_: object) -> None:
-        item, key = self._session.item, self._session.image
+        item, is_back = self._session.item, self._can_bring_back()
         is_accepted = item is not None and item.review == ACCEPTED
-        is_back = item is not None and item.review == REJECTED and key in self._rejected
         self.accept_button.setText("Not accepted" if is_accepted else "Accept")
         self.reject_button.setText("Bring back" if is_back else "Reject")
         can_say = item is not None and (item.is_prediction or is_accepted)
