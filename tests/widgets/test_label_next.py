@@ -162,6 +162,24 @@ def test_another_set_is_asked_for_and_a_no_leaves_it_as_it_was(both, asked, tmp_
     assert len(both.session.store) == 24
 
 
+def test_the_set_of_the_folder_takes_what_the_next_lasso_selects_unasked(both, asked):
+    for group, count in ((0, 20), (2, 40)):
+        both.map.draw_around(group)
+        both.ask()
+        assert len(both.session.store) == count
+        assert "20 images come first now" in both.widget.status.text()
+        assert group_of(int(both.session.item.name[1:4])) == group
+    assert not asked
+
+
+def test_a_map_that_is_closed_meanwhile_hands_nothing_over_and_says_so(both):
+    both.map.draw_around(0)
+    QTest.mouseClick(both.map.widget.bar.label_button, LEFT)
+    both.map.session.open(None)
+    wait_until(lambda: "The map was closed" in both.map.widget.status.text())
+    assert both.session.folder is None
+
+
 def test_pictures_of_yours_do_not_come_first(both, asked):
     both.map.session.selection.replace([0, 1])
     both.ask()

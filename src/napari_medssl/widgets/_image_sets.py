@@ -207,6 +207,12 @@ class ImageSets(QObject):
         images = [self.image(ref.name, source_of(ref)) for ref in refs]
         self._in_turn(partial(self._add, images, own_name(folder, self.words.suffix)))
 
+    def is_set_of(self, folder: Path) -> bool:
+        """Say whether the set that is open is the one that a folder of images has."""
+        opened = self._session.folder
+        place = (self._sets / own_name(folder, self.words.suffix)).expanduser().absolute()
+        return opened is not None and opened.folder == place
+
     def add_layers(self) -> None:
         """Add the image layers that are selected in napari; their pixels are kept in the set."""
         try:

@@ -73,6 +73,7 @@ class NextToLabel(QObject):
 
     def _give(self, source: MapSource, handed: _Handed) -> None:
         if source is not self._session.source:
+            self.told.emit("The map was closed; no picture was handed over.", False)
             return
         count = len(handed.refs) + len(handed.tiles)
         lacking = _told_of(handed.lacking)

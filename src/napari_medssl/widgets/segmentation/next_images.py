@@ -52,7 +52,8 @@ class NextImages(Part):
         refs
             Pictures with their full paths.
         folder
-            What they are a part of: where no set is open, that of this folder is.
+            What they are a part of: where no set is open, that of this folder is; it takes more
+            of them unasked.
         """
         self._files.afterwards(partial(self._take, tuple(refs), folder))
 
@@ -79,7 +80,8 @@ class NextImages(Part):
     def _take(self, refs: tuple[ImageRef, ...], folder: Path) -> None:
         known = {item.source for item in self._session.store.as_dict().values()}
         fresh = [ref for ref in refs if source_of(ref) not in known]
-        if fresh and self._session.folder is not None and not self._may_add(fresh):
+        is_other = self._session.folder is not None and not self._files.is_set_of(folder)
+        if fresh and is_other and not self._may_add(fresh):
             refs = tuple(ref for ref in refs if source_of(ref) in known)
             fresh = []
             if not refs:
