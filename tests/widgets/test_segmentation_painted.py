@@ -349,6 +349,39 @@ def test_a_set_begins_with_a_brush_of_one_of_its_classes(painted):
     assert layers.label == 2
 
 
+def test_a_new_set_begins_with_class_1_whatever_was_in_hand(painted, tmp_path):
+    for _ in range(2):
+        painted.session.add_class()
+    painted.widget.layers.choose_label(2)
+    press(painted, Qt.Key.Key_2)
+    painted.widget.files.close_set()
+    write_disks(tmp_path / "others", 1)
+    painted.open(tmp_path / "others")
+    assert not painted.session.class_names(painted.session.image)
+    assert (painted.widget.layers.label, painted.mask_layer.mode) == (1, "paint")
+    painted.paint((30, 30), (50, 50))
+    classes = painted.widget.classes
+    wait_until(lambda: classes.areas.marked == 1)
+    assert classes.color_button.isEnabled()  # it is marked, and no class was added
+
+
+def test_one_image_alone_is_trained_segmented_and_gone_through(painted, tmp_path, monkeypatch):
+    painted.widget.files.close_set()
+    write_disks(tmp_path / "others", 1)
+    painted.open(tmp_path / "others")
+    paint(painted, 0)
+    train(painted)
+    assert "Every image has your mask; open more to use it." in painted.widget.status.text()
+    assert (painted.session.folder.held(painted.session.image) == disk(0)).all()
+    monkeypatch.setattr(questions, "may", lambda *_: True)
+    painted.segment()
+    press(painted, Qt.Key.Key_Q)
+    words = "This is the last one: every other image is painted, corrected or accepted."
+    assert words in painted.widget.status.text()
+    press(painted, Qt.Key.Key_A)
+    assert "is accepted. Nothing is left: every image is" in painted.widget.status.text()
+
+
 def test_what_was_said_of_a_mask_goes_with_its_image_and_the_list_says_it(painted):
     paint(painted, 0)
     train(painted)

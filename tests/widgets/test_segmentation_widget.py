@@ -177,6 +177,23 @@ def test_a_file_that_cannot_be_opened_is_still_told_when_the_others_are_shown(
     assert "All are in the set already." in world.widget.status.text()
 
 
+def test_a_set_that_is_closed_while_it_is_segmented_leaves_no_words(segmentation):
+    segmentation.engine.go.clear()
+    segmentation.press_button(segmentation.widget.segment_all_button)
+    wait_until(lambda: segmentation.engine.asked)
+    place = segmentation.session.folder.folder
+    segmentation.widget.files.close_set()
+    wait_until(lambda: not segmentation.widget.segmenting.jobs.is_busy)
+    segmentation.settle()
+    assert not segmentation.widget.status.text()
+    assert not segmentation.widget.error.text()
+    segmentation.engine.go.set()
+    segmentation.widget.files.open(place)
+    wait_until(lambda: not segmentation.widget.files.is_busy)
+    segmentation.wait_shown()
+    assert len(segmentation.store) == 3
+
+
 def test_cancel_keeps_what_is_finished(segmentation):
     segmentation.segment()
     segmentation.engine.go.clear()

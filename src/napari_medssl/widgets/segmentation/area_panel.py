@@ -51,10 +51,13 @@ class AreaPanel(QTableWidget):
         A person clicked the class of this number.
     named
         A person called a class by another name: number and name.
+    listed
+        Classes are listed anew.
     """
 
     chosen = Signal(int)
     named = Signal(int, str)
+    listed = Signal()
 
     def __init__(self, session: MaskSession, parent: QWidget | None = None) -> None:
         super().__init__(0, len(_HEADS), parent)
@@ -225,6 +228,7 @@ class AreaPanel(QTableWidget):
         rows = min(_ROWS_SHOWN, max(1, len(self._numbers)))
         height = self.rowHeight(0) if self._numbers else self.verticalHeader().defaultSectionSize()
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows * height + 4)
+        self.listed.emit()
 
     def _on_click(self, row: int, _column: int) -> None:
         if row < len(self._numbers):

@@ -72,6 +72,7 @@ class ClassPanel(QWidget):
         column.addWidget(self.whole)
         buttons = [self.add_button, self.color_button, self.remove_button, self.whole_box]
         column.addLayout(row_of(buttons))
+        self.areas.listed.connect(self._show)
         for signal in (session.set_changed, session.list_changed, session.classes_changed):
             signal.connect(self._show)
         self._show()

@@ -184,11 +184,14 @@ class MaskLayers(QObject):
             layer.selected_label = number
 
     def choose_listed(self) -> None:
-        """Let the brush paint one of the classes that the image in front may have, if any."""
+        """Let the brush paint a class that the image in front may have; where none is, the first.
+
+        What was in hand may be of another set, or was taken off the list.
+        """
         key = self._session.image
         names = {} if key is None else self._session.class_names(key)
-        if names and self.label not in names:
-            self.choose_label(min(names))
+        if self.label not in names:
+            self.choose_label(min(names, default=1))
 
     def take_in(self) -> None:
         """Save what was painted since it was last looked at."""

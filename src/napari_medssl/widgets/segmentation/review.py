@@ -205,8 +205,8 @@ class ReviewPanel(QWidget):
             key = next_to_correct(items, front, self._wanted)
         if key is None:
             is_left = front is not None and not items[front].is_label
-            last = "This is the last one." if is_left else "Nothing is left:"
-            return f"{last} Every {'other ' * is_left}image is painted, corrected or accepted."
+            last = "This is the last one: every other" if is_left else "Nothing is left: every"
+            return f"{last} image is painted, corrected or accepted."
         self._passed.add(key)
         self._session.choose(key)
         doubt = items[key].uncertainty

@@ -26,6 +26,8 @@ from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 
+_SOME = 3
+
 
 @dataclass(frozen=True)
 class _ToDo:
@@ -233,11 +235,14 @@ class Segmenting(Part):
             self._layers.replace(made.key, found.mask, was_edited=item.is_label)
 
     def _on_ended(self, job: Job) -> None:
+        if self._folder is None:
+            return  # the set was closed: there is nothing to say of it any more
         parts = [f"{self._made} image{'s' * (self._made != 1)} segmented."]
         if job.state == "cancelled":
             parts.insert(0, "Stopped.")
         if self._kept:
-            some = ", ".join(self._kept[:3]) + (" ..." if len(self._kept) > 3 else "")
+            more = len(self._kept) - _SOME
+            some = ", ".join(self._kept[:_SOME]) + f" and {more} more" * (more > 0)
             parts.append(f"Left as you edited {'it' if len(self._kept) == 1 else 'them'}: {some}.")
         if self._lost:
             times = "once" if self._lost == 1 else f"{self._lost} times"
