@@ -51,3 +51,11 @@ def test_what_cannot_be_learnt_is_told(tmp_path, sources):
     painted = PaintedImages((PaintedImage(sources[0], empty + 1),))
     with pytest.raises(Cancelled):
         fill_painted(workspace, painted, should_stop=lambda: True)
+
+
+def test_an_image_that_is_gone_is_told_with_what_to_do(tmp_path, sources):
+    (tmp_path / "cell1.png").unlink()
+    mask = np.ones((8, 9), np.uint8)
+    painted = PaintedImages((PaintedImage(sources[0], mask),), (sources[1],))
+    with pytest.raises(UserError, match=r"cell1.png'.*Put it where it was, or take the image off"):
+        fill_painted(Workspace("cells", tmp_path / "models"), painted)

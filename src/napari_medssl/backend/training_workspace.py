@@ -176,7 +176,10 @@ def put_image(source: str, folder: Path, stem: str) -> None:
             try:
                 shutil.copyfile(ref.path, target)
             except OSError as error:
-                raise UserError(f"Cannot copy {str(ref.path)!r}: {error.strerror}.") from error
+                raise UserError(
+                    f"Cannot copy {str(ref.path)!r}: {error.strerror}. Put it where it was, or "
+                    "take the image off the set."
+                ) from error
         return
     with replace_whole(folder / f"{stem}.png") as temporary:
         Image.fromarray(read_image(ref, robust=True)).save(temporary, format="PNG")
