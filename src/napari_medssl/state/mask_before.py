@@ -11,6 +11,7 @@ from napari_medssl.state.mask_items import MaskImage
 
 Mask = NDArray[np.uint8]
 Box = tuple[slice, slice]
+_BAND = 100_000  # pixels
 
 
 @dataclass
@@ -40,6 +41,9 @@ class MaskBefore:
             The pixels there before this change and after it.
         """
         first = self.mask[box]
-        self.different += int(np.count_nonzero(now != first))
-        self.different -= int(np.count_nonzero(former != first))
+        step = max(1, _BAND // max(1, first.shape[1]))
+        for top in range(0, first.shape[0], step):  # what stays in the processor's cache
+            band = slice(top, top + step)
+            self.different += int(np.count_nonzero(now[band] != first[band]))
+            self.different -= int(np.count_nonzero(former[band] != first[band]))
         return self.different == 0
