@@ -288,6 +288,7 @@ class SegmentationWidget(QWidget):
         self.title.setText(f"<b>{name}</b>" if name else "No images")
         self.title.setToolTip("" if folder is None else str(folder.folder))
         self._words = ""
+        self._show_saved()  # "autosaved" is not of a set that is closed
 
     def _on_added(self, keys: tuple[int, ...]) -> None:
         if keys:  # what a person has just opened; a layer that was taken is hidden
