@@ -93,7 +93,7 @@ class QuickStart:
         widget.begin_training()
         painted = panel.kinds.findData("painted")
         panel.kinds.setCurrentIndex(painted)
-        next(one for one in panel._trainers.values() if one.key == "painted").quick.setChecked(True)
+        panel.trainer.quick.setChecked(True)
         self.window.settle(1)
         start, found = time.perf_counter(), {}
 

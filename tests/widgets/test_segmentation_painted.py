@@ -465,3 +465,12 @@ def test_a_training_that_may_end_early_says_how_much_changes(painted):
         assert trainer.words({"loss": 1.0}) == ""
     finally:
         trainer.early.setChecked(False)
+
+
+def test_the_recipe_says_what_it_learns_from(painted):
+    painted.widget.training.kinds.setCurrentIndex(0)
+    box = painted.widget.training.trainer.recipe
+    assert box.currentText() == "ACTION's last stage"
+    assert "your masks, its own sure guesses" in box.toolTip().lower()
+    box.setCurrentIndex(box.findData("supervised"))
+    assert "Nothing but your masks" in box.toolTip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
@@ -22,14 +23,14 @@ from napari_medssl.widgets.segmentation.set_masks import mask_of
 from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
 RECIPES = {
-    "anatomical": "ACTION's last stage: your masks, its own sure guesses, classes kept apart",
-    "action": "ACTION: the same, begun with what all images look like",
-    "action++": "ACTION++: the same, classes kept further apart",
-    "strong-weak": "Strong-weak: your masks, and its own sure guesses",
-    "mean-teacher": "Mean teacher: your masks, and steady guesses",
-    "supervised": "Your masks only",
+    "anatomical": ("ACTION's last stage", "Your masks, its own sure guesses, classes kept apart"),
+    "action": ("ACTION", "The last stage, begun with what all images look like"),
+    "action++": ("ACTION++", "As ACTION, classes kept further apart"),
+    "strong-weak": ("Strong-weak", "Your masks, and its own sure guesses"),
+    "mean-teacher": ("Mean teacher", "Your masks, and steady guesses"),
+    "supervised": ("Your masks only", "Nothing but your masks"),
 }
-"""Words for each recipe; the first is the default: see the figures in docs/methods/action.md."""
+"""Name and words of each recipe; the first is the default: see docs/methods/action.md."""
 
 _WORK = "napari_medssl.backend.train_action:train_action"
 _SHOWN = ("size", "batch", "short_side", "learning_rate")
@@ -72,13 +73,16 @@ class PaintedTrainer(Trainer):
         super().__init__(parent)
         self._session, self._layers = session, layers
         self.recipe = QComboBox()
-        self.recipe.setToolTip("How it learns; see docs/methods/action.md")
         self.recipe.setMinimumContentsLength(8)
         self.recipe.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        for name, words in RECIPES.items():
-            self.recipe.addItem(words, name)
+        for name, (title, words) in RECIPES.items():
+            self.recipe.addItem(title, name)
+            last = self.recipe.count() - 1
+            self.recipe.setItemData(last, words, Qt.ItemDataRole.ToolTipRole)
+        self.recipe.currentIndexChanged.connect(self._tell_recipe)
+        self._tell_recipe(self.recipe.currentIndex())
         self.minutes = QDoubleSpinBox()
         self.minutes.setToolTip("It takes as many steps as fit into this time")
         self.minutes.setRange(0.5, 24 * 60)
@@ -184,6 +188,11 @@ class PaintedTrainer(Trainer):
             return name if classes == due else ""
         except UserError:  # it is gone, or damaged: there is nothing to begin with
             return ""
+
+    def _tell_recipe(self, place: int) -> None:
+        """Say in the tooltip what the recipe learns from: the box has no room for it."""
+        words = self.recipe.itemData(place, Qt.ItemDataRole.ToolTipRole)
+        self.recipe.setToolTip(f"How it learns: {words}. See docs/methods/action.md")
 
     def _show(self, is_quick: bool) -> None:
         for field in (self.recipe, self.minutes):
