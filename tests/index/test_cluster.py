@@ -351,6 +351,24 @@ def test_with_certificates_and_after_its_scheduler_died(world, certified, tmp_pa
     assert files(library) == files(world / "local")
 
 
+def test_a_connection_that_cannot_be_closed_hides_no_outcome(place, monkeypatch):
+    """As where the client meets a half-open TLS stream of a scheduler that went away."""
+    close = distributed.Client.close
+
+    def fail(client, *args, **keywords):
+        close(client, *args, **keywords)
+        raise ValueError("IOStream is not idle; cannot convert to SSL")
+
+    monkeypatch.setattr(distributed.Client, "close", fail)
+    with cluster_module.connected(place, "run"):
+        pass
+    with (
+        pytest.raises(UserError, match="went away"),
+        cluster_module.connected(place, "run"),
+    ):
+        raise UserError("The scheduler went away.")
+
+
 def test_a_slide_that_workers_die_of_is_told():
     from distributed.scheduler import KilledWorker
 

@@ -29,6 +29,8 @@ _LOOK_EVERY_S = 5.0
 _POLL_S = 0.2
 _PACKAGE = "napari_medssl"
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlace:
@@ -269,8 +271,16 @@ def connected(place: ClusterPlace, run: str) -> Iterator[Cluster]:
     try:
         yield Cluster(client, place, run)
     finally:
-        client.close()
+        _close(client)
         talk.setLevel(level)
+
+
+def _close(client: Client) -> None:
+    """Close the connection; what goes wrong there is logged, and never told instead of the run."""
+    try:
+        client.close()
+    except Exception:  # it was looking for a scheduler that went away: whatever that met comes up
+        _log.debug("The connection to the scheduler was not closed in order.", exc_info=True)
 
 
 def _told(error: BaseException) -> BaseException:
