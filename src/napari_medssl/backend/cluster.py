@@ -29,8 +29,6 @@ _LOOK_EVERY_S = 5.0
 _POLL_S = 0.2
 _PACKAGE = "napari_medssl"
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlace:
@@ -271,16 +269,11 @@ def connected(place: ClusterPlace, run: str) -> Iterator[Cluster]:
     try:
         yield Cluster(client, place, run)
     finally:
-        _close(client)
+        # Where it looks for a scheduler that went away, whatever that meets comes up here, and
+        # would be told instead of how the run ended.
+        with suppress(Exception):
+            client.close()
         talk.setLevel(level)
-
-
-def _close(client: Client) -> None:
-    """Close the connection; what goes wrong there is logged, and never told instead of the run."""
-    try:
-        client.close()
-    except Exception:  # it was looking for a scheduler that went away: whatever that met comes up
-        _log.debug("The connection to the scheduler was not closed in order.", exc_info=True)
 
 
 def _told(error: BaseException) -> BaseException:
