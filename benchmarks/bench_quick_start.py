@@ -88,7 +88,7 @@ class QuickStart:
         self.window.until(lambda: widget.session.store[key].is_edited)
 
     def train(self) -> dict[str, float]:
-        """Press Train and wait; return seconds, steps and the longest stall."""
+        """Press Train and wait; return seconds by what was waited for, and how many steps."""
         widget, panel = self.widget, self.widget.training
         widget.begin_training()
         painted = panel.kinds.findData("painted")
@@ -155,7 +155,6 @@ def main() -> None:
     parser.add_argument("--painted", type=int, default=0, help="which of them, from 0")
     parser.add_argument("--dry-run", action="store_true", help="print the table only")
     given = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         cases = [made_case(Path(folder) / "smears", given.images)]
         for number, data in enumerate(given.data):
