@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 def window(qapp, tmp_path_factory):
     from separation_world import World
 
+    with shown(World, tmp_path_factory) as world:
+        yield world
+
+
+@contextmanager
+def shown(make: Callable[[Path], Any], folders: pytest.TempPathFactory) -> Iterator[Any]:
+    """Open a window, and close it at the end."""
     os.environ["NAPARI_CONFIG"] = ""  # no settings of the person who runs the tests
     with own_application():
-        world = World(tmp_path_factory.mktemp("world"))
+        world = make(folders.mktemp("world"))
         with quick_collections():
             yield world
+            world.end()
         world.close()
 
 
@@ -79,12 +88,8 @@ def world(window, tmp_path):
 def slides_window(qapp, tmp_path_factory):
     from slides_world import SlidesWorld
 
-    os.environ["NAPARI_CONFIG"] = ""
-    with own_application():
-        world = SlidesWorld(tmp_path_factory.mktemp("world"))
-        with quick_collections():
-            yield world
-        world.close()
+    with shown(SlidesWorld, tmp_path_factory) as world:
+        yield world
 
 
 @pytest.fixture
@@ -98,12 +103,8 @@ def slides(slides_window, tmp_path):
 def landmarks_window(qapp, tmp_path_factory):
     from landmarks_world import LandmarksWorld
 
-    os.environ["NAPARI_CONFIG"] = ""
-    with own_application():
-        world = LandmarksWorld(tmp_path_factory.mktemp("world"))
-        with quick_collections():
-            yield world
-        world.close()
+    with shown(LandmarksWorld, tmp_path_factory) as world:
+        yield world
 
 
 @pytest.fixture
@@ -117,12 +118,8 @@ def landmarks(landmarks_window, tmp_path):
 def segmentation_window(qapp, tmp_path_factory):
     from segmentation_world import SegmentationWorld
 
-    os.environ["NAPARI_CONFIG"] = ""
-    with own_application():
-        world = SegmentationWorld(tmp_path_factory.mktemp("world"))
-        with quick_collections():
-            yield world
-        world.close()
+    with shown(SegmentationWorld, tmp_path_factory) as world:
+        yield world
 
 
 @pytest.fixture
@@ -136,11 +133,8 @@ def segmentation(segmentation_window, tmp_path):
 def similar_window(qapp, tmp_path_factory):
     from similar_world import SimilarWorld
 
-    os.environ["NAPARI_CONFIG"] = ""
-    with own_application():
-        world = SimilarWorld(tmp_path_factory.mktemp("world"))
+    with shown(SimilarWorld, tmp_path_factory) as world:
         yield world
-        world.close()
 
 
 @pytest.fixture
@@ -154,12 +148,8 @@ def similar(similar_window, tmp_path):
 def map_window(qapp, tmp_path_factory):
     from map_world import MapWorld
 
-    os.environ["NAPARI_CONFIG"] = ""
-    with own_application():
-        world = MapWorld(tmp_path_factory.mktemp("world"))
-        with quick_collections():
-            yield world
-        world.close()
+    with shown(MapWorld, tmp_path_factory) as world:
+        yield world
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from pathlib import Path
 from typing import Any
@@ -282,11 +281,3 @@ class LandmarksWorld(World):
             for pair, world, is_shown in zip(points._rows, layer.data, layer.shown, strict=True)
             if is_shown
         }
-
-    def close(self) -> None:
-        self.end()
-        self.viewer.close()
-        self.viewer = None
-        for _ in range(3):
-            self.settle(0.2)
-            gc.collect()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -178,11 +177,3 @@ class MapWorld(World):
 
     def selected(self) -> list[int]:
         return self.session.selection.rows.tolist()
-
-    def close(self) -> None:
-        self.widget.shut_down()
-        self.viewer.close()
-        self.viewer = self.widget = self.session = None
-        for _ in range(3):
-            self.settle(0.2)
-            gc.collect()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from dataclasses import replace
@@ -236,11 +235,3 @@ class SegmentationWorld(World):
         QTest.mouseRelease(self.canvas, left, NO_KEYS, last)
         self.settle()
         self.wait_saved()
-
-    def close(self) -> None:
-        self.widget.shut_down()
-        self.viewer.close()
-        self.viewer = self.widget = self.session = None
-        for _ in range(3):
-            self.settle(0.2)
-            gc.collect()

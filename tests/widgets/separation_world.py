@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import napari
 import numpy as np
+from napari.qt import QtViewer
 from PIL import Image
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -79,6 +81,8 @@ def wait_until(holds: Callable[[], Any], timeout_s: float = 15.0) -> None:
 class World:
     """A shown viewer with the widget docked; `begin` gives every test a fresh project."""
 
+    _canvas: Any = None
+
     def __init__(self, folder: Path, factory: Any = FixedSeparator) -> None:
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
         self.viewer.window.resize(1280, 800)
@@ -97,14 +101,23 @@ class World:
         self.open(*write_figures(folder, count))
         self.layer.mode = "select"
 
+    def end(self) -> None:
+        """Stop the widget and take the layers away."""
+        if self.widget is not None:
+            self.widget.shut_down()
+        self.viewer.layers.clear()
+
     def close(self) -> None:
-        self.widget.shut_down()
+        """Close the window and wait until it is gone: the next test may look for those left."""
+        self.end()
+        views = [ref(one) for one in QApplication.allWidgets() if isinstance(one, QtViewer)]
         self.viewer.close()
-        # The next test may look for viewers that were left.
-        self.viewer = self.widget = self.session = None
+        self.viewer = self.widget = self.session = self._canvas = None
         for _ in range(3):
             self.settle(0.2)
-            gc.collect()
+            gc.collect()  # half a second and more
+            if all(view() is None for view in views):
+                break
 
     def settle(self, seconds: float = 0.05) -> None:
         end = time.monotonic() + seconds
@@ -146,8 +159,11 @@ class World:
 
     @property
     def canvas(self) -> Any:
+        if self._canvas is not None and self._canvas.isVisible():
+            return self._canvas
         for widget in QApplication.allWidgets():
             if type(widget).__name__ == "CanvasBackendDesktop" and widget.isVisible():
+                self._canvas = widget
                 return widget
         raise AssertionError("no canvas")
 

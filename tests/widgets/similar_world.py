@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 from pathlib import Path
 from typing import Any
@@ -200,11 +199,3 @@ class SimilarWorld(World):
         """Which colour a tile has."""
         number = {r.fingerprint: Path(r.path).stem[-1] for r in self.session.records.values()}
         return int(kinds(int(number[tile.slide]))[tile.y // TILE, tile.x // TILE])
-
-    def close(self) -> None:
-        self.end()
-        self.viewer.close()
-        self.viewer = None
-        for _ in range(3):
-            self.settle(0.2)
-            gc.collect()

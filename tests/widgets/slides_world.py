@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 from functools import lru_cache
 from pathlib import Path
@@ -131,12 +130,3 @@ class SlidesWorld(World):
         QTest.mouseClick(view.viewport(), left, NO_KEYS, self.row_center(row))
         QTest.mouseDClick(view.viewport(), left, NO_KEYS, self.row_center(row))
         self.settle()
-
-    def close(self) -> None:
-        self.widget.shut_down()
-        self.viewer.close()
-        # The next test may look for viewers that were left.
-        self.viewer = self.widget = self.session = None
-        for _ in range(3):
-            self.settle(0.2)
-            gc.collect()

@@ -67,8 +67,10 @@ def both(embedding_map, tmp_path):
         embedding_map.viewer, BrightEngine(), tmp_path / "sets", tmp_path / "models"
     )
     embedding_map.viewer.window.add_dock_widget(widget, name="Segmentation", area="right")
-    yield Both(embedding_map, widget)
+    made = Both(embedding_map, widget)
+    yield made
     close(embedding_map, widget)
+    vars(made).clear()  # pytest keeps it for a while, and with it the window
 
 
 def close(world, widget):

@@ -90,6 +90,7 @@ def beside(slides, tmp_path, monkeypatch):
     for layer in [one for one in slides.viewer.layers if one.name == "mine"]:
         slides.viewer.layers.remove(layer)
     slides.settle(0.1)
+    vars(made).clear()  # pytest keeps it for a while, and with it the window
 
 
 def test_a_rectangle_drawn_over_a_slide_is_an_image_of_the_set_where_it_lies(beside, tmp_path):

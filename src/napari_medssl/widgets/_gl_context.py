@@ -11,7 +11,11 @@ pixels above and a Shapes layer, of which the last two go.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
+
+_views: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 
 def keep_context(viewer: Any) -> None:
@@ -34,9 +38,22 @@ def on_activate(_context: Any) -> None:
 
 
 def _make_current(event: Any) -> None:
+    view = _views.get(id(event.source))
+    if view is None or view.viewer.layers is not event.source:
+        view = _find_view(event.source)
+    if view is not None:
+        # The half of a window that Qt has deleted may live on in Python.
+        with suppress(RuntimeError):
+            view.canvas.native.makeCurrent()
+
+
+def _find_view(layers: Any) -> Any:
+    """Return the view that shows these layers and keep it: to ask Qt for it takes 10 to 30 ms."""
     from napari.qt import QtViewer
     from qtpy.QtWidgets import QApplication
 
     for widget in QApplication.allWidgets():
-        if isinstance(widget, QtViewer) and widget.viewer.layers is event.source:
-            widget.canvas.native.makeCurrent()
+        if isinstance(widget, QtViewer) and widget.viewer.layers is layers:
+            _views[id(layers)] = widget
+            return widget
+    return None
