@@ -47,6 +47,8 @@ def open_window(viewer: Any, *, files: Sequence[str] = (), has_sample: bool = Fa
     """Dock the widget and open images, each in full view."""
     from qtpy.QtWidgets import QApplication
 
+    import napari_medssl.widgets.separation  # noqa: F401  the widget is docked at once then
+
     viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
     # The dock takes its width from the canvas only now; a view fitted before would be cut off.
     QApplication.processEvents()

@@ -68,6 +68,7 @@ class Background(QObject):
         """Forget what a slot is doing; return the number that the next request has."""
         number = self._latest.get(slot, 0) + 1
         self._latest[slot] = number
+        self._callbacks.pop(slot, None)
         former = self._futures.pop(slot, None)
         if former is not None:
             former.cancel()
@@ -75,15 +76,19 @@ class Background(QObject):
 
     def close(self) -> None:
         """Drop everything; running work ends on its own and is not waited for."""
-        self._is_closed = True
-        self._latest.clear()
+        self._end()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def finish(self) -> None:
         """Wait for all that was submitted and take no more; nothing is delivered any more."""
+        self._end()
+        self._pool.shutdown(wait=True)
+
+    def _end(self) -> None:
         self._is_closed = True
         self._latest.clear()
-        self._pool.shutdown(wait=True)
+        self._futures.clear()
+        self._callbacks.clear()  # they hold the widget, and what waits to end with it may hold us
 
     def _deliver(self, ticket: tuple[str, int], outcome: tuple[bool, Any]) -> None:
         slot, number = ticket

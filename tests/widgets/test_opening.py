@@ -1,0 +1,116 @@
+"""A widget that napari opens is imported in a thread, with a line in its place meanwhile."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+
+import pytest
+from npe2 import PluginManifest
+from qtpy.QtWidgets import QLabel
+from separation_world import wait_until
+
+from napari_medssl.widgets import docks
+from napari_medssl.widgets._opening import Docked, Opening
+
+pytestmark = pytest.mark.gui
+MADE = [one for one in vars(docks).values() if isinstance(one, type) and one is not Docked]
+SLOW = """
+import threading
+from qtpy.QtWidgets import QLabel
+thread = threading.current_thread()
+gate.wait(10)
+class Slow(QLabel):
+    def __init__(self, napari_viewer):
+        super().__init__("here")
+        self.viewer = napari_viewer
+"""
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """A widget whose module is imported when the gate opens."""
+    (tmp_path / "slow_to_come.py").write_text("from test_opening_gate import gate\n" + SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    gate = threading.Event()
+    holder = type(sys)("test_opening_gate")
+    holder.gate = gate
+    monkeypatch.setitem(sys.modules, "test_opening_gate", holder)
+
+    class Slow(Docked):
+        module, kind, title = "slow_to_come", "Slow", "Slow thing"
+
+    Slow.gate = gate
+    yield Slow
+    gate.set()
+    sys.modules.pop("slow_to_come", None)
+
+
+def dock(viewer, docked):
+    return viewer.window.add_dock_widget(docked(viewer), name="slow", area="right")
+
+
+def test_a_line_stands_there_until_the_widget_takes_its_place(viewer, slow):
+    place = dock(viewer, slow)
+    assert isinstance(place.widget(), Opening)
+    assert place.widget().label.text() == "Opening Slow thing ..."
+    slow.gate.set()
+    wait_until(lambda: isinstance(viewer.window.dock_widgets["slow"], QLabel))
+    widget = place.widget()
+    assert widget.isVisible()
+    assert widget.viewer is viewer
+    assert sys.modules["slow_to_come"].thread is not threading.main_thread()
+
+
+def test_what_is_imported_comes_at_once(viewer, slow):
+    slow.gate.set()
+    importlib.import_module("slow_to_come")
+    assert isinstance(dock(viewer, slow).widget(), QLabel)
+
+
+def test_one_that_is_closed_meanwhile_is_not_made(viewer, slow, monkeypatch):
+    place = dock(viewer, slow)
+    line = place.widget()
+    viewer.window.remove_dock_widget(line)
+    ended = []
+    monkeypatch.setattr(line, "_dock", lambda: ended.append(True))
+    slow.gate.set()
+    wait_until(lambda: ended)
+    assert "slow" not in viewer.window.dock_widgets
+    line.deleteLater()
+
+
+@pytest.mark.parametrize("fault", ["module", "widget"])
+def test_what_goes_wrong_is_told(viewer, slow, qtbot, tmp_path, fault):
+    word = "    def" if fault == "widget" else "gate.wait"
+    text = (tmp_path / "slow_to_come.py").read_text()
+    before = (
+        "        raise OSError('no room')\n" if fault == "widget" else "raise OSError('no room')\n"
+    )
+    if fault == "widget":
+        text = text.replace('        super().__init__("here")\n', before)
+    else:
+        text = text.replace(word, before + word, 1)
+    (tmp_path / "slow_to_come.py").write_text(text)
+    place = dock(viewer, slow)
+    with qtbot.capture_exceptions() as raised:
+        slow.gate.set()
+        wait_until(lambda: raised)
+    assert "no room" in str(raised[0][1])
+    assert place.widget().label.text() == "Slow thing could not be opened: no room"
+
+
+@pytest.mark.parametrize("docked", MADE, ids=lambda one: one.__name__)
+def test_the_manifest_has_each_with_its_name(docked):
+    contributions = PluginManifest.from_distribution("napari-medssl").contributions
+    names = {command.id: command.python_name for command in contributions.commands}
+    titles = {names[widget.command]: widget.display_name for widget in contributions.widgets}
+    assert titles[f"{docks.__name__}:{docked.__name__}"] == docked.title
+    assert len(titles) == len(MADE)
+    assert hasattr(importlib.import_module(docked.module), docked.kind)
