@@ -231,8 +231,17 @@ class Window:
         self.watch = Watch()
         self.settle(0.2)
 
+    def dock(self, docked: Any) -> None:
+        """Dock a widget as its menu entry does, and wait until it is there."""
+        os.environ["XDG_DATA_HOME"] = str(self.folder / "user")
+        dock = self.viewer.window.add_dock_widget(
+            docked(self.viewer), name=docked.title, area="right"
+        )
+        self.until(lambda: type(dock.widget()).__name__ == docked.kind)
+        self.widget = dock.widget()
+
     def add_widget(self) -> None:
-        """Dock the widget, as its menu entry does."""
+        """Dock the widget "Figure separation"."""
         from napari_medssl.widgets.separation import SeparationWidget
 
         self.widget = SeparationWidget(self.viewer, None, self.folder / "drafts")
@@ -359,7 +368,9 @@ class Window:
 
 def open_widget(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Open the widget."""
-    return window.add_widget
+    from napari_medssl.widgets.docks import Separation
+
+    return lambda: window.dock(Separation)
 
 
 def first_figure(window: Window, figures: list[Path]) -> Callable[[], None]:
@@ -466,7 +477,9 @@ def close_window(window: Window, figures: list[Path]) -> Callable[[], None]:
 
 def open_landmarks(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Landmarks: open the widget."""
-    return window.add_landmarks
+    from napari_medssl.widgets.docks import Landmarks
+
+    return lambda: window.dock(Landmarks)
 
 
 def look_at_images(window: Window, figures: list[Path]) -> Callable[[], None]:
@@ -491,7 +504,9 @@ def place_landmark(window: Window, figures: list[Path]) -> Callable[[], None]:
 
 def open_segmentation(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Segmentation: open the widget."""
-    return window.add_segmentation
+    from napari_medssl.widgets.docks import Segmentation
+
+    return lambda: window.dock(Segmentation)
 
 
 def see_images(window: Window, figures: list[Path]) -> Callable[[], None]:
@@ -629,7 +644,9 @@ def open_large(window: Window, figures: list[Path]) -> Path:
 
 def open_map(window: Window, figures: list[Path]) -> Callable[[], None]:
     """Embedding map: open the widget."""
-    return window.add_map
+    from napari_medssl.widgets.docks import EmbeddingMap
+
+    return lambda: window.dock(EmbeddingMap)
 
 
 def form_map(window: Window, figures: list[Path]) -> Callable[[], None]:
