@@ -75,7 +75,7 @@ class Background(QObject):
         return number
 
     def close(self) -> None:
-        """Drop everything; running work ends on its own and is not waited for."""
+        """Drop everything, callbacks too; running work ends on its own and is not waited for."""
         self._end()
         self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -23,7 +23,10 @@ from napari_medssl.widgets.segmentation.set_masks import mask_of
 from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
 RECIPES = {
-    "anatomical": ("ACTION's last stage", "Your masks, its own sure guesses, classes kept apart"),
+    "anatomical": (
+        "ACTION's last stage",
+        "Anatomical contrast: your masks, its own sure guesses, classes kept apart",
+    ),
     "action": ("ACTION", "The last stage, begun with what all images look like"),
     "action++": ("ACTION++", "As ACTION, classes kept further apart"),
     "strong-weak": ("Strong-weak", "Your masks, and its own sure guesses"),
