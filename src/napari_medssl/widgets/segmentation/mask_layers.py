@@ -8,7 +8,6 @@ More than 300 lines: a mask is lost where reading, filling and taking in do not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,39 +25,15 @@ from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._warm_layers import wait_for_labels
 from napari_medssl.widgets.segmentation.colors import label_colors
+from napari_medssl.widgets.segmentation.layer_pair import LayerPair, ToolInHand, use_tool
 from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
-_FREE_NAMES = "closed image", "closed mask"
 _MOST_KEPT = 4
 _TAKE_IN_MS = 150
-# The mode last: napari sets others by it.
-_TOOLS = ("selected_label", "brush_size", "contour", "opacity", "preserve_labels", "mode")
 Mask = NDArray[np.uint8]
 View = NDArray[np.bool_]
-
-
-@dataclass
-class _Pair:
-    """The layers of one image; `key` is None while they show none."""
-
-    key: int | None
-    image: Any
-    mask: Any
-    was_painted: bool = False  # since its undo was empty
-
-    def let_go(self) -> None:
-        """Show no image until there is another one for the layers; nothing can be painted."""
-        self.key = None
-        self.show(False)
-        self.mask.editable = False  # this forgets the undo, too
-        self.image.name, self.mask.name = _FREE_NAMES
-
-    def show(self, is_shown: bool) -> None:
-        for layer in (self.image, self.mask):
-            if layer.visible != is_shown:
-                layer.visible = is_shown
 
 
 class MaskLayers(QObject):
@@ -86,9 +61,8 @@ class MaskLayers(QObject):
         self._viewer = viewer
         self._session = session
         self.background = Background("medssl-mask-read", self)
-        self._pairs: list[_Pair] = []
-        self._in_hand: Any = None  # the Labels layer that was in front last
-        self._tools: dict[str, Any] | None = None  # what was in hand in a layer that was let go
+        self._pairs: list[LayerPair] = []
+        self._tool = ToolInHand()
         self._is_new_set = True
         self._colors: dict[int, str] = {}
         self._reading: int | None = None
@@ -215,7 +189,7 @@ class MaskLayers(QObject):
         """Stop the thread and take the layers away."""
         self.background.close()
         self._later.stop()
-        pairs, self._pairs, self._in_hand = self._pairs, [], None
+        pairs, self._pairs, self._tool = self._pairs, [], ToolInHand()
         for pair in pairs:
             for layer in (pair.mask, pair.image):
                 if layer in self._viewer.layers:
@@ -285,7 +259,7 @@ class MaskLayers(QObject):
 
     # -- layers ----------------------------------------------------------------------------------
 
-    def _pair_of(self, key: int | None) -> _Pair | None:
+    def _pair_of(self, key: int | None) -> LayerPair | None:
         layers = self._viewer.layers
         # A person may have deleted one of the two in napari's list.
         gone = [p for p in self._pairs if p.image not in layers or p.mask not in layers]
@@ -313,7 +287,7 @@ class MaskLayers(QObject):
             free = self._make(item.name, pixels, mask, placed)
         else:
             self._pairs.remove(free)
-            self._keep_tools(free)
+            self._tool.keep_from(free.mask)
             free.key = None
             free.was_painted = False
             free.image.data = pixels
@@ -327,16 +301,11 @@ class MaskLayers(QObject):
         self._pairs.append(free)
         self._name_classes(free.mask, key)
 
-    def _let_go(self, pair: _Pair) -> None:
-        self._keep_tools(pair)
+    def _let_go(self, pair: LayerPair) -> None:
+        self._tool.keep_from(pair.mask)
         pair.let_go()
 
-    def _keep_tools(self, pair: _Pair) -> None:
-        """Remember what is in hand: a layer that cannot be edited has no tool."""
-        if pair.mask is self._in_hand:
-            self._tools, self._in_hand = _tools_of(pair.mask), None
-
-    def _make(self, name: str, pixels: Any, mask: Mask, placed: dict[str, Any]) -> _Pair:
+    def _make(self, name: str, pixels: Any, mask: Mask, placed: dict[str, Any]) -> LayerPair:
         """Return new layers, hidden: another image may be in front by now."""
         image = self._viewer.add_image(
             pixels,
@@ -361,7 +330,7 @@ class MaskLayers(QObject):
             getattr(labels.events, emitter).connect(self._on_touched)
         for layer in (image, labels):
             self.made.emit(layer)
-        return _Pair(None, image, labels)
+        return LayerPair(None, image, labels)
 
     def _on_touched(self, event: Any) -> None:
         source = getattr(event, "source", None)
@@ -396,18 +365,16 @@ class MaskLayers(QObject):
         names = self._session.class_names(key)
         layer.features = {"index": [0, *names], "class": ["", *names.values()]}
 
-    def _put_in_front(self, pair: _Pair) -> None:
+    def _put_in_front(self, pair: LayerPair) -> None:
         layers = self._viewer.layers
         was_shown = pair.image.visible
-        tools = self._tools if self._in_hand is None else _tools_of(self._in_hand)
-        self._in_hand = pair.mask
+        tool = self._tool.move_to(pair.mask)
         self._pairs.remove(pair)
         self._pairs.append(pair)  # looked at last
         for other in self._pairs[:-1]:
             other.show(False)
         pair.show(True)
-        if tools is not None:
-            _use_tools(pair.mask, tools)
+        use_tool(pair.mask, tool)
         if self._is_new_set:
             self._is_new_set = False
             self.choose_listed()
@@ -416,18 +383,6 @@ class MaskLayers(QObject):
             self._viewer.reset_view(layers=[pair.image])  # a slide behind it may be far larger
         self.shown.emit()
         self.label_chosen.emit(int(pair.mask.selected_label))
-
-
-def _tools_of(layer: Any) -> dict[str, Any]:
-    """Return the tool that a person has in hand: brush or other, its size and its class."""
-    return {name: getattr(layer, name) for name in _TOOLS}
-
-
-def _use_tools(layer: Any, tools: dict[str, Any]) -> None:
-    """Let a person go on in a layer with the tool that was in hand in another."""
-    for name, value in tools.items():
-        if getattr(layer, name) != value:
-            setattr(layer, name, value)
 
 
 def _mask_name(name: str) -> str:
