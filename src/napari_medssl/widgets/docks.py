@@ -1,4 +1,7 @@
-"""The dock widgets as the manifest names them; see `_opening`."""
+"""The dock widgets as the manifest names them; see `_opening`.
+
+A script that goes on with the widget imports its module first: napari then returns the widget.
+"""
 
 from __future__ import annotations
 
