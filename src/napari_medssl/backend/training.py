@@ -41,6 +41,7 @@ _POLL_S = 0.05
 # How long a child may take to leave in order after it was asked to, before it is killed.
 _GRACE_S = 30.0
 _GRACE_AT_EXIT_S = 3.0
+_LEAVING_S = 15.0  # with the work done; loaders may still be starting, and are waited for
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Work = Callable[..., Any]
@@ -114,7 +115,7 @@ def run_in_child(
         kind, value = _follow(child, ours, on_progress, should_stop, grace_s)
     finally:
         ours.close()  # the child sees the end of the pipe and leaves, whatever happened here
-        child.join(_GRACE_AT_EXIT_S)
+        child.join(_LEAVING_S)
         if child.is_alive():
             child.kill()
             child.join()
@@ -188,11 +189,14 @@ def _serve(pipe: Connection, task: bytes) -> None:
     multiprocessing.util.Finalize(None, _end_children, exitpriority=0)
     leave_at_once()
     _answer_signals(stop)
-    threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
+    has_ended = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, stop, has_ended), daemon=True).start()
     sending = threading.Lock()
 
     def send(kind: str, value: Any) -> None:
         with sending:
+            if kind != "progress":
+                has_ended.set()
             _send(pipe, (kind, value))
 
     try:
@@ -270,14 +274,18 @@ def _answer_signals(stop: threading.Event) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
-def _listen(pipe: Connection, stop: threading.Event) -> None:
-    """Wait for the word to stop; when the parent has gone, stop and soon leave for good."""
+def _listen(pipe: Connection, stop: threading.Event, has_ended: threading.Event) -> None:
+    """Wait for the word to stop; when the parent has gone, stop and soon leave for good.
+
+    A process that has told its end may take longer: what is cut off while it gives back its
+    semaphores has Python complain of them on the person's screen.
+    """
     try:
         while pipe.recv() == "stop":
             stop.set()
     except (EOFError, OSError):
         stop.set()
-        time.sleep(_GRACE_AT_EXIT_S)
+        time.sleep(_LEAVING_S if has_ended.is_set() else _GRACE_AT_EXIT_S)
         os._exit(1)
 
 
