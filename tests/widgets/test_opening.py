@@ -12,7 +12,9 @@ from qtpy.QtWidgets import QLabel
 from separation_world import wait_until
 
 from napari_medssl.widgets import docks
+from napari_medssl.widgets._commands import Command
 from napari_medssl.widgets._opening import Docked, Opening
+from napari_medssl.widgets._palette import Palette
 
 pytestmark = pytest.mark.gui
 MADE = [one for one in vars(docks).values() if isinstance(one, type) and one is not Docked]
@@ -72,6 +74,30 @@ def test_what_is_imported_comes_at_once(viewer, slow):
     slow.gate.set()
     importlib.import_module("slow_to_come")
     assert isinstance(dock(viewer, slow).widget(), QLabel)
+
+
+def test_a_command_does_not_wait_and_the_widget_is_made_once(viewer, slow, qtbot):
+    place = dock(viewer, slow)
+    line = place.widget()
+    slow.gate.set()
+    widget = line.open_now()
+    assert place.widget() is widget
+    qtbot.wait(100)  # what the thread sends then finds nobody
+    assert viewer.window.dock_widgets["slow"] is widget
+
+
+def test_a_command_of_a_widget_that_is_being_opened_is_done_there(viewer, slow, monkeypatch):
+    done = []
+    slow.gate.set()
+    place = dock(viewer, slow)
+    assert isinstance(place.widget(), Opening)
+    monkeypatch.setattr(viewer.window, "add_plugin_dock_widget", lambda *_: (place, place.widget()))
+    kind = importlib.import_module("slow_to_come").Slow
+    commands = {"do": Command("do", "Do", "general", done.append)}
+    palette = Palette(__name__, "slow", kind, commands, lambda widget: True)
+    palette.run("do")
+    assert done == [place.widget()]
+    assert isinstance(done[0], kind)
 
 
 def test_one_that_is_closed_meanwhile_is_not_made(viewer, slow, monkeypatch):

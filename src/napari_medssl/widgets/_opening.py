@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QVBoxLayout, QWidget
@@ -65,7 +65,7 @@ class Opening(QWidget):
         self.label.setWordWrap(True)
         QVBoxLayout(self).addWidget(self.label)
         self.setMinimumWidth(_WIDTH)
-        self._title = docked.title
+        self._docked = docked
         self._background = Background("medssl opening", self)
         self._background.submit("open", docked.load, self._open, self._refuse)
 
@@ -75,22 +75,26 @@ class Opening(QWidget):
             parent = parent.parentWidget()
         return parent
 
-    def _open(self, kind: Any) -> None:
+    def open_now(self) -> Any:
+        """Make the widget and return it, for a command that cannot wait; None if it was closed."""
+        return self._open(self._docked.load())
+
+    def _open(self, kind: Any) -> Any:
         self._background.close()
         dock = self._dock()
         if dock is None:  # it was closed meanwhile
-            return
+            return None
         try:
             widget = kind(self._viewer)
         except BaseException as error:
             self._refuse(error)
-            return
         is_shown = dock.isVisible()
         self.setParent(None)
         dock.setWidget(widget)
         widget.setVisible(is_shown)
         self.deleteLater()
+        return widget
 
-    def _refuse(self, error: BaseException) -> None:
-        self.label.setText(f"{self._title} could not be opened: {error}")
+    def _refuse(self, error: BaseException) -> NoReturn:
+        self.label.setText(f"{self._docked.title} could not be opened: {error}")
         raise error  # napari shows it, with what led to it

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_medssl.widgets._commands import Command
+from napari_medssl.widgets._opening import Opening
 
 PLUGIN = "napari-medssl"
 W = TypeVar("W", bound=QWidget)
@@ -90,6 +91,8 @@ class Palette(Generic[W]):
         if docked and not alive:
             return None
         widget = alive[0] if alive else viewer.window.add_plugin_dock_widget(PLUGIN, self.widget)[1]
+        if isinstance(widget, Opening):  # from the menu, a moment ago
+            widget = widget.open_now()
         dock = widget.parentWidget()
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parentWidget()
