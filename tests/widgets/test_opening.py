@@ -84,6 +84,17 @@ def test_a_command_does_not_wait_and_the_widget_is_made_once(viewer, slow, qtbot
     assert place.widget() is widget
     qtbot.wait(100)  # what the thread sends then finds nobody
     assert viewer.window.dock_widgets["slow"] is widget
+    assert widget.isVisible()
+
+
+def test_in_a_dock_that_is_hidden_it_comes_with_the_dock(viewer, slow):
+    place = dock(viewer, slow)
+    place.hide()
+    slow.gate.set()
+    wait_until(lambda: isinstance(place.widget(), QLabel))
+    assert not place.widget().isVisible()
+    place.show()
+    assert place.widget().isVisible()
 
 
 def test_a_command_of_a_widget_that_is_being_opened_is_done_there(viewer, slow, monkeypatch):

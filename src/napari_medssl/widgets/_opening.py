@@ -88,10 +88,9 @@ class Opening(QWidget):
             widget = kind(self._viewer)
         except BaseException as error:
             self._refuse(error)
-        is_shown = dock.isVisible()
         self.setParent(None)
         dock.setWidget(widget)
-        widget.setVisible(is_shown)
+        widget.show()  # with the dock: it may be a tab behind another, or not drawn yet
         self.deleteLater()
         return widget
 
