@@ -98,6 +98,22 @@ def test_a_stage_that_asks_for_something_else_is_learnt_anew(done, monkeypatch, 
     assert {p.message for p in seen if p.values} == {"disks: supervised, 5 %, seed 1"}
 
 
+def test_runs_with_negatives_are_others_and_are_told(done, tmp_path):
+    """Those without have the names that they had before there were any."""
+    _, config, _ = done
+    mine = replace(config, out=tmp_path / "t.json", recipes=RECIPES[:1], fractions="5")
+    kept = mine.out.with_suffix(".journal")
+    kept.write_bytes(config.out.with_suffix(".journal").read_bytes())
+    assert "negatives" not in config.out.with_suffix(".md").read_text()
+    seen = []
+    assert evaluate_action(replace(mine, invert="never"), on_progress=seen.append)
+    assert not any(p.values for p in seen)
+    report = evaluate_action(replace(mine, invert="always"), on_progress=seen.append)
+    assert {p.message for p in seen if p.values} == {"disks: supervised, 5 %, seed 1"}
+    assert report.sets[0].inverted == 0.2
+    assert "test on, 20% of strong views as negatives." in mine.out.with_suffix(".md").read_text()
+
+
 @pytest.mark.parametrize(("start", "due"), [("random", 1.0), ("imagenet", 0.2), ("my-model", 0.2)])
 def test_a_random_trunk_has_the_whole_rate(start, due):
     assert trunk_rate_for(start) == due

@@ -177,3 +177,15 @@ def test_one_setting_does_not_change_what_another_draws():
     one, two = (set(map(tuple, p.flatten(0, 2).tolist())) for p in (places, other))
     if one != two:  # mirrored: the same square of the image, from the other side
         torch.testing.assert_close(places.mean(dim=(1, 2)), other.mean(dim=(1, 2)))
+
+
+def test_a_negative_swaps_light_and_dark_after_the_colours():
+    """The rest is as without, also what is drawn for it."""
+    weak, _ = weak_views([tagged()[0]] * 40, SMALL, seeded())
+    plain = strong_views(weak, replace(SMALL, blurred=0.0), seeded(2))
+    swapped = strong_views(weak, replace(SMALL, blurred=0.0, inverted=1.0), seeded(2))
+    assert torch.equal(swapped, 1 - plain)
+    some = strong_views(weak, replace(SMALL, blurred=0.0, inverted=0.3), seeded(2))
+    is_negative = (some != plain).flatten(1).any(dim=1)
+    assert torch.equal(some[is_negative], 1 - plain[is_negative])
+    assert 4 <= int(is_negative.sum()) <= 20

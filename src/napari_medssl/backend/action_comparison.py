@@ -74,6 +74,8 @@ class ComparedSet:
         Of each class, in how many test images it is.
     runs
         All of them.
+    inverted
+        Which part of strong views were negatives, see `action_polarity`.
     """
 
     name: str
@@ -83,6 +85,7 @@ class ComparedSet:
     test_groups: int
     shown: tuple[int, ...]
     runs: tuple[RecipeRun, ...]
+    inverted: float = 0.0
 
     def over_seeds(
         self, recipe: str, percent: int, measure: str, column: int | None, branch: str
@@ -157,6 +160,8 @@ class ComparisonReport:
         split = "; ".join(
             f"{one.name}: {len(one.train)} images to train on, {len(one.test)} of "
             f"{one.test_groups} other groups to test on"
+            + f", {one.inverted:.0%} of strong views as negatives"
+            * (one.inverted > 0)
             for one in self.sets
         )
         seeds = settings["seeds"]

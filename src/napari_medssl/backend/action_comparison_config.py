@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_medssl._errors import UserError
 from napari_medssl.backend.action_comparison import BRANCHES
 from napari_medssl.backend.action_config import MULTIPLE, check_stages
+from napari_medssl.backend.action_polarity import INVERT, INVERT_HELP
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.mixed_precision import AMP_HELP
 from napari_medssl.backend.train_steps import check_device
@@ -37,6 +38,7 @@ class EvaluateActionConfig:
     keep: str = option(
         "teacher", help="Whose scores the tables have; the report has both.", choices=BRANCHES
     )
+    invert: str = option("auto", help=INVERT_HELP, choices=INVERT)
     learning_rate: float = option(0.003, help="Peak learning rate of AdamW.", min=0)
     test_share: float = option(0.35, help="Part of the groups to test on.", min=0.01, max=0.99)
     split_seed: int = option(1, help="Seed of that split.", min=0)

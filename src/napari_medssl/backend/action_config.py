@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.action_polarity import INVERT, INVERT_HELP
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.mask_meaning import MASK_VALUES
 from napari_medssl.backend.mixed_precision import AMP_HELP
@@ -64,6 +65,7 @@ class TrainActionConfig:
         help="What values of masks are: numbers of classes, or anything but 0 is foreground.",
         choices=MASK_VALUES,
     )
+    invert: str = option("auto", help=INVERT_HELP, choices=INVERT, advanced=True)
     learning_rate: float = option(0.003, help="Peak learning rate of AdamW.", min=0)
     trunk_rate: float = option(
         0.2, help="Of the part that begins with trained weights, part of that rate.", min=0, max=1,

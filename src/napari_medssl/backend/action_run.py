@@ -37,6 +37,8 @@ class Schedule:
         Side of a crop in pixels.
     learning_rate, trunk_rate
         Peak of AdamW's, and the part of it that the trunk has.
+    inverted
+        Chance that a strong view is a negative, see `action_polarity`.
     """
 
     stages: tuple[str, ...]
@@ -46,6 +48,7 @@ class Schedule:
     learning_rate: float = 0.003
     trunk_rate: float = 0.2
     amp: bool = True
+    inverted: float = 0.0
 
 
 class ActionRun:
@@ -245,7 +248,7 @@ class ActionRun:
     def _sampling(self) -> Sampling:
         from napari_medssl.methods.action.views import Sampling
 
-        return Sampling(size=self.schedule.size)
+        return Sampling(size=self.schedule.size, inverted=self.schedule.inverted)
 
     def _choose(self, count: int, generator: torch.Generator) -> list[int]:
         return draw_evenly(count, self.schedule.batch, generator)

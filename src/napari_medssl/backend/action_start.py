@@ -11,7 +11,7 @@ from napari_medssl.backend.models import find_weights, read_weights
 from napari_medssl.backend.trunks import load_imagenet_trunk
 
 if TYPE_CHECKING:
-    from napari_medssl.backend.models import ModelCard
+    from napari_medssl.backend.models import DataSource, ModelCard
     from napari_medssl.methods.action.network import SegmentationUNet
 
 
@@ -51,6 +51,16 @@ def start_network(start: str, classes: int, seed: int) -> SegmentationUNet:
 def trunk_rate_for(start: str, trained: float = 0.2) -> float:
     """Return the part of the rate that the trunk has: `trained`, and all where it is random."""
     return 1.0 if start == "random" else trained
+
+
+def origin_of(start: str) -> tuple[str, str, tuple[DataSource, ...]]:
+    """Return the licence of a model with this start, the start in words, and its data."""
+    if start == "random":
+        return "BSD-3-Clause", "random weights", ()
+    if start == "imagenet":
+        return "BSD-3-Clause AND Apache-2.0", "ImageNet's weights (Apache-2.0)", ()
+    card = load_action_card(start)
+    return card.licence, f"the model {card.name!r}", card.data
 
 
 def load_network(name_or_file: str | Path) -> tuple[SegmentationUNet, ModelCard]:

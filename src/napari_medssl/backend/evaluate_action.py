@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from napari_medssl.backend.action_comparison import (
 from napari_medssl.backend.action_comparison_config import EvaluateActionConfig, check_comparison
 from napari_medssl.backend.action_config import check_stages
 from napari_medssl.backend.action_data import prepare, short_side_for
+from napari_medssl.backend.action_polarity import inverted_share
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_segmenter import ActionSegmenter
 from napari_medssl.backend.action_start import start_network, trunk_rate_for
@@ -105,6 +106,7 @@ class _Runner:
         self._config, self._journal = config, journal
         self._on_progress, self._should_stop = on_progress, should_stop
         self._device = choose_device(config.device)
+        self._inverted = 0.0  # of the set
         self._of_set = len(config.recipes) * len(config.percents) * config.seeds
         is_file = config.start not in ("imagenet", "random")
         self._start = file_sha256(find_weights(config.start)) if is_file else config.start
@@ -112,6 +114,8 @@ class _Runner:
     def run(self, number: int, known: LabelledSet) -> ComparedSet:
         """Return the runs of the set that is the `number`. of all."""
         digest = known.digest()
+        pixels = [image.pixels for image in known.train]
+        self._inverted = inverted_share(self._config.invert, pixels)
         runs: list[RecipeRun] = []
         for place, plan in enumerate(self._plans(len(known.train))):
             side = short_side_for([known.train[n] for n in plan.part], self._config.size)
@@ -126,7 +130,7 @@ class _Runner:
                 runs.append(
                     RecipeRun(plan.recipe, branch, plan.percent, labelled, plan.seed, scores)
                 )
-        return _compared(known, runs)
+        return replace(_compared(known, runs), inverted=self._inverted)
 
     def _plans(self, images: int) -> Iterator[_Plan]:
         # Seeds first: a comparison that is stopped has whole rounds.
@@ -145,6 +149,7 @@ class _Runner:
             config.learning_rate,
             trunk_rate_for(config.start),
             config.amp,
+            self._inverted,
         )
 
     def _key(self, digest: str, plan: _Plan, side: int, branch: str) -> str:
@@ -154,7 +159,10 @@ class _Runner:
         schedule = self._schedule(plan.recipe)
         ends = stage_ends(schedule.stages, schedule.steps)
         terms = [asdict(STAGES[name]) for name in schedule.stages]
-        what = [_FORMAT, digest, self._start, asdict(schedule), side, ends, terms]
+        asked = asdict(schedule)
+        if not schedule.inverted:  # as before there were negatives: those runs still hold
+            del asked["inverted"]
+        what = [_FORMAT, digest, self._start, asked, side, ends, terms]
         text = json.dumps([*what, plan.part, plan.seed, branch])
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -19,13 +19,13 @@ from napari_medssl.backend.action_config import (
     check_stages,
     check_trainable,
     compared,
-    load_action_card,
 )
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_early_stop import EarlyStop
+from napari_medssl.backend.action_polarity import inverted_share
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
-from napari_medssl.backend.action_start import start_network, trunk_rate_for
+from napari_medssl.backend.action_start import origin_of, start_network, trunk_rate_for
 from napari_medssl.backend.action_timing import TIMED, fitting_steps
 from napari_medssl.backend.checkpoints import save_checkpoint
 from napari_medssl.backend.device import choose_device
@@ -102,11 +102,14 @@ class _Run:
         self.known, self.others = _read(config, on_progress, should_stop)
         self.side = config.short_side or short_side_for(self.known.images, config.size)
         self.images = prepare(self.known.images, self.others.images, self.side)
+        labelled = [image.pixels for image in self.known.images]
+        self.inverted = inverted_share(config.invert, (*labelled, *self.others.images))
         counts: dict[str, Any] = {
             "labelled_images": len(self.known.images),
             "unlabelled_images": len(self.others.images),
             "classes": list(self.known.class_names),
             "scaled_to": self.side,
+            "inverted": self.inverted,
         }
         self.settings = compared(config) | counts
         saved = load_to_resume(self.checkpoint, self.settings) if config.resume else None
@@ -160,6 +163,7 @@ class _Run:
             config.learning_rate,
             trunk_rate_for(config.start, config.trunk_rate),
             config.amp,
+            self.inverted,
         )
 
     def save(self) -> None:
@@ -202,7 +206,7 @@ class _Run:
 
     def _card(self, duration_s: float) -> ModelCard:
         config = self.config
-        licence, start, inherited = _origin(config.start)
+        licence, start, inherited = origin_of(config.start)
         return ModelCard(
             name=config.out.stem,
             task=START_TASK if config.labelled is None else TASK,
@@ -243,16 +247,6 @@ class _Run:
         if config.unlabelled is not None:
             found += read_sources(config.unlabelled, f"images of {config.unlabelled.name!r}")
         return found
-
-
-def _origin(start: str) -> tuple[str, str, tuple[DataSource, ...]]:
-    """Return the licence of a model with this start, the start in words, and its data."""
-    if start == "random":
-        return "BSD-3-Clause", "random weights", ()
-    if start == "imagenet":
-        return "BSD-3-Clause AND Apache-2.0", "ImageNet's weights (Apache-2.0)", ()
-    card = load_action_card(start)
-    return card.licence, f"the model {card.name!r}", card.data
 
 
 def _read(

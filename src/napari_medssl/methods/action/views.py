@@ -5,8 +5,9 @@ for the student. A weak view is mirrored, turned and zoomed; the strong one has 
 that pixels answer to pixels, in other colours and now and then blurred. Mixing of images is in
 `supervision`.
 
-We differ: where global distillation is asked alone, both views have places of their own. All of it
-follows from one generator on the CPU, so a step is made again from its seed and number.
+We differ: where global distillation is asked alone, both views have places of their own, and a
+strong view may be a negative. All of it follows from one generator on the CPU, so a step is made
+again from its seed and number.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Sampling:
         Chance that a strong view has other colours.
     blurred
         Chance that it is blurred.
+    inverted
+        Chance that it is the negative: light on dark for dark on light.
     """
 
     size: int = 192
@@ -54,6 +57,7 @@ class Sampling:
     colors: Coloring = Coloring(0.4, 0.4, 0.4, 0.05, 0.1)
     colored: float = 0.8
     blurred: float = 0.3
+    inverted: float = 0.0
 
 
 def weak_views(
@@ -107,11 +111,14 @@ def same_places(classes: Sequence[Tensor], places: Tensor) -> Tensor:
 
 
 def strong_views(views: Tensor, how: Sampling, generator: torch.Generator) -> Tensor:
-    """Return weak views in other colours, some of them blurred, of the same shape."""
+    """Return weak views in other colours, some of them blurred or negative, of the same shape."""
     draws = torch.rand(3, len(views), generator=generator)
     changed = change_colors(views, how.colors, generator)
     is_colored = (draws[0] < how.colored).to(views.device)[:, None, None, None]
     found = torch.where(is_colored, changed, views)
+    if how.inverted:  # not drawn in vain: other trainings stay as they were
+        is_inverted = torch.rand(len(views), generator=generator) < how.inverted
+        found = torch.where(is_inverted.to(views.device)[:, None, None, None], 1 - found, found)
     # Up to a hundredth of the side: more takes away what small classes are known by.
     sigmas = draws[2] * how.size / 100 * (draws[1] < how.blurred)
     return torch.stack(
