@@ -492,6 +492,31 @@ def test_robust_reading_of_wide_values_minds_no_hot_pixel(tmp_path, suffix):
     assert robust[3, 4, 0] == 255
 
 
-def test_robust_reading_leaves_8_bits_alone(tmp_path):
-    path = save(tmp_path / "grey.png", GREYS // 4)
+def test_robust_reading_leaves_8_bits_alone_that_use_their_range(tmp_path):
+    path = save(tmp_path / "grey.png", GREYS)
     assert np.array_equal(read_image(path, robust=True), read_image(path))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_robust_reading_makes_dim_8_bits_light(tmp_path, suffix):
+    """Fluorescence at low exposure, with one hot pixel; its colours keep their proportions."""
+    values = np.zeros((100, 100, 3), np.uint8)
+    values[..., 0] = np.tile(np.arange(100, dtype=np.uint8), (100, 1))
+    values[..., 1] = values[..., 0] // 2
+    values[3, 4] = 255
+    path = save(tmp_path / f"dim.{suffix}", values)
+    assert read_image(path)[..., 0].max() == 255
+    assert np.array_equal(read_image(path), values)
+    robust = read_image(path, robust=True)
+    assert robust[5, 99, 0] == 255
+    assert robust[3, 4].tolist() == [255, 255, 255]
+    assert abs(int(robust[5, 50, 0]) - 130) < 3
+    assert np.abs(robust[5, :, 1].astype(int) * 2 - robust[5, :, 0]).max() <= 7
+
+
+def test_a_picture_of_nothing_stays_dark(tmp_path):
+    """Noise of a black field becomes 8 times as light at most."""
+    noise = np.random.default_rng(1).integers(0, 4, (60, 60, 3)).astype(np.uint8)
+    assert read_image(save(tmp_path / "noise.png", noise), robust=True).max() == 24
+    black = np.zeros((60, 60, 3), np.uint8)
+    assert not read_image(save(tmp_path / "black.png", black), robust=True).any()

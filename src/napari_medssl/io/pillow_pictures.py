@@ -202,6 +202,10 @@ def _to_rgb(image: Image.Image, robust: bool) -> NDArray[np.uint8]:
             result[rows] = lay_on_white(pixels[..., :3], pixels[..., 3:])
         else:
             result[rows] = np.asarray(band.convert("RGB"))
+    if robust:
+        scaling = choose_scaling(thin_out(result), robust=True)
+        for rows in bands(image.height, image.width):
+            result[rows] = scaling.apply(result[rows])
     return result
 
 
