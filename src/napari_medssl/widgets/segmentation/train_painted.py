@@ -36,7 +36,7 @@ RECIPES = {
 """Name and words of each recipe; the first is the default: see docs/methods/action.md."""
 
 _WORK = "napari_medssl.backend.train_action:train_action"
-_SHOWN = ("size", "batch", "short_side", "learning_rate")
+_SHOWN = ("size", "batch", "short_side", "invert", "learning_rate")
 _MINUTES = 5.0
 _PREVIEW_EVERY = 10  # steps
 # What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
