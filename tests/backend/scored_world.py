@@ -3,7 +3,12 @@
 import numpy as np
 from PIL import Image
 
-STEP = 7  # grey of an image for each class number that the model finds there
+_STEP = 7
+
+
+def grey_of(found):
+    """Return the grey of an image in which a `Reader` finds these class numbers, light for 0."""
+    return (255 - _STEP * np.asarray(found).astype(np.uint8)).astype(np.uint8)
 
 
 class Reader:
@@ -14,14 +19,14 @@ class Reader:
 
     def segment(self, pixels, inside=None, *, should_stop=None):
         self.seen += 1
-        return (pixels[..., 0] // STEP).astype(np.uint8)
+        return ((255 - pixels[..., 0]) // _STEP).astype(np.uint8)
 
 
 def write_pair(folder, name, found, mask):
     """Write an image in which `Reader` finds `found`, and its mask."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    Image.fromarray((np.asarray(found) * STEP).astype(np.uint8)).save(folder / "images" / name)
+    Image.fromarray(grey_of(found)).save(folder / "images" / name)
     Image.fromarray(np.asarray(mask)).save(folder / "masks" / name)
 
 

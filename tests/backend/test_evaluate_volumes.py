@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import zarr
 from PIL import Image
-from scored_world import STEP, Reader, write_table
+from scored_world import Reader, grey_of, write_table
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import evaluate_segmentation as work
@@ -70,7 +70,7 @@ def save_zarr(path, values, spacing):
 
 def add(folder, name, found, truth, *, mask=None, spacing=SPACING):
     """Write a volume in which a reader finds `found`, and its truth."""
-    save(folder / "images" / name, found * np.uint8(STEP), spacing)
+    save(folder / "images" / name, grey_of(found), spacing)
     save(folder / "masks" / (mask or name), truth, spacing)
     return folder
 
@@ -139,10 +139,10 @@ def test_without_a_spacing_there_are_no_distances_and_that_is_told(tmp_path, suf
 
 
 def test_the_spacing_of_a_mask_serves_its_image_and_must_not_differ(tmp_path):
-    save(tmp_path / "images" / "a.zarr", body() * np.uint8(STEP), None)
+    save(tmp_path / "images" / "a.zarr", grey_of(body()), None)
     save(tmp_path / "masks" / "a.tif", body())
     assert evaluate(tmp_path).unit == "mm"
-    save(tmp_path / "images" / "b.tif", body() * np.uint8(STEP))
+    save(tmp_path / "images" / "b.tif", grey_of(body()))
     save(tmp_path / "masks" / "b.tif", body(), (3, 0.5, 0.7))
     ((name, told),) = evaluate(tmp_path).failures
     assert name == "b.tif"
@@ -215,12 +215,12 @@ def test_masks_that_cannot_be_read_and_folders_that_are_none(tmp_path):
 
 
 def test_pictures_of_one_name_need_no_table(tmp_path):
-    for kind, factor in (("images", STEP), ("masks", 1)):
+    for kind, values in (("images", grey_of(body()[1])), ("masks", body()[1])):
         (tmp_path / kind).mkdir()
-        Image.fromarray(body()[1] * np.uint8(factor)).save(tmp_path / kind / "a.png")
+        Image.fromarray(values).save(tmp_path / kind / "a.png")
     report = evaluate(tmp_path)
     assert (report.kind, report.unit, report.methods[0].mean) == ("image", "pixels", 1)
-    Image.fromarray((body()[1] > 0) * np.uint8(STEP)).save(tmp_path / "images" / "a.png")
+    Image.fromarray(grey_of(body()[1] > 0)).save(tmp_path / "images" / "a.png")
     report = evaluate(tmp_path, "a", mask_values="foreground")
     assert [one.name for one in report.classes] == ["foreground"]
     assert report.methods[0].mean == 1
