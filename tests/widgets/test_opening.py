@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from napari._qt._qplugins import _qnpe2
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QLabel
 from separation_world import wait_until
@@ -141,6 +142,21 @@ def test_what_goes_wrong_is_told(viewer, slow, qtbot, tmp_path, fault):
         wait_until(lambda: raised)
     assert "no room" in str(raised[0][1])
     assert place.widget().label.text() == "Slow thing could not be opened: no room"
+
+
+@pytest.mark.parametrize("docked", MADE, ids=lambda one: one.__name__)
+def test_the_menu_of_napari_gives_each_the_viewer(docked, viewer, monkeypatch):
+    """The menu takes another way than `add_plugin_dock_widget` and asks for more."""
+    name = docked.title
+    monkeypatch.setattr(docked, "load", list)  # the viewer is what matters, not the widget
+    monkeypatch.delitem(sys.modules, docked.module, raising=False)
+    monkeypatch.setattr(_qnpe2, "get_widget_contribution", lambda *_: (docked, name))
+    made, title = _qnpe2._toggle_or_get_widget("napari-medssl", name, f"{name} (MedSSL)")
+    assert title == f"{name} (MedSSL)"
+    assert isinstance(made, Opening)
+    assert (made._viewer, made._docked) == (viewer, docked)
+    made._background.close()
+    made.deleteLater()
 
 
 @pytest.mark.parametrize("docked", MADE, ids=lambda one: one.__name__)

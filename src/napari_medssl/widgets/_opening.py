@@ -18,11 +18,12 @@ from napari_medssl.widgets._background import Background
 _WIDTH = 340  # as wide as the widgets are at least: the canvas keeps its size
 
 
-class Docked:
+class Docked(QWidget):
     """What the manifest names: makes the widget, or a line that stands for it until it can.
 
     The widget comes at once where its module was imported before. A class rather than a function,
-    since napari gives the viewer only to what has an `__init__` with that parameter.
+    since napari gives the viewer only to what has an `__init__` with that parameter; of QWidget,
+    since its menu takes no other classes.
     """
 
     module: ClassVar[str]
