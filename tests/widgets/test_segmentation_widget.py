@@ -465,6 +465,30 @@ def test_a_click_on_a_class_takes_its_brush_and_the_brush_marks_its_class(segmen
     assert table.rowCount() == 1
 
 
+def test_keys_act_after_a_click_on_an_image_or_a_class(segmentation):
+    """What has the focus then would look for a row that begins with the letter."""
+    widget = segmentation.widget
+    segmentation.press_button(widget.classes.add_button)
+    name = widget.areas.findChild(QLineEdit)
+    QTest.keyClicks(name, "bar")
+    QTest.keyClick(name, Qt.Key.Key_Return)
+    key = list(segmentation.store)[1]
+    for view, row in ((widget.list.view, 1), (widget.areas, 0)):
+        place = view.visualRect(view.model().index(row, 0)).center()
+        QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        view.setFocus()  # as a click does in a window that is in front
+        segmentation.wait_shown()
+        assert segmentation.session.image == key
+        for letter, mode in (("2", "paint"), ("4", "fill"), ("6", "pan_zoom")):
+            QTest.keyClick(view, letter)
+            assert segmentation.mask_layer.mode == mode
+        QTest.keyClick(view, "h")
+        assert not segmentation.mask_layer.visible
+        QTest.keyClick(view, "h")
+    for box in (widget.model.box, widget.list.states, widget.classes.whole.table):
+        assert box.focusPolicy() == Qt.FocusPolicy.NoFocus
+
+
 def test_a_page_gets_its_height_and_what_is_cut_off_can_be_scrolled(segmentation):
     segmentation.segment()
     panel, parts = segmentation.widget.classes, segmentation.widget.parts

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from qtpy.QtCore import QItemSelectionModel, QModelIndex, QRect, QSize, Qt, QTimer
-from qtpy.QtGui import QColor, QFontMetrics, QPainter
+from qtpy.QtGui import QColor, QFontMetrics, QKeyEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -28,6 +28,7 @@ from napari_medssl.widgets._item_model import (
     ItemFilter,
     ItemModel,
 )
+from napari_medssl.widgets._shortcuts import passed_on
 from napari_medssl.widgets._thumbnails import HEIGHT, WIDTH
 
 PAD = 6
@@ -121,6 +122,15 @@ def _paint_picture(painter: QPainter, frame: QRect, picture: Any) -> None:
     painter.drawPixmap(place, picture)
 
 
+class RowsView(QListView):
+    """Rows that leave letters and digits to napari and to our commands."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Move through the rows; pass on what writes a sign."""
+        if not passed_on(event):
+            super().keyPressEvent(event)
+
+
 class ItemList(QWidget):
     """A list with a field for search and a choice of states above it, and a hint while empty.
 
@@ -149,7 +159,7 @@ class ItemList(QWidget):
         self.model, self.filter = model, shown
         for child in (model, shown, delegate):
             child.setParent(self)
-        self.view = QListView()
+        self.view = RowsView()
         self.view.setModel(shown)
         self.view.setItemDelegate(delegate)
         self.view.setUniformItemSizes(True)
@@ -214,6 +224,7 @@ def narrow_choice(entries: Iterable[tuple[str, Any]]) -> QComboBox:
     box = QComboBox()
     for words, value in entries:
         box.addItem(words, value)
+    box.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it would keep the letters of our commands
     box.setMinimumContentsLength(8)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from qtpy.QtGui import QKeySequence
+from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QTextBrowser, QVBoxLayout, QWidget
 
 
@@ -114,6 +114,18 @@ class ShortcutRegistry:
                 for s in shortcuts
             ]
         return f"<table cellspacing='4'>{''.join(rows)}</table>"
+
+
+def passed_on(event: QKeyEvent | None) -> bool:
+    """Pass on a key that writes a sign, and say whether it was one.
+
+    A list that has the focus would look for a row that begins with it: the tools of napari and our
+    commands would do nothing after a click on an image.
+    """
+    if event is None or not event.text().isprintable() or not event.text():
+        return False
+    event.ignore()
+    return True
 
 
 def _as_handler(action: Callable[[], object]) -> Callable[[Any], None]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QResizeEvent
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemDelegate,
     QHeaderView,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_medssl.backend.mask_areas import ClassArea, MaskAreas, class_areas
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._shortcuts import passed_on
 from napari_medssl.widgets.segmentation.class_icon import class_icon
 from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -175,6 +176,11 @@ class AreaPanel(QTableWidget):
         """See Qt; what came while a name was typed is shown now."""
         super().closeEditor(editor, hint)
         self._later.start()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """See Qt; letters and digits go to napari's tools and to our commands."""
+        if not passed_on(event):
+            super().keyPressEvent(event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Show as many columns as there is room for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
@@ -36,6 +36,7 @@ class ModelChoice(QWidget):
         self._known: dict[str, OfferedModel] = {}
         self.box = QComboBox()
         self.box.setToolTip("Model that segments, or that has regions to show")
+        self.box.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it would keep the letters of our commands
         self.box.setMinimumContentsLength(8)
         self.box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
