@@ -465,6 +465,14 @@ def test_a_click_on_a_class_takes_its_brush_and_the_brush_marks_its_class(segmen
     assert table.rowCount() == 1
 
 
+def test_who_adds_a_class_is_told_how_to_paint(segmentation):
+    widget = segmentation.widget
+    assert widget.help.isHidden()
+    segmentation.press_button(widget.classes.add_button)
+    assert not widget.help.isHidden()
+    assert "2 brush, 3 polygon, 4 fill" in widget.help.text()
+
+
 def test_keys_act_after_a_click_on_an_image_or_a_class(segmentation):
     """What has the focus then would look for a row that begins with the letter."""
     widget = segmentation.widget

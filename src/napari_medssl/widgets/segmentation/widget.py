@@ -66,7 +66,7 @@ from napari_medssl.widgets.segmentation.trainer import run_training
 from napari_medssl.widgets.segmentation.uncertainty_view import UncertaintyView
 
 _SAVED_MS = 500
-_HELP = "Correct the mask: 2 brush, 1 eraser, 4 fill, [ and ] size of the brush, Ctrl+Z undo."
+_HELP = "Paint the mask: 2 brush, 3 polygon, 4 fill, 1 eraser, [ and ] size, Ctrl+Z undo."
 
 
 class SegmentationWidget(QWidget):
@@ -242,7 +242,8 @@ class SegmentationWidget(QWidget):
         for slot in (self._show_buttons, self.review.begin_anew):
             self.segmenting.jobs.ended.connect(slot)
         self.training.trained.connect(self._on_trained)
-        for signal in (self.session.set_changed, self.session.list_changed):
+        session = self.session
+        for signal in (session.set_changed, session.list_changed, session.classes_changed):
             signal.connect(self._show_buttons)
         self.session.item_changed.connect(self._show_buttons)
         self.session.set_changed.connect(self._on_set)
@@ -327,7 +328,8 @@ class SegmentationWidget(QWidget):
             box.setEnabled(bool(items))
         has_masks = any(item.has_mask for item in items)
         self.leaving.enable(has_masks)
-        self.help.setVisible(has_masks)
+        folder = self.session.folder
+        self.help.setVisible(has_masks or (folder is not None and bool(folder.classes)))
 
     # -- what a person does ----------------------------------------------------------------------
 
