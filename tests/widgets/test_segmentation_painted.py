@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -116,6 +117,27 @@ def test_what_trains_is_imported_in_the_process_that_trains_alone(painted, monke
     (packed,) = sent
     assert LEARNS not in sys.modules
     assert b"train_action:train_action" in packed
+
+
+def test_while_the_process_starts_no_time_left_is_told(painted, monkeypatch):
+    """The last of the images was collected: "0 s left" of that would stand there for seconds."""
+    words, go = [], threading.Event()
+
+    def run_in_child(*_, **__):
+        go.wait(60)
+        raise Cancelled
+
+    monkeypatch.setattr(training, "run_in_child", run_in_child)
+    panel = painted.widget.training
+    monkeypatch.setattr(panel, "_work", trainer.run_training)
+    paint(painted, 0)
+    panel.jobs.progressed.connect(lambda progress: words.append(progress.message))
+    painted.press_button(panel.train_button)
+    wait_until(lambda: words and words[-1] != "collecting the images")
+    assert panel.jobs._words.text() == "starting the process that learns"
+    assert panel.jobs._bar.maximum() == 0
+    go.set()
+    wait_until(lambda: not panel.jobs.is_busy)
 
 
 def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_medssl.backend.compute_worker import call_function
 from napari_medssl.backend.config import to_json
-from napari_medssl.backend.jobs import OnProgress, ShouldStop
+from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop
 from napari_medssl.backend.painted_workspace import PaintedImages, fill_painted
 from napari_medssl.backend.training_workspace import Unfinished, Workspace, discard, fill, note
 
@@ -133,6 +133,8 @@ def run_training(
         else:
             fill(job.workspace, job.sources, job.shapes, **told)
         note(job.workspace, job.trainer, to_json(config))
+    # It says nothing until it has imported what it learns with, which takes some seconds.
+    on_progress(Progress(0, None, "starting the process that learns"))
     report: TrainReport = run_in_child(
         partial(call_function, job.work), config, on_progress=on_progress, should_stop=should_stop
     )
