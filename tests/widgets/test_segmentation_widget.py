@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 from segmentation_world import HEIGHT, WIDTH, picture, truth, wait_until, write_pictures
+from separation_world import NO_KEYS
 
 from napari_medssl.io.class_files import read_class_file
 from napari_medssl.state.mask_folder import MaskFolder
@@ -71,6 +72,28 @@ def test_strokes_of_the_brush_are_on_disk_a_moment_later_and_undo_is_too(segment
     segmentation.press(Qt.Key.Key_Z, CONTROL)
     segmentation.wait_saved()
     assert (segmentation.session.folder.held(key) == truth(0)).all()
+    layer.mode = "pan_zoom"
+
+
+def test_a_stroke_ends_where_another_image_comes_in_front(segmentation):
+    first, left = segmentation.session.image, Qt.MouseButton.LeftButton
+    layer = segmentation.mask_layer
+    layer.mode = "paint"
+    segmentation.paint((40, 80), (60, 80))
+    one = np.array(layer.data)
+    start, stop = segmentation.on_canvas(40, 100), segmentation.on_canvas(100, 100)
+    QTest.mousePress(segmentation.canvas, left, NO_KEYS, start)
+    segmentation.move_pressed(stop, NO_KEYS)
+    segmentation.press(Qt.Key.Key_N)
+    segmentation.wait_shown()
+    QTest.mouseRelease(segmentation.canvas, left, NO_KEYS, stop)
+    assert not segmentation.mask_layer.data.any()
+    segmentation.choose(first)
+    assert layer.data[100, 80] == 1
+    segmentation.paint((40, 60), (60, 60))
+    for _ in range(2):  # the third stroke, then the second alone
+        segmentation.press(Qt.Key.Key_Z, CONTROL)
+    assert (layer.data == one).all()
     layer.mode = "pan_zoom"
 
 

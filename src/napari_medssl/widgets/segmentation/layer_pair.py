@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
+
+from napari.utils.interactions import mouse_release_callbacks
 
 _FREE_NAMES = "closed image", "closed mask"
 # The mode last: napari sets others by it.
@@ -29,6 +32,8 @@ class LayerPair:
 
     def show(self, is_shown: bool) -> None:
         """Show or hide both."""
+        if not is_shown:
+            _end_stroke(self.mask)
         for layer in (self.image, self.mask):
             if layer.visible != is_shown:
                 layer.visible = is_shown
@@ -61,6 +66,14 @@ def use_tool(layer: Any, tool: Mapping[str, Any]) -> None:
     for name, value in tool.items():
         if getattr(layer, name) != value:
             setattr(layer, name, value)
+
+
+def _end_stroke(layer: Any) -> None:
+    """End a stroke that goes on: napari tells of the release only to the layer that is in front.
+
+    It would else be taken for a part of the next stroke on this layer, and be undone with that.
+    """
+    mouse_release_callbacks(layer, SimpleNamespace(type="mouse_release"))
 
 
 def _tool_of(layer: Any) -> dict[str, Any]:
