@@ -159,6 +159,18 @@ def test_a_model_from_painted_masks_counts_its_images_and_one_without_counts_non
     assert ", from " not in text.split("was trained")[1].split(". ")[0]
 
 
+def test_a_model_that_learned_from_masks_alone_is_told_as_what_it_is(tmp_path):
+    """It is given other images for the pictures of its progress, and has no threshold."""
+    path = tmp_path / "quick.safetensors"
+    recipe = replace(CARD.recipe, config={"stages": "supervised", "unlabelled_images": 9})
+    card = replace(CARD, task="segmentation", recipe=recipe, metrics={"labelled_images": 1})
+    write_model(path, {"weight": torch.ones(2)}, card)
+    text = methods_of(records_of(path), software=SOFTWARE).text.split("The same again")[0]
+    assert ", from 1 labelled image. Its data" in text
+    assert "), which takes the likeliest class of each pixel. 1 mask" in text
+    assert "threshold" not in text
+
+
 def test_two_settings_are_two_runs(model):
     path, _ = model
     first, *_ = records_of(path)

@@ -35,6 +35,8 @@ _COUNTS = {
     "labelled_images": ("labelled image", "labelled images"),
     "unlabelled_images": ("unlabelled image", "unlabelled images"),
 }
+_OTHERS = ("unlabelled", "unlabelled_images")
+_LIKELIEST = "segmentation"  # task of models that learned from masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ def methods_of(
     words = [
         f"Images were segmented with napari-medssl {versions.get('napari-medssl', '')} ({others})."
     ]
-    words += [_run_words(run, len(records)) for run in runs]
+    pairs = list(zip(runs, cards, strict=True))
+    words += [_run_words(run, card, len(records)) for run, card in pairs]
     words.append(_hand_words(records, lacking))
-    training = [_training_words(run, card) for run, card in zip(runs, cards, strict=True)]
+    training = [_training_words(run, card) for run, card in pairs]
     parts = [" ".join(words), *dict.fromkeys(training), _measure_words(records)]
     parts += ["The same again:", "\n".join(f"    {command}" for command in commands)]
     text = "# Methods\n\n" + "\n\n".join(parts) + "\n"
@@ -116,11 +119,13 @@ def config_place(out: Path) -> Path:
 # -- words -------------------------------------------------------------------------------------
 
 
-def _run_words(run: MaskRun, total: int) -> str:
+def _run_words(run: MaskRun, card: ModelCard | None, total: int) -> str:
     sum_words = f"SHA-256 of the weights {run.sha256}" if run.sha256 else "weights not recorded"
     by = "" if run.program in ("", __version__) else f", by version {run.program} of the program"
     if run.settings is None:
         settings = "with settings that were not recorded"
+    elif card is not None and card.task == _LIKELIEST:  # it has no readout and no threshold
+        settings = "which takes the likeliest class of each pixel"
     else:
         settings = "with " + ", ".join(f"{_spoken(k)} {v}" for k, v in run.settings.items())
     return (
@@ -159,10 +164,11 @@ def _training_words(run: MaskRun, card: ModelCard | None) -> str:
     facts += [f"with seed {recipe.seed}"] * (recipe.seed is not None)
     facts += [f"on {_plain(recipe.hardware)}"] * bool(recipe.hardware)
     told: dict[str, object] = {**card.metrics, **recipe.config}
+    unseen = _OTHERS if told.get("stages") == "supervised" else ()  # masks are all it learns from
     counts = [
         _counted(count, *words)
         for key, words in _COUNTS.items()
-        if isinstance(count := told.get(key), int)
+        if isinstance(count := told.get(key), int) and key not in unseen
     ]
     data = "; ".join(f"{_plain(one.name)} ({_plain(one.licence)})" for one in card.data)
     words = (
