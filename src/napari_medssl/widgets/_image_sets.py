@@ -192,7 +192,11 @@ class ImageSets(QObject):
     def _take(self, paths: Sequence[Path], listing: ImageListing) -> None:
         failed = "" if not listing.failures else listing.failures[0][1]
         if not listing.refs:
-            self.told.emit(failed or f"There are no images in {str(paths[0])!r}.", True)
+            words = (
+                f"There are no images in {str(paths[0])!r}. Choose a folder of PNG, JPEG, TIFF, "
+                "WebP, BMP, GIF or PDF files."
+            )
+            self.told.emit(failed or words, True)
             self._end()
             return
         images = [self.image(ref.name, source_of(ref)) for ref in listing.refs]
