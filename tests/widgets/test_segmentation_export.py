@@ -306,6 +306,25 @@ def test_the_whole_set_is_exported(segmentation, tmp_path, monkeypatch):
     assert "Classes of 3 images written to" in segmentation.widget.status.text()
 
 
+def test_a_name_without_a_suffix_gets_one_and_nothing_is_replaced_unasked(
+    segmentation, tmp_path, monkeypatch
+):
+    segmentation.segment()
+    exchange = segmentation.widget.exchange
+    choosing(monkeypatch, file=tmp_path / "areas")
+    exchange.ask_export()
+    wait_until(lambda: not exchange.is_busy)
+    assert (tmp_path / "areas.csv").read_text().startswith("image,class")
+    (tmp_path / "areas.csv").write_text("mine")
+    asked = []
+    monkeypatch.setattr(questions, "may", lambda _p, _t, text: asked.append(text))
+    exchange.ask_export()
+    assert "areas.csv" in asked[0]
+    wait_until(lambda: not exchange.is_busy)
+    assert (tmp_path / "areas.csv").read_text() == "mine"
+    assert not (tmp_path / "areas").exists()
+
+
 def test_the_methods_tell_the_model_and_what_was_edited(segmentation, tmp_path, monkeypatch):
     segmentation.widget.form.set_value("threshold", 0.35)
     segmentation.segment(every=True)

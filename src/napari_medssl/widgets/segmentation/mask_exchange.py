@@ -22,6 +22,7 @@ from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (
+    ask_place,
     keys_with_mask,
     mask_of,
     may_replace,
@@ -94,11 +95,9 @@ class MaskExchange(Part):
 
     def ask_export(self) -> None:
         """Ask for a place and write the areas there."""
-        name, _ = QFileDialog.getSaveFileName(
-            self._parent, "Export areas", "areas.csv", "Table (*.csv)"
-        )
-        if name:
-            self.export(Path(name))
+        place = ask_place(self._parent, "Export areas", "areas.csv", "Table (*.csv)")
+        if place is not None:
+            self.export(place)
 
     def export(self, path: Path) -> None:
         """Write the area of each class of all images that have a mask."""

@@ -25,6 +25,7 @@ from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (
+    ask_place,
     facts_of,
     keys_with_mask,
     mask_of,
@@ -122,11 +123,10 @@ class MaskExport(Part):
 
     def ask_summary(self) -> None:
         """Ask for a place and write each class over the whole set there."""
-        name, _ = QFileDialog.getSaveFileName(
-            self._parent, "Export the whole set", "classes.csv", "Table (*.csv)"
-        )
-        if name:
-            self.export_summary(Path(name))
+        title, kinds = "Export the whole set", "Table (*.csv)"
+        place = ask_place(self._parent, title, "classes.csv", kinds)
+        if place is not None:
+            self.export_summary(place)
 
     def export_summary(self, out: Path) -> None:
         """Write each class over the whole set as CSV."""
@@ -144,11 +144,10 @@ class MaskExport(Part):
 
     def ask_methods(self) -> None:
         """Ask for a place and write the methods paragraph and its config there."""
-        name, _ = QFileDialog.getSaveFileName(
-            self._parent, "Methods paragraph", "methods.md", "Text (*.md *.txt)"
-        )
-        if name:
-            self.write_methods(Path(name))
+        kinds = "Text (*.md *.txt)"
+        place = ask_place(self._parent, "Methods paragraph", "methods.md", kinds)
+        if place is not None:
+            self.write_methods(place)
 
     def write_methods(self, out: Path) -> None:
         """Write how the masks were made, and the config beside it."""

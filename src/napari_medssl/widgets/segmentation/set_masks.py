@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.mask_areas import MaskToMeasure
@@ -98,6 +98,19 @@ def places_of_masks(
     found = wait_for(partial(places_apart, refs, out, suffix))
     places = dict(zip(every, found, strict=True))
     return [places[key] for key in keys]
+
+
+def ask_place(parent: QWidget, title: str, usual: str, kinds: str) -> Path | None:
+    """Ask for a place to write to; None if none was given.
+
+    A name that was typed without a suffix gets that of the `usual` one: other programs would not
+    open it. The dialog asked about the name as it was typed, so this asks about what it became.
+    """
+    name, _ = QFileDialog.getSaveFileName(parent, title, usual, kinds)
+    if not name or Path(name).suffix:
+        return Path(name) if name else None
+    place = Path(name + Path(usual).suffix)
+    return place if may_replace(parent, [place], place.parent) else None
 
 
 def may_replace(parent: QWidget, places: Sequence[Path], out: Path) -> bool:
