@@ -10,7 +10,6 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.files import write_whole
-from napari_medssl.state import mask_folder
 from napari_medssl.state.mask_classes import MaskClass
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.state.mask_items import MaskImage, item_from_row, item_to_row
@@ -121,20 +120,6 @@ def test_a_stroke_whose_note_was_not_written_any_more_counts_as_edited(tmp_path)
         assert found.store[key].is_edited
         assert (read_class_file(found.mask_file(key)) == mask).all()
     folder.close()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_rectangle_that_changed_is_found_in_bands(seed, monkeypatch):
-    monkeypatch.setattr(mask_folder, "_BAND", 70)
-    rng = np.random.default_rng(seed)
-    held = rng.integers(0, 3, (23, 17)).astype(np.uint8)
-    pixels = held.copy()
-    assert mask_folder._changed_box(pixels, held) is None
-    places = rng.integers(0, (23, 17), (3, 2))
-    pixels[tuple(places.T)] += 1
-    low, high = places.min(axis=0), places.max(axis=0) + 1
-    due = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    assert mask_folder._changed_box(pixels, held) == due
 
 
 def test_save_writes_edited_masks_anew_and_drops_what_nothing_needs(tmp_path):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_medssl.state.mask_boxes import Box
 from napari_medssl.state.mask_items import MaskImage
 
 Mask = NDArray[np.uint8]
-Box = tuple[slice, slice]
 _BAND = 100_000  # pixels
 
 

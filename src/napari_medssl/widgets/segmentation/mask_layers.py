@@ -27,6 +27,7 @@ from napari_medssl.widgets._warm_layers import wait_for_labels
 from napari_medssl.widgets.segmentation.colors import label_colors
 from napari_medssl.widgets.segmentation.layer_pair import LayerPair, ToolInHand, use_tool
 from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
+from napari_medssl.widgets.segmentation.mask_step import put_as_step
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
@@ -129,9 +130,8 @@ class MaskLayers(QObject):
             return
         layer = pair.mask
         if was_edited or pair.was_painted:
-            where = np.nonzero(layer.data != mask)
-            layer.data_setitem(where, mask[where])
-        else:  # nothing to take back: writing a history of 12 megapixels takes half a second
+            put_as_step(layer, mask)
+        else:  # nothing to take back
             layer.data[...] = mask
         layer.refresh()  # its thumbnail, too
         self._name_classes(layer, key)
