@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +289,13 @@ class Window:
                     layer.paint((height * row // 8, width * column // 8), 1)
             self.until(lambda: not self.widget.layers.is_waiting)
         self.widget.session.folder.flush()
+
+    def is_at_rest(self) -> bool:
+        """Say whether "Segmentation" has saved and counted all that there is."""
+        widget, folder = self.widget, self.widget.session.folder
+        is_busy = widget.segmenting.jobs.is_busy or widget.layers.is_reading
+        is_due = widget.layers.is_waiting or widget.areas.is_waiting
+        return not (is_busy or is_due) and folder is not None and folder.is_saved
 
     def segment_all(self) -> None:
         """Press "Segment all" in "Segmentation" and wait until all have a mask."""
@@ -625,21 +632,236 @@ def export_outlines(window: Window, figures: list[Path]) -> Callable[[], None]:
     return act
 
 
-def open_large(window: Window, figures: list[Path]) -> Path:
+def open_large(window: Window, figures: list[Path], count: int = LARGE) -> Path:
     """Open and paint large images in "Segmentation"; return the folder that dialogs answer."""
     from PIL import Image
     from qtpy.QtWidgets import QFileDialog
 
-    paths = [window.folder / f"large{number}.png" for number in range(LARGE)]
+    paths = [window.folder / f"large{number}.png" for number in range(count)]
     for path, figure in zip(paths, figures, strict=False):
         with Image.open(figure) as picture:
             picture.convert("RGB").resize(LARGE_SIZE).save(path, compress_level=1)
     window.add_segmentation()
     window.see_first(paths)
-    window.paint(LARGE)
+    window.paint(count)
     out = window.folder / "out"
     QFileDialog.getExistingDirectory = staticmethod(lambda *_, **__: str(out))
     return out
+
+
+class FeignedEngine:
+    """Finds stripes and squares of three classes in every pixel; no model is asked."""
+
+    def prepare(self, config: Any, should_stop: Any = None) -> None:
+        """Do nothing."""
+
+    def segment(self, config: Any, source: str, should_stop: Any = None) -> Any:
+        """Return the same mask for every image."""
+        from napari_medssl.backend.segment_live import Segmented
+
+        return Segmented(config.model, ("one", "two", "three"), feigned_mask())
+
+
+def feigned_mask() -> Any:
+    """Return a mask of 12 megapixels without a pixel of class 0."""
+    import numpy as np
+
+    width, height = LARGE_SIZE
+    rows, columns = np.arange(height)[:, None] // 40, np.arange(width) // 40
+    return (1 + (rows + columns) % 3).astype(np.uint8)
+
+
+def open_one_large(window: Window, figures: list[Path]) -> Any:
+    """Open and paint one large image; return the layer of its mask. Questions are answered yes."""
+    from napari_medssl.widgets import _questions as questions
+
+    open_large(window, figures, 1)
+    questions.may = lambda *_: True
+    window.widget.segmenting._engine = FeignedEngine()
+    window.until(window.is_at_rest)
+    return window.widget.layers.layer(window.widget.session.image)
+
+
+def replace_edited(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: segment an edited mask of 12 megapixels anew."""
+    layer = open_one_large(window, figures)
+
+    def act() -> None:
+        window.click(window.widget.segment_button)
+        window.until(window.is_at_rest)
+        assert (layer.data == feigned_mask()).all()
+
+    return act
+
+
+def undo_replaced(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: take back that an edited mask of 12 megapixels was made anew."""
+    layer = open_one_large(window, figures)
+    before = layer.data.copy()
+    window.click(window.widget.segment_button)
+    window.until(window.is_at_rest)
+    return lambda: undo(window, layer, before)
+
+
+def undo(window: Window, layer: Any, due: Any) -> None:
+    """Press Ctrl+Z and wait until all is as it was."""
+    window.widget.review.undo()
+    window.until(window.is_at_rest)
+    assert (layer.data == due).all()
+
+
+def reject_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: reject a mask of 12 megapixels over strokes and bring it back."""
+    layer = open_one_large(window, figures)
+    window.click(window.widget.segment_button)
+    window.until(window.is_at_rest)
+    made = layer.data.copy()
+
+    def act() -> None:
+        for is_there in (False, True):
+            window.click(window.widget.review.reject_button)
+            window.until(window.is_at_rest)
+            assert (layer.data == (made if is_there else 0)).all()
+
+    return act
+
+
+def accept_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: accept a mask of 12 megapixels, and see the next image of that size."""
+    open_large(window, figures, 2)
+    session = window.widget.session
+    window.widget.segmenting._engine = FeignedEngine()
+    former = session.image
+    from napari_medssl.widgets import _questions as questions
+
+    questions.may = lambda *_: True
+    window.click(window.widget.segment_button)
+    window.until(window.is_at_rest)
+
+    def act() -> None:
+        window.click(window.widget.review.accept_button)
+        session.choose(next(key for key in session.store if key != former))
+        window.until(window.is_at_rest)
+        assert session.store[former].review == "accepted"
+
+    return act
+
+
+def read_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: see an image of 12 megapixels that has a mask of another session."""
+    open_large(window, figures, 1)
+    folder = window.widget.session.folder.folder
+    window.widget.files.close_set()
+    window.settle(1)
+
+    def act() -> None:
+        window.widget.files.open(folder)
+        window.until(lambda: window.widget.layers.front is not None)
+        window.until(window.is_at_rest)
+
+    return act
+
+
+def fill_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: fill all of a mask of 12 megapixels."""
+    layer = open_one_large(window, figures)
+
+    def act() -> None:
+        fill_layer(layer)
+        window.until(window.is_at_rest)
+
+    return act
+
+
+def undo_fill(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: take back the fill of a mask of 12 megapixels."""
+    layer = open_one_large(window, figures)
+    before = layer.data.copy()
+    fill_layer(layer)
+    window.until(window.is_at_rest)
+    return lambda: undo(window, layer, before)
+
+
+def polygon_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: draw a polygon around most of a mask of 12 megapixels."""
+    layer = open_one_large(window, figures)
+
+    def act() -> None:
+        draw_polygon(layer)
+        window.until(window.is_at_rest)
+
+    return act
+
+
+def stroke_large(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: paint over 12 megapixels with a brush of 600 pixels."""
+    layer = open_one_large(window, figures)
+
+    def act() -> None:
+        for _ in stroke(layer):
+            window.settle(0.02)
+        window.until(window.is_at_rest)
+
+    return act
+
+
+def fill_plain(window: Window, figures: list[Path]) -> Callable[[], None]:
+    """Segmentation: (napari alone) fill, polygon and strokes in a layer of 12 megapixels."""
+    layer = plain_layer(window)
+
+    def act() -> None:
+        fill_layer(layer)
+        window.settle(1)
+        layer.undo()
+        window.settle(1)
+        draw_polygon(layer)
+        window.settle(1)
+        for _ in stroke(layer):
+            window.settle(0.02)
+
+    return act
+
+
+def plain_layer(window: Window) -> Any:
+    """Return a Labels layer over an image, with no widget of ours."""
+    import numpy as np
+
+    class Widget:
+        def shut_down(self) -> None:
+            """Do nothing."""
+
+    window.widget = Widget()
+    height, width = LARGE_SIZE[::-1]
+    window.viewer.add_image(np.zeros((height, width, 3), np.uint8), rgb=True)
+    layer = window.viewer.add_labels(np.zeros((height, width), np.uint8))
+    window.settle(1)
+    return layer
+
+
+def fill_layer(layer: Any) -> None:
+    """Fill what is not painted, from the corner."""
+    layer.fill((1, 1), 2)
+
+
+def draw_polygon(layer: Any) -> None:
+    """Draw around all but a rim."""
+    height, width = layer.data.shape
+    corners = [(99, 99), (99, width - 99), (height - 99, width - 99), (height - 99, 99)]
+    layer.paint_polygon(corners, 3)
+
+
+def stroke(layer: Any) -> Iterator[None]:
+    """Paint a zigzag over all as one stroke, giving way after each move of the mouse."""
+    layer.brush_size = 600
+    layer.mode = "paint"
+    height, width = layer.data.shape
+    last = (0, 0)
+    with layer.block_history():
+        for row in range(0, height, 300):
+            for column in range(0, width, 200):
+                layer._draw(4, last, (row, column))
+                last = (row, column)
+                yield
 
 
 def open_map(window: Window, figures: list[Path]) -> Callable[[], None]:
@@ -694,6 +916,16 @@ ACTIONS = (
     tell_methods,
     save_masks,
     export_outlines,
+    replace_edited,
+    undo_replaced,
+    reject_large,
+    accept_large,
+    read_large,
+    fill_large,
+    undo_fill,
+    polygon_large,
+    stroke_large,
+    fill_plain,
     open_map,
     form_map,
     select_on_map,
