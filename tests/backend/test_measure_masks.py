@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import mask_objects
 from napari_medssl.backend.export_masks import (
     ExportJob,
     ExportMasksConfig,
@@ -69,6 +70,16 @@ def test_objects_are_what_a_walk_from_pixel_to_pixel_reaches():
         for number in (1, 2, 3):
             assert sorted(found[number]) == sorted(flooded(mask, number))
     assert object_sizes(np.zeros((3, 3), np.uint8)) == {}
+
+
+def test_objects_do_not_depend_on_the_bands_that_are_counted(monkeypatch):
+    mask = np.random.default_rng(6).integers(0, 3, (41, 23)).astype(np.uint8)
+    whole = object_sizes(mask)
+    for pixels in (1, 50, 90):
+        monkeypatch.setattr(mask_objects, "_BAND", pixels)
+        banded = object_sizes(mask)
+        assert all((banded[number] == sizes).all() for number, sizes in whole.items())
+        assert sum(int(sizes.sum()) for sizes in banded.values()) == np.count_nonzero(mask)
 
 
 def test_a_class_has_mean_and_median_of_its_objects():

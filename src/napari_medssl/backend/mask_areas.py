@@ -29,7 +29,7 @@ HEADER = (
     "field_of_view_px", "part_of_field_of_view", "objects", "object_px_mean", "object_px_median",
     "object_mm2_mean", "object_mm2_median", "made_by",
 )  # fmt: skip
-_BAND = 500_000  # pixels that are counted at a time: numpy holds Python's lock meanwhile
+_BAND = 100_000  # pixels that are counted at a time: numpy holds Python's lock meanwhile
 View = NDArray[np.bool_]
 
 

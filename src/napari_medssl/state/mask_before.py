@@ -40,10 +40,11 @@ class MaskBefore:
         former, now
             The pixels there before this change and after it.
         """
-        first = self.mask[box]
+        first, was_other = self.mask[box], self.different > 0
         step = max(1, _BAND // max(1, first.shape[1]))
         for top in range(0, first.shape[0], step):  # what stays in the processor's cache
             band = slice(top, top + step)
             self.different += int(np.count_nonzero(now[band] != first[band]))
-            self.different -= int(np.count_nonzero(former[band] != first[band]))
+            if was_other:
+                self.different -= int(np.count_nonzero(former[band] != first[band]))
         return self.different == 0
