@@ -224,7 +224,7 @@ def narrow_choice(entries: Iterable[tuple[str, Any]]) -> QComboBox:
     box = QComboBox()
     for words, value in entries:
         box.addItem(words, value)
-    box.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it would keep the letters of our commands
+    box.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicked, it would keep our letters
     box.setMinimumContentsLength(8)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box

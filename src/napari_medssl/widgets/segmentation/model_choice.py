@@ -36,7 +36,7 @@ class ModelChoice(QWidget):
         self._known: dict[str, OfferedModel] = {}
         self.box = QComboBox()
         self.box.setToolTip("Model that segments, or that has regions to show")
-        self.box.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it would keep the letters of our commands
+        self.box.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # clicked, it would keep our letters
         self.box.setMinimumContentsLength(8)
         self.box.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
