@@ -370,6 +370,7 @@ def test_of_very_many_regions_those_drawn_last_are_seen(regions):
 
 
 def test_enter_chooses_a_class(regions):
+    regions.store.draw(rectangle(400, 300, 900, 800))
     view = regions.panel.classes.view
     view.setFocus()
     view.setCurrentRow(0)
@@ -377,6 +378,12 @@ def test_enter_chooses_a_class(regions):
         QTest.keyClick(view, key)
     chosen = regions.store.region_class(regions.panel.session.active_class)
     assert chosen.name == "Stroma"
+    # Letters are napari's, not a search among the classes.
+    wait_until(lambda: regions.layer is not None)
+    regions.slides.viewer.layers.selection.active = regions.layer
+    for letter, mode in (("r", "add_rectangle"), ("s", "select")):
+        QTest.keyClick(view, letter)
+        assert regions.layer.mode == mode
 
 
 @pytest.mark.data("interop/qupath/*json", "interop/qupath/*.zip")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QPoint, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import (
     QColorDialog,
     QHBoxLayout,
@@ -20,10 +20,17 @@ from qtpy.QtWidgets import (
 
 from napari_medssl._errors import UserError
 from napari_medssl.widgets._buttons import ToolButton, add_entry
+from napari_medssl.widgets._shortcuts import passed_on
 from napari_medssl.widgets.slides.region_session import RegionSession
 
 _KEY = int(Qt.ItemDataRole.UserRole)
 _ICON = 14
+
+
+class _Rows(QListWidget):
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if not passed_on(event):
+            super().keyPressEvent(event)
 
 
 class ClassList(QWidget):
@@ -41,7 +48,7 @@ class ClassList(QWidget):
         super().__init__(parent)
         self._session = session
         self._is_filling = False
-        self.view = QListWidget()
+        self.view = _Rows()
         self.view.setIconSize(QSize(_ICON, _ICON))
         self.view.setAccessibleName("Classes of regions")
         self.view.setToolTip(
