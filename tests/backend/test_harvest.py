@@ -195,6 +195,17 @@ def test_useless_licence_file_is_told(tmp_path, text):
         read_licences(path)
 
 
+def test_a_panel_that_a_kill_left_half_is_removed(figures, tmp_path):
+    """By the same command; a folder that holds no harvest yet keeps what is in it."""
+    half = tmp_path / "out" / "photo" / ".writing-x.png"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
+    harvest([figures], tmp_path / "out", SPLIT)
+    assert half.exists()
+    harvest([figures], tmp_path / "out", SPLIT)
+    assert not half.exists()
+
+
 def test_killed_harvest_goes_on(tmp_path):
     """kill -9 in the middle, then the same command: as if it had never been killed."""
     folder = tmp_path / "figures"

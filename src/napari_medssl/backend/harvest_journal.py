@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.files import TEMPORARY
 
 _FORMAT = "medssl-harvest-1"
 
@@ -60,6 +61,9 @@ class HarvestJournal:
             self._stream = self.path.open("ab")
             # a kill may have left half a line; what follows must not grow on to it
             self._stream.truncate(whole)
+            if whole:
+                for left in self.path.parent.glob(f"*/{TEMPORARY}*"):  # nor half a panel stay
+                    left.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"Cannot write {str(self.path)!r}: {error.strerror}.") from error
         if not whole:
