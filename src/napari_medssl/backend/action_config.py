@@ -65,7 +65,7 @@ class TrainActionConfig:
         help="What values of masks are: numbers of classes, or anything but 0 is foreground.",
         choices=MASK_VALUES,
     )
-    invert: str = option("auto", help=INVERT_HELP, choices=INVERT, advanced=True)
+    invert: str = option("auto", help=INVERT_HELP, choices=INVERT)
     learning_rate: float = option(0.003, help="Peak learning rate of AdamW.", min=0)
     trunk_rate: float = option(
         0.2, help="Of the part that begins with trained weights, part of that rate.", min=0, max=1,
