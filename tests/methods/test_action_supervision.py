@@ -1,5 +1,6 @@
 """Losses of named pixels, and mixed views, against their definitions."""
 
+import itertools
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from napari_medssl.methods.action.supervision import (
     IGNORED,
+    class_thresholds,
     confident_loss,
     mix,
     pseudo_label_loss,
@@ -47,12 +49,17 @@ def slow_supervised(logits, classes):
     weights = {k: 1 / math.sqrt(sum(c == k for _, c in pixels)) for k in {c for _, c in pixels}}
     entropy = -sum(weights[c] * math.log(p[c]) for p, c in pixels)
     entropy /= sum(weights[c] for _, c in pixels)
+    return 0.5 * (entropy + 1 - slow_dice(pixels))
+
+
+def slow_dice(pixels):
+    """Mean of the classes that are due somewhere."""
     dices = []
     for k in {c for _, c in pixels}:
         both = sum(p[k] for p, c in pixels if c == k)
         sizes = sum(p[k] for p, c in pixels) + sum(c == k for _, c in pixels)
         dices.append(2 * both / sizes)
-    return 0.5 * (entropy + 1 - sum(dices) / len(dices))
+    return sum(dices) / len(dices)
 
 
 @pytest.mark.parametrize("count", [2, 4, 32])
@@ -300,25 +307,51 @@ def test_mixtures_that_cannot_be_are_told():
         mix(images, classes[:2], confidence, seeded(0))
 
 
-def test_confident_loss_is_that_of_the_equation():
-    generator = torch.Generator().manual_seed(5)
-    logits = torch.randn(2, 3, 4, 5, generator=generator)
-    classes = torch.randint(3, (2, 4, 5), generator=generator)
-    classes[0, 0] = 255
-    confidence = torch.rand(2, 4, 5, generator=generator)
-    total, count = 0.0, 0
-    for b in range(2):
-        for y in range(4):
-            for x in range(5):
-                due = int(classes[b, y, x])
-                if due == 255:
-                    continue
-                count += 1
-                if float(confidence[b, y, x]) >= 0.6:
-                    scores = [math.exp(float(logits[b, c, y, x])) for c in range(3)]
-                    total -= math.log(scores[due] / sum(scores))
-    found = confident_loss(logits, classes, confidence, 0.6)
-    assert float(found) == pytest.approx(total / count, rel=1e-5)
+def slow_thresholds(classes, confidence, count, threshold):
+    means = []
+    for k in range(count):
+        of_class = [
+            sure
+            for due, sure in zip(
+                classes.flatten().tolist(), confidence.flatten().tolist(), strict=True
+            )
+            if due == k
+        ]
+        means.append(sum(of_class) / len(of_class) if of_class else None)
+    best = max(mean for mean in means if mean is not None)
+    least = min(0.8, threshold)
+    return [threshold if mean is None else max(least, threshold * mean / best) for mean in means]
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.6, 0.95])
+def test_confident_loss_is_equation_3(threshold):
+    logits, classes = draw(2, 4, 4, 5), draw_classes(2, 4, 5, count=3)
+    confidence = torch.rand(2, 4, 5, generator=torch.Generator().manual_seed(5)).double()
+    confidence[classes == 1] **= 0.1  # of one class much surer; class 3 is not found
+    limits = slow_thresholds(classes, confidence, 4, threshold)
+    known, sure = 0, classes.clone()
+    for b, y, x in itertools.product(range(2), range(4), range(5)):
+        due = int(classes[b, y, x])
+        known += due != IGNORED
+        if due != IGNORED and float(confidence[b, y, x]) < limits[due]:
+            sure[b, y, x] = IGNORED
+    pixels = [pixel for image in pixels_of(logits, sure) for pixel in image]
+    entropy = sum(-math.log(p[c]) for p, c in pixels) / len(pixels)
+    due = 0.5 * len(pixels) / known * (entropy + 1 - slow_dice(pixels))
+    found = confident_loss(logits, classes, confidence, threshold)
+    assert float(found) == pytest.approx(due, abs=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.95])
+def test_thresholds_of_classes_are_those_of_equation_3(threshold):
+    classes = draw_classes(2, 8, 9, count=3)
+    confidence = torch.rand(2, 8, 9, generator=torch.Generator().manual_seed(5)).double()
+    confidence[classes == 0] **= 0.05
+    confidence[classes == 1] **= 0.08
+    found = class_thresholds(classes, confidence, 4, threshold)
+    assert found.tolist() == pytest.approx(slow_thresholds(classes, confidence, 4, threshold))
+    assert found[0] == found[3] == threshold
+    assert found[2] == min(threshold, 0.8)
 
 
 def test_confident_loss_without_a_sure_pixel_is_nothing():
