@@ -4,7 +4,7 @@ Source: ACTION, arXiv 2206.02307 (global distillation, local distillation, anato
 100, 100 and 200 epochs) and ACTION++, arXiv 2304.02689. The recipes beside them: mean teacher
 (Tarvainen and Valpola, arXiv 1703.01780), and strong-weak after UniMatch V2 (Yang et al., arXiv
 2410.10777): two strong views of each image, each without the half of the features that the other
-keeps, learn the teacher's confident classes.
+keeps, learn the teacher's confident classes, here by equation 3 of `supervision`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class Terms:
     threshold
         Confidence from which a pseudo label counts in `pseudo`.
     is_masked
-        Whether pixels of which the teacher is not so sure are left out of `pseudo`; else a loss of
-        all pixels counts as much as there are sure ones, as in ACTION.
+        Whether pixels of which the teacher is not so sure are left out of `pseudo`, with a
+        threshold of each class; else a loss of all pixels counts as much as there are sure ones,
+        as in ACTION.
     is_annealed
         Whether temperatures of contrast follow the schedule of ACTION++.
     """

@@ -72,14 +72,18 @@ def supervised_loss(logits: Tensor, classes: Tensor, ignored: int = IGNORED) -> 
 
 def _mean_dice(logits: Tensor, classes: Tensor, known: Tensor) -> Tensor:
     """Return the mean soft Dice coefficient of the classes that the known pixels show."""
-    count = logits.shape[1]
-    due = F.one_hot(classes.where(known, 0), count).permute(0, 3, 1, 2) * known[:, None]
+    due = _planes(classes, logits.shape[1]) & known[:, None]
     shares = logits.softmax(dim=1) * known[:, None]
     sizes = due.sum(dim=(0, 2, 3))  # (C,), in pixels
     both = (shares * due).sum(dim=(0, 2, 3))
     dice = 2 * both / (shares.sum(dim=(0, 2, 3)) + sizes).clamp(min=1)
     is_shown = sizes > 0
     return dice.where(is_shown, 0).sum() / is_shown.sum()
+
+
+def _planes(classes: Tensor, count: int) -> Tensor:
+    """Return which pixels have each class, bool, shape (B, C, H, W); those ignored have none."""
+    return classes[:, None] == torch.arange(count, device=classes.device)[:, None, None]
 
 
 def pseudo_labels(probabilities: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,7 +143,7 @@ def class_thresholds(
     Parameters
     ----------
     classes, confidence
-        Of the teacher, int64 and from 0 to 1, of one shape.
+        Of the teacher, int64 and from 0 to 1, shape (B, H, W).
     count
         Classes, the rest counted.
     threshold
@@ -150,10 +154,9 @@ def class_thresholds(
     Tensor
         float32 or wider, shape (C,).
     """
-    known = classes != ignored
-    of_class = F.one_hot(classes[known], count)  # (N, C): sums over it do not depend on the device
-    pixels = of_class.sum(dim=0)
-    means = (of_class * confidence[known][:, None]).sum(dim=0) / pixels.clamp(min=1)
+    of_class = _planes(classes, count) & (classes != ignored)[:, None]
+    pixels = of_class.sum(dim=(0, 2, 3))
+    means = (of_class * confidence[:, None]).sum(dim=(0, 2, 3)) / pixels.clamp(min=1)
     limits = threshold * means / means.max().clamp(min=1e-6)
     return limits.clamp(min=min(_LEAST_SURE, threshold)).where(pixels > 0, threshold)
 
