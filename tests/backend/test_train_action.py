@@ -323,6 +323,17 @@ def test_without_any_images_nothing_is_trained(tmp_path):
         check_trainable(config)
 
 
+def test_the_card_counts_no_images_that_are_not_learnt_from(world, tmp_path):
+    """Those of a quick training, which learns from the masks alone."""
+    config = small_config(
+        world[0], tmp_path / "m.safetensors", unlabelled=world[1], stages="supervised", steps=1
+    )
+    card = train_action(config).card
+    assert card.metrics == {"labelled_images": 2, "unlabelled_images": 0, "left_out": 0}
+    assert card.recipe.config["unlabelled_images"] == 0
+    assert [source.name for source in card.data] == ["images and masks of 'known'"]
+
+
 @pytest.mark.parametrize("stages", ["action", "strong-weak"])
 def test_one_labelled_image_is_enough(tmp_path, stages):
     """And no unlabelled folder: the image itself serves."""

@@ -207,6 +207,7 @@ class _Run:
     def _card(self, duration_s: float) -> ModelCard:
         config = self.config
         licence, start, inherited = origin_of(config.start)
+        seen = {"unlabelled_images": len(self.others.images) * self._takes_unlabelled()}
         return ModelCard(
             name=config.out.stem,
             task=START_TASK if config.labelled is None else TASK,
@@ -218,7 +219,7 @@ class _Run:
             },
             recipe=Recipe(
                 command="medssl train action",
-                config=self.settings | {"kept": config.keep} | self._planned(),
+                config=self.settings | seen | {"kept": config.keep} | self._planned(),
                 seed=config.seed,
                 steps=self.done,
                 duration_s=round(max(duration_s, self._seconds()), 1),
@@ -227,13 +228,19 @@ class _Run:
             data=(*inherited, *self._sources()),
             metrics={
                 "labelled_images": len(self.known.images),
-                "unlabelled_images": len(self.others.images),
+                **seen,
                 "left_out": len(self.known.failures) + len(self.others.failures),
             },
             licence=licence,
             version="1",
             description=_description(config, len(self.known.images), start),
         )
+
+    def _takes_unlabelled(self) -> bool:
+        """Whether a stage learns from images without masks; else pictures of them are all."""
+        from napari_medssl.methods.action.stages import STAGES
+
+        return any(STAGES[name].takes_unlabelled for name in self.inner.schedule.stages)
 
     def _planned(self) -> dict[str, Any]:
         """Return the steps that the rate was planned for, if fewer were taken."""
@@ -244,7 +251,7 @@ class _Run:
         found: tuple[DataSource, ...] = ()
         if config.labelled is not None:
             found += read_sources(config.labelled, f"images and masks of {config.labelled.name!r}")
-        if config.unlabelled is not None:
+        if config.unlabelled is not None and self._takes_unlabelled():
             found += read_sources(config.unlabelled, f"images of {config.unlabelled.name!r}")
         return found
 
