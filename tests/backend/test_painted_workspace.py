@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_medssl._errors import UserError
@@ -10,6 +11,7 @@ from napari_medssl.backend.labelled_folders import read_labelled, read_unlabelle
 from napari_medssl.backend.painted_workspace import PaintedImage, PaintedImages, fill_painted
 from napari_medssl.backend.training_workspace import Workspace
 from napari_medssl.io.class_files import class_png
+from napari_medssl.io.images import ImageRef, read_image
 
 
 @pytest.fixture
@@ -59,3 +61,24 @@ def test_an_image_that_is_gone_is_told_with_what_to_do(tmp_path, sources):
     painted = PaintedImages((PaintedImage(sources[0], mask),), (sources[1],))
     with pytest.raises(UserError, match=r"cell1.png'.*Put it where it was, or take the image off"):
         fill_painted(Workspace("cells", tmp_path / "models"), painted)
+
+
+@pytest.mark.parametrize("top", [60, 240])
+def test_pages_of_a_stack_are_learnt_as_light_as_they_are_shown(tmp_path, top):
+    """The dark page of a light stack is not taken for a dim picture, nor that of a dim one."""
+    data = np.stack([np.full((8, 9), top, np.uint8), np.full((8, 9), top // 5, np.uint8)])
+    data[:, 0] = 0
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, data, photometric="minisblack")
+    mask = np.zeros((8, 9), np.uint8)
+    mask[2] = 1
+    workspace = Workspace("cells", tmp_path / "models")
+    fill_painted(
+        workspace, PaintedImages((PaintedImage(f"{path}#page=2", mask),), (f"{path}#page=1",))
+    )
+    learnt = read_labelled(workspace.folder, masks="classes").images[0]
+    assert (learnt.pixels == read_image(ImageRef(path, 2), robust=True)).all()
+    assert (learnt.classes == mask).all()
+    assert abs(int(learnt.pixels.max()) - (51 if top < 128 else top // 5)) <= 1
+    other = read_unlabelled(workspace.unlabelled).images[0]
+    assert (other == read_image(ImageRef(path, 1), robust=True)).all()

@@ -190,3 +190,28 @@ def test_the_command_line_segments_a_volume(tmp_path, capsys):
     assert "1 picture segmented by 'retina-vessels'" in told
     assert [path.name for path in out.iterdir()] == ["mr.nii.gz"]
     assert nibabel.load(out / "mr.nii.gz").shape == (*SHAPE[:0:-1], 2)
+
+
+@pytest.mark.parametrize("top", [60, 240])
+def test_pages_of_8_bits_are_segmented_as_the_whole_stack_is(tmp_path, top):
+    """Dim or not: a page named alone, and in a window, gets the mask that the stack gets."""
+    data = np.full(SHAPE, 3, np.uint8)
+    for z in range(SHAPE[0]):
+        data[z, 5:25, 10:30] = top * (z + 1) // SHAPE[0]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = folder / "stack.tif"
+    tifffile.imwrite(path, data, photometric="minisblack")
+    nibabel.Nifti1Image(data.T, AFFINE).to_filename(folder / "mr.nii.gz")
+    zarr.create_array(folder / "cells.zarr", data=data)
+    out = tmp_path / "out"
+    assert not run(folder, out).failures
+    whole = tifffile.imread(out / "stack.tif")
+    np.testing.assert_array_equal(whole, (data > top / 2).astype(np.uint8))
+    np.testing.assert_array_equal(np.asarray(nibabel.load(out / "mr.nii.gz").dataobj).T, whole)
+    np.testing.assert_array_equal(zarr.open_array(out / "cells.zarr", mode="r")[:], whole)
+    pages = [ImageRef(path, z + 1) for z in range(SHAPE[0])]
+    segment_files(pages, tmp_path / "pages", CONFIG, segmenter=Bright())
+    for z in range(SHAPE[0]):
+        alone = tifffile.imread(tmp_path / "pages" / f"stack-p{z + 1}.tif")
+        np.testing.assert_array_equal(alone, whole[z])

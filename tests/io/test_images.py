@@ -18,6 +18,8 @@ from PIL import Image
 from napari_medssl._errors import UserError
 from napari_medssl.io import images, limits
 from napari_medssl.io.images import ImageRef, image_size, list_images, read_image, scan_images
+from napari_medssl.io.png_files import png_bytes
+from napari_medssl.io.volumes import open_volume
 
 GENERATOR = np.random.default_rng(5)
 COLORS = GENERATOR.integers(0, 256, (23, 31, 3), dtype=np.uint8)
@@ -520,3 +522,53 @@ def test_a_picture_of_nothing_stays_dark(tmp_path):
     assert read_image(save(tmp_path / "noise.png", noise), robust=True).max() == 24
     black = np.zeros((60, 60, 3), np.uint8)
     assert not read_image(save(tmp_path / "black.png", black), robust=True).any()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_robust_pages_of_a_stack_are_the_slices_of_the_volume(tmp_path, dtype, compression):
+    """A page alone is as light as among the others, so that a model sees the same either way."""
+    data = np.random.default_rng(0).integers(0, 90, (4, 30, 40)).astype(dtype)
+    data[2] //= 8
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, data, photometric="minisblack", compression=compression)
+    with open_volume(path) as volume:
+        slices = [volume.picture(z) for z in range(4)]
+    for page, due in enumerate(slices, start=1):
+        assert np.array_equal(read_image(ImageRef(path, page), robust=True), due)
+    assert slices[0].max() == 255
+    assert 20 < slices[2].max() < 40
+    assert np.array_equal(read_image(path, robust=True), slices[0])
+    if dtype == "uint8":
+        assert np.array_equal(read_image(ImageRef(path, 3))[..., 0], data[2])
+
+
+def test_robust_pages_of_no_stack_are_pictures_of_their_own(tmp_path):
+    """Pages of two sizes, and those beside a page that is damaged."""
+    dim = np.tile(np.arange(90, dtype=np.uint8), (40, 1))
+    with tifffile.TiffWriter(tmp_path / "sizes.tif") as writer:
+        writer.write(dim, photometric="minisblack")
+        writer.write(np.full((20, 30), 200, np.uint8), photometric="minisblack")
+    assert read_image(ImageRef(tmp_path / "sizes.tif", 1), robust=True).max() == 255
+    path = tmp_path / "damaged.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(3):
+            writer.write(dim, photometric="minisblack", compression="zlib", contiguous=False)
+    with tifffile.TiffFile(path) as file:
+        start, length = file.pages[2].dataoffsets[0], file.pages[2].databytecounts[0]
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"x" * length
+    path.write_bytes(content)
+    assert read_image(ImageRef(path, 1), robust=True).max() == 255
+    with pytest.raises(UserError, match="damaged"):
+        read_image(ImageRef(path, 3), robust=True)
+    with pytest.raises(UserError, match=r"Cannot read page 9 of 'damaged.tif': it has 3"):
+        read_image(ImageRef(path, 9), robust=True)
+
+
+def test_robust_reading_leaves_a_picture_whose_levels_were_chosen(tmp_path):
+    dark = np.tile(np.arange(30, dtype=np.uint8)[:, None, None], (1, 30, 3))
+    (tmp_path / "slice.png").write_bytes(png_bytes(dark, is_chosen=True))
+    assert np.array_equal(read_image(tmp_path / "slice.png", robust=True), dark)
+    (tmp_path / "dim.png").write_bytes(png_bytes(dark))
+    assert read_image(tmp_path / "dim.png", robust=True).max() > 200

@@ -1,6 +1,7 @@
 """Volumes in and masks out: values, spacing, place in space, whole or not at all."""
 
 import gzip
+import os
 import time
 import tracemalloc
 
@@ -11,6 +12,7 @@ import tifffile
 import zarr
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.pixels import Scaling, choose_scaling, is_surely_light
 from napari_medssl.io.volumes import is_zarr, open_volume, volume_kind
 
 SHAPE = (5, 7, 9)  # (Z, Y, X)
@@ -466,10 +468,86 @@ def test_one_line_takes_the_whole_volume_to_8_bits(tmp_path):
     assert abs(int(pictures[3].max()) - 127) <= 3
 
 
-def test_8_bits_stay_as_they_are(tmp_path):
-    with open_volume(save_nifti(tmp_path / "scan.nii", values(np.uint8))) as volume:
-        volume.look_over(pytest.fail)  # reads nothing
-        np.testing.assert_array_equal(volume.picture(1)[..., 2], values(np.uint8)[1])
+KINDS = ["scan.nii", "scan.nii.gz", "scan.tif", "scan.zarr"]
+
+
+def save_8_bits(path, data):
+    """Save (Z, Y, X) values in the format of the name."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, data, photometric="minisblack")
+    elif path.suffix == ".zarr":
+        zarr.create_array(path, data=data, chunks=(1, 7, 9))
+    else:
+        save_nifti(path, data)
+    return path
+
+
+def pictures_of(path):
+    with open_volume(path) as volume:
+        return np.stack([volume.picture(z)[..., 1] for z in range(volume.shape[0])])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_8_bits_that_use_their_range_stay_as_they_are(tmp_path, name):
+    data = values(np.uint8)
+    data[3] = 5  # a dark slice beside light ones
+    path = save_8_bits(tmp_path / name, data)
+    np.testing.assert_array_equal(pictures_of(path), data)
+    np.testing.assert_array_equal(read_all(path), data)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_dim_8_bits_become_light_by_one_line(tmp_path, name):
+    data = values(np.uint8) // 4  # 0 to 49
+    data[3] = 5
+    path = save_8_bits(tmp_path / name, data)
+    found = pictures_of(path)
+    low, high = np.percentile(data, (0.1, 99.9))
+    line = np.clip((data - low) / (high - low) * 255, 0, 255)
+    assert np.abs(found - line).max() <= 0.5
+    assert found.max() == 255
+    assert (found[3] == round(5 * 255 / high)).all()  # as dark as it is, beside the others
+    np.testing.assert_array_equal(read_all(path), data)  # a mask is read so
+
+
+def test_a_volume_of_nothing_stays_dark(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 4, SHAPE).astype(np.uint8)
+    assert pictures_of(save_8_bits(tmp_path / "noise.nii", noise)).max() == 24
+    assert not pictures_of(save_8_bits(tmp_path / "black.tif", 0 * noise)).any()
+
+
+def test_8_bits_are_read_until_it_is_sure_that_they_are_light(tmp_path):
+    asked = []
+    data = np.full((40, 30, 30), 20, np.uint8)
+    data[3, 5:15, 5:15] = 200
+    with open_volume(save_8_bits(tmp_path / "scan.nii", data)) as volume:
+        volume.look_over(asked.append)
+    assert asked == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("count", [1, 2, 999, 1000, 1001, 5000])
+def test_what_is_surely_light_is_light(count):
+    """However few are light, and whatever the others are, the scaling is what all of them give."""
+    for light in range(count + 1):
+        sample = np.zeros(count, np.uint8)
+        sample[:light] = 128
+        if is_surely_light(light, count):
+            assert choose_scaling(sample, robust=True) == Scaling(0.0, 255.0)
+            break
+    assert count < 1000 or light <= count / 1000 + 3
+
+
+def test_a_volume_is_looked_over_once_while_its_file_stays(tmp_path):
+    path = save_8_bits(tmp_path / "scan.nii", values(np.uint8) // 4)
+    first = pictures_of(path)
+    with open_volume(path) as volume:
+        volume.look_over(lambda _: pytest.fail("it was looked over"))
+        np.testing.assert_array_equal(volume.picture(2)[..., 0], first[2])
+    os.utime(path, (1, 1))
+    asked = []
+    with open_volume(path) as volume:
+        volume.look_over(asked.append)
+    assert asked == list(range(SHAPE[0]))
 
 
 def test_looking_over_can_be_stopped(tmp_path):

@@ -46,7 +46,7 @@ def read_slices(ref: ImageRef, *, should_stop: ShouldStop = never) -> list[Slice
         If `should_stop` said so.
     """
     kind = volume_kind(ref.path)
-    # A page of a stack is a picture of its own; one of NIfTI is only to be had from the volume.
+    # A page of a stack is read alone, with the stack's line; one of NIfTI only from the volume.
     if kind is None or (kind == "tiff" and ref.page):
         found = []
         for one in [ref] if ref.page else refs_of(ref.path):

@@ -20,7 +20,7 @@ def segment_volume(
 ) -> Iterator[NDArray[np.uint8]]:
     """Give the class of each pixel of each slice, shape (Y, X), one slice in memory at a time.
 
-    Values of more than 8 bits are looked over first, see `Volume.look_over`.
+    It is looked over first, see `Volume.look_over`.
 
     Raises
     ------

@@ -29,8 +29,9 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.backend.models import list_models
 from napari_medssl.backend.train_steps import checkpoint_of
 from napari_medssl.io.class_files import class_png
-from napari_medssl.io.files import make_folder, replace_whole, write_whole
+from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
+from napari_medssl.io.png_files import png_bytes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOTE = "training.json"
@@ -165,8 +166,6 @@ def fill(
 
 def put_image(source: str, folder: Path, stem: str) -> None:
     """Put an image into a folder: a link if the disk can, else a copy; UserError if it cannot."""
-    from PIL import Image
-
     ref = ImageRef.parse(source)
     if ref.page is None:
         target = folder / f"{stem}{ref.path.suffix}"
@@ -181,8 +180,7 @@ def put_image(source: str, folder: Path, stem: str) -> None:
                     "take the image off the set."
                 ) from error
         return
-    with replace_whole(folder / f"{stem}.png") as temporary:
-        Image.fromarray(read_image(ref, robust=True)).save(temporary, format="PNG")
+    write_whole(folder / f"{stem}.png", png_bytes(read_image(ref, robust=True), is_chosen=True))
 
 
 def note(workspace: Workspace, trainer: str, config: dict[str, Any]) -> None:

@@ -104,9 +104,10 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """Return the picture as uint8 RGB, shape (Y, X, 3), upright, on white.
 
-    With `robust` values of more than 8 bits are always scaled by percentiles, see `io.pixels`.
-    Raises `UserError` with one line for a file that is missing, empty, damaged, cut off, too
-    large or no picture.
+    With `robust` values of more than 8 bits and dim ones of 8 bits are scaled by percentiles, see
+    `io.pixels`; those of a page of a TIFF stack by the line of the whole stack, see `io.volumes`.
+    Raises `UserError` with one line for a file that is missing, empty, damaged, cut off, too large
+    or no picture.
     """
     chosen = ref if isinstance(ref, ImageRef) else ImageRef.parse(ref)
     kind = _kind(chosen)
@@ -150,8 +151,11 @@ def _read(ref: ImageRef, kind: str, robust: bool) -> NDArray[np.uint8]:
         return read_pdf(ref.path, ref.page or 1)
     if kind == "tiff":
         from napari_medssl.io.tiff_pages import read_tiff
+        from napari_medssl.io.volumes.tiff_stack import read_stack_page
 
-        return read_tiff(ref.path, ref.page or 1, robust=robust)
+        page = ref.page or 1
+        pixels = read_stack_page(ref.path, page) if robust else None
+        return read_tiff(ref.path, page, robust=robust) if pixels is None else pixels
     from napari_medssl.io.pillow_pictures import read_with_pillow
 
     return read_with_pillow(ref.path, kind, robust=robust)

@@ -23,6 +23,7 @@ from napari_medssl.io.pixels import (
     thin_out,
     turn_upright,
 )
+from napari_medssl.io.png_files import LEVELS_CHOSEN
 
 _FORMATS = {
     "png": ("PNG",),
@@ -202,7 +203,7 @@ def _to_rgb(image: Image.Image, robust: bool) -> NDArray[np.uint8]:
             result[rows] = lay_on_white(pixels[..., :3], pixels[..., 3:])
         else:
             result[rows] = np.asarray(band.convert("RGB"))
-    if robust:
+    if robust and LEVELS_CHOSEN not in image.info:
         scaling = choose_scaling(thin_out(result), robust=True)
         for rows in bands(image.height, image.width):
             result[rows] = scaling.apply(result[rows])

@@ -16,7 +16,7 @@ How wide values become 8 bits:
 With `robust` all values of more than 8 bits go by the percentiles: scans of one modality then look
 alike, however much of their range each has used. So do 8 bits of which hardly any lies in the upper
 half, fluorescence at low exposure for one; they become 8 times as light at most, so that a picture
-of nothing stays dark.
+of nothing stays dark. The slices of a volume, pages of a TIFF stack among them, share one line.
 """
 
 from __future__ import annotations
@@ -98,6 +98,19 @@ def _scaling_of_dim(sample: NDArray[np.generic]) -> Scaling:
     if high >= 128:
         return Scaling(0.0, 255.0)
     return Scaling(low, max(high, low + 255 / _LIGHTEST))
+
+
+def is_surely_light(light: int, most: int) -> bool:
+    """Say whether 8 bits stay as they are, whatever those that were not looked at are.
+
+    Parameters
+    ----------
+    light
+        How many are known to lie in the upper half.
+    most
+        How many there are at most.
+    """
+    return light >= most * (100 - _PERCENTILES[1]) / 100 + 2  # 2: between which values it lies
 
 
 def array_to_rgb(

@@ -11,8 +11,9 @@ Axes are (Z, Y, X) here, whatever the file's are:
 - TIFF: the pages. Spacing is that of ImageJ or OME.
 - zarr: the first level of an OME-Zarr image, or an array of 2 or 3 axes without metadata.
 
-Wide values become 8 bits by one line for the whole volume (`io.pixels`, robust), so that an empty
-slice stays dark beside a bright one.
+Values become 8 bits by one line for the whole volume (`io.pixels`, robust), so that an empty slice
+stays dark beside a bright one: wide values, and 8 bits of a dim volume. So do the pages of a TIFF
+stack that are read one by one (`io.images`).
 """
 
 from __future__ import annotations

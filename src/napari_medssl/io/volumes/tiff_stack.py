@@ -62,6 +62,22 @@ def is_stack(path: Path) -> bool:
         return about.depth == len(pages) > 1 or _is_run_on(file, about.depth, pages)
 
 
+def read_stack_page(path: Path, page: int) -> NDArray[np.uint8] | None:
+    """Return page `page` (from 1) as the slice of its stack, uint8 RGB, shape (Y, X, 3).
+
+    None if it is a picture of its own: the file is no stack, or another page of it is damaged.
+    """
+    if not 1 <= page <= len(read_pages(path)) > 1:
+        return None
+    try:
+        if not is_stack(path):
+            return None
+        with TiffStack(path) as stack:
+            return stack.picture(page - 1)
+    except UserError:  # what ails this page is told by who reads it alone
+        return None
+
+
 class TiffStack(Volume):
     """A TIFF file of slices."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
-from napari_medssl.io.pixels import Scaling, choose_scaling
+from napari_medssl.io.pixels import Scaling, choose_scaling, is_surely_light
 
 MAX_SLICE_PIXELS = 2**26
 """Pixels of the largest slice: 8192 x 8192."""
@@ -21,7 +22,12 @@ MAX_SLICE_PIXELS = 2**26
 MAX_SLICES = 100_000
 _SAMPLE = 1_000_000  # values looked at to choose the scaling
 
+_MOST_KNOWN = 64  # volumes whose scaling is remembered
+
 Spacing = tuple[float, float, float]
+_Stamp = tuple[Path, int, int]
+_known: dict[_Stamp, Scaling] = {}
+_lock = threading.Lock()
 
 
 class Volume(ABC):
@@ -102,24 +108,35 @@ class Volume(ABC):
             ) from error
 
     def look_over(self, on_slice: Callable[[int], None]) -> None:
-        """Choose how values become 8 bits; values of more bits are all read for it.
+        """Choose how values become 8 bits: all slices are read for it.
 
-        `on_slice` is called before each slice, and may raise to end it.
+        Those of 8 bits are read only until it is sure that they are not dim. What was chosen is
+        remembered while the file stays as it is. `on_slice` is called before each slice, and may
+        raise to end it.
         """
         if self._scaling is not None:
             return
-        if self.dtype == np.uint8:
-            self._scaling = Scaling(0.0, 255.0)
-            return
+        stamp = _stamp_of(self.path)
+        self._scaling = None if stamp is None else _known.get(stamp)
+        if self._scaling is None:
+            self._scaling = self._choose_scaling(on_slice)
+            _remember(stamp, self._scaling)
+
+    def _choose_scaling(self, on_slice: Callable[[int], None]) -> Scaling:
         depth, height, width = self.shape
         step = max(1, math.ceil(math.sqrt(depth * height * width / _SAMPLE)))
-        sample = []
+        sample: list[NDArray[np.generic]] = []
+        light = 0
         for z in range(depth):
             on_slice(z)
             # A start that differs by slice meets every row and column of a small volume.
             first = z % step
             sample.append(self.values(z)[first::step, first::step].ravel())
-        self._scaling = choose_scaling(np.concatenate(sample), robust=True)
+            if self.dtype == np.uint8:
+                light += int(np.count_nonzero(sample[z].astype(np.uint8, copy=False) >= 128))
+                if is_surely_light(light, depth * sample[0].size):  # no slice gives more
+                    return Scaling(0.0, 255.0)
+        return choose_scaling(np.concatenate(sample), robust=True)
 
     def picture(self, z: int) -> NDArray[np.uint8]:
         """Return slice `z` (from 0) as uint8 RGB, shape (Y, X, 3)."""
@@ -168,6 +185,24 @@ def plausible_spacing(z: float, y: float, x: float) -> Spacing | None:
     """Return a spacing in mm, None if no scanner or microscope has such."""
     sides = (float(z), float(y), float(x))
     return sides if all(1e-8 <= side <= 1e4 for side in sides) else None
+
+
+def _stamp_of(path: Path) -> _Stamp | None:
+    """Return what changes when a file does; None for a folder, and for what is not there."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return (path.absolute(), state.st_mtime_ns, state.st_size) if path.is_file() else None
+
+
+def _remember(stamp: _Stamp | None, scaling: Scaling) -> None:
+    if stamp is None:
+        return
+    with _lock:
+        _known[stamp] = scaling
+        if len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
 
 
 def _go_on(_slice: int) -> None:
