@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import threading
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 from segmentation_world import HEIGHT, WIDTH, picture, truth, wait_until, write_pictures
@@ -15,6 +18,7 @@ from separation_world import NO_KEYS
 
 from napari_medssl.io.class_files import read_class_file
 from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.widgets import _image_thumbnails
 from napari_medssl.widgets import _questions as questions
 
 pytestmark = pytest.mark.gui
@@ -57,6 +61,37 @@ def test_segment_all_shows_each_image_with_its_own_mask(segmentation):
         assert shown == {image.name, segmentation.mask_layer.name}
     words = "3 of 3 have a mask, 0 edited by you"
     wait_until(lambda: segmentation.widget.list.progress.text() == words)
+
+
+def test_dim_images_are_as_light_in_the_list_as_on_the_canvas(segmentation, tmp_path, monkeypatch):
+    """Also the pages of a stack, whose line is that of all; made in a thread."""
+    threads, read_image = set(), _image_thumbnails.read_image
+
+    def read(*args, **options):
+        threads.add(threading.current_thread())
+        return read_image(*args, **options)
+
+    monkeypatch.setattr(_image_thumbnails, "read_image", read)
+    dim = picture(0) // 3
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    pages = np.stack([dim[..., 0], dim[..., 0] // 2])
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    known = set(segmentation.store)
+    segmentation.open(tmp_path / "dim.png", tmp_path / "stack.tif")
+    thumbnails, tops = segmentation.widget.thumbnails, []
+    for key in sorted(set(segmentation.store) - known):
+        segmentation.choose(key)
+        wait_until(lambda key=key: thumbnails.get(str(key)) is not None)
+        shown = thumbnails.get(str(key)).toImage().convertToFormat(QImage.Format.Format_RGB888)
+        lines = np.frombuffer(shown.constBits().asstring(shown.sizeInBytes()), np.uint8)
+        rows = lines.reshape(HEIGHT, shown.bytesPerLine())[:, : 3 * WIDTH]
+        layer = segmentation.widget.layers.image_layer(key).data
+        assert (rows.reshape(HEIGHT, WIDTH, 3) == layer).all()
+        tops.append(int(layer.max()))
+    assert tops[:2] == [255, 255]
+    assert 90 < tops[2] < 130
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_strokes_of_the_brush_are_on_disk_a_moment_later_and_undo_is_too(segmentation, tmp_path):

@@ -263,7 +263,7 @@ class LandmarksWidget(QWidget):
         if int(key) not in self.session.store:
             raise UserError("The image is not in the set any more.")
         ref = self.session.store.image(int(key)).ref
-        return partial(cached_thumbnail, ref.path, ref.page, cache)
+        return partial(cached_thumbnail, ref.path, ref.page, cache, robust=True)
 
     def _is_ours(self) -> bool:
         """Whether mouse and keys on the canvas are ours: one of our layers is selected."""

@@ -281,7 +281,7 @@ class SegmentationWidget(QWidget):
         if int(key) not in self.session.store:
             raise UserError("The image is not in the set any more.")
         ref = self.session.store[int(key)].ref
-        return partial(cached_thumbnail, ref.path, ref.page, cache)
+        return partial(cached_thumbnail, ref.path, ref.page, cache, robust=True)
 
     def _on_set(self) -> None:
         folder = self.session.folder
