@@ -65,6 +65,41 @@ def marked_names(embedding_map):
     return [legend.groups[key].name for key in legend.chosen()]
 
 
+def test_letters_and_digits_in_the_lists_are_those_of_napari(embedding_map, table):
+    """After a click on a group or a picture: they neither search the rows nor write over a name."""
+    layer = embedding_map.viewer.add_labels(np.zeros((9, 9), np.uint8))
+    embedding_map.viewer.layers.selection.active = layer
+    embedding_map.draw_around(0)
+    names = [table.item(row, 0).text() for row in range(table.rowCount())]
+    mark(table, names[0])
+    view = embedding_map.widget.gallery.view
+    wait_until(lambda: view.model().rowCount() > 0)
+    for rows in (table, view):
+        for key, mode in ((Qt.Key.Key_2, "paint"), (Qt.Key.Key_4, "fill")):
+            QTest.keyClick(rows, key)
+            assert layer.mode == mode
+        QTest.keyClick(rows, Qt.Key.Key_N)
+        assert not table.viewport().findChildren(QLineEdit)
+    assert [table.item(row, 0).text() for row in range(table.rowCount())] == names
+    assert marked_names(embedding_map) == [names[0]]
+    layer.mode = "pan_zoom"
+
+
+def test_space_ticks_a_group_and_f2_renames_it(embedding_map, table):
+    mark(table, "cluster 1")
+    groups = embedding_map.widget.groups.legend.groups
+    key = groups.id_of("cluster 1")
+    QTest.keyClick(table, Qt.Key.Key_Space)
+    assert not groups[key].is_shown
+    QTest.keyClick(table, Qt.Key.Key_Space)
+    assert groups[key].is_shown
+    QTest.keyClick(table, Qt.Key.Key_F2)
+    (field,) = table.viewport().findChildren(QLineEdit)
+    field.setText("blasts")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    wait_until(lambda: groups[key].name == "blasts")
+
+
 def test_marks_stay_with_their_groups_when_others_go(embedding_map, table):
     legend, clusters = embedding_map.widget.groups.legend, embedding_map.session.clusters
     mark(table, "cluster 0", "cluster 1")

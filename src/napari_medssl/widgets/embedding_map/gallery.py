@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_medssl.widgets._item_list import RowsView
 from napari_medssl.widgets.embedding_map.gallery_model import COLOR_ROLE, ROW_ROLE, GalleryModel
 from napari_medssl.widgets.embedding_map.painting import PICKED
 
@@ -59,7 +60,7 @@ class _PictureDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class GalleryView(QListView):
+class GalleryView(RowsView):
     """The list of pictures.
 
     Signals

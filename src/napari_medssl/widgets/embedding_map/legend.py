@@ -6,14 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPaintEvent, QPixmap
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, Signal
+from qtpy.QtGui import QColor, QIcon, QKeyEvent, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
     QHeaderView,
     QMenu,
-    QSizePolicy,
     QStackedWidget,
     QTableWidget,
     QTableWidgetItem,
@@ -21,14 +20,15 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medssl._errors import UserError
-from napari_medssl.state.number_colors import NumberColors, number_colors
+from napari_medssl.state.number_colors import NumberColors
 from napari_medssl.state.point_group import NONE
 from napari_medssl.state.point_groups import PointGroups
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._shortcuts import passed_on
+from napari_medssl.widgets.embedding_map.number_scale import NumberScale
 from napari_medssl.widgets.embedding_map.session import CLUSTER, SUGGESTED, MapSession
 
 _SIDE = 14
-_BAR = 18
 
 
 class Legend(QStackedWidget):
@@ -55,7 +55,7 @@ class Legend(QStackedWidget):
         self._keys: list[int] = []  # of the groups listed, a row each
         self._marks: dict[str, list[int]] = {}  # ids by what gave the colours
         self.table = _make_table()
-        self.scale = _Scale()
+        self.scale = NumberScale()
         self.addWidget(self.table)
         self.addWidget(self.scale)
         self.table.cellChanged.connect(self._on_cell)
@@ -237,8 +237,17 @@ class Legend(QStackedWidget):
             groups.recolor(key, (color.red(), color.green(), color.blue()))
 
 
+class _Rows(QTableWidget):
+    """Rows that leave letters and digits to napari; the space bar ticks one, F2 renames it."""
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        is_tick = event is not None and event.key() == Qt.Key.Key_Space
+        if is_tick or not passed_on(event):
+            super().keyPressEvent(event)
+
+
 def _make_table() -> QTableWidget:
-    table = QTableWidget(0, 3)
+    table = _Rows(0, 3)
     for column, (head, tip) in enumerate(
         (
             ("Group", "What the colours mean"),
@@ -255,6 +264,8 @@ def _make_table() -> QTableWidget:
     header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    triggers = QAbstractItemView.EditTrigger  # no other key begins to write over a name
+    table.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
     table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
     table.setShowGrid(False)
     table.setWordWrap(False)
@@ -267,32 +278,3 @@ def _number(text: str) -> QTableWidgetItem:
     cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
     cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return cell
-
-
-class _Scale(QWidget):
-    """A strip of colours with the numbers of its ends."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._low, self._high = 0.0, 1.0
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def show_range(self, low: float, high: float) -> None:
-        """Show the numbers of other ends."""
-        self._low, self._high = low, high
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        """Return the size that is due."""
-        return QSize(200, 2 * _BAR + 4)
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Paint strip and numbers."""
-        painter = QPainter(self)
-        strip = np.ascontiguousarray(number_colors(np.linspace(0, 1, 256), 0.0, 1.0))
-        image = QImage(strip.tobytes(), 256, 1, 768, QImage.Format.Format_RGB888)
-        painter.drawImage(QRect(0, 2, self.width(), _BAR), image)
-        line = QRect(0, _BAR + 4, self.width(), _BAR)
-        painter.drawText(line, Qt.AlignmentFlag.AlignLeft, f"{self._low:.3g}")
-        painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{self._high:.3g}")
-        painter.end()

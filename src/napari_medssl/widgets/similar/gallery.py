@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_medssl.index.results import Hit
 from napari_medssl.widgets._buttons import PushButton, add_entry, row_of
+from napari_medssl.widgets._item_list import RowsView
 from napari_medssl.widgets.similar.gallery_model import HIT_ROLE, GalleryModel
 from napari_medssl.widgets.similar.hit_delegate import (
     LEAST_SIDE,
@@ -35,7 +36,7 @@ _HINT = (
 )
 
 
-class GalleryView(QListView):
+class GalleryView(RowsView):
     """The list; it tells of clicks on hits and on their signs.
 
     Signals
