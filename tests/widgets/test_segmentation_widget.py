@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,6 +154,35 @@ def test_a_new_run_never_replaces_what_a_person_painted_unasked(segmentation, mo
     segmentation.press(Qt.Key.Key_Z, CONTROL)  # even that is taken back
     segmentation.wait_saved()
     assert (segmentation.session.folder.held(key) == painted).all()
+
+
+def test_images_asked_for_lead_the_list_that_is_ordered_by_doubt(segmentation, monkeypatch):
+    """In the order in which Q comes to them."""
+    segment, doubts = segmentation.engine.segment, iter((0.2, 0.9, 0.5))
+    monkeypatch.setattr(
+        segmentation.engine,
+        "segment",
+        lambda *args: replace(segment(*args), uncertainty=next(doubts)),
+    )
+    segmentation.segment(every=True)
+    first, second, third = segmentation.store
+    box, model = segmentation.widget.list.order_box, segmentation.widget.list.model
+
+    def order():
+        return [model.key_at(row) for row in range(model.rowCount())]
+
+    wait_until(box.isVisible)
+    box.click()
+    assert order() == [second, third, first]
+    assert segmentation.widget.set_next_images(["eye0.png", "eye2.png"]) == 2
+    assert order() == [first, third, second]
+    segmentation.choose(first)
+    segmentation.press(Qt.Key.Key_Q)
+    assert segmentation.session.image == third
+    box.click()
+    assert order() == [first, second, third]
+    segmentation.widget.files.close_set()
+    assert model._wanted == ()
 
 
 def test_what_is_painted_while_a_run_goes_on_is_kept(segmentation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt, QTimer
@@ -45,6 +46,7 @@ class ImageModel(ItemModel):
         super().__init__(thumbnails, parent)
         self._session = session
         self.is_by_doubt = False
+        self._wanted: Sequence[int] = ()
         self._reorder = QTimer(self)
         self._reorder.setSingleShot(True)
         self._reorder.setInterval(_REORDER_MS)
@@ -61,12 +63,20 @@ class ImageModel(ItemModel):
         if not self.is_by_doubt:
             return list(self._session.store)
         items = self._session.store.as_dict()
-        return to_correct(items) + [key for key, item in items.items() if item.is_label]
+        return to_correct(items, self._wanted) + [
+            key for key, item in items.items() if item.is_label
+        ]
 
     def sort_by_doubt(self, is_on: bool) -> None:
         """Have the most undecided predictions first and labels last, or all in their order."""
         self.is_by_doubt = is_on
         self.reorder()
+
+    def put_first(self, wanted: Sequence[int]) -> None:
+        """Have images that were asked for lead that order, as they lead the queue."""
+        self._wanted = wanted
+        if self.is_by_doubt:
+            self.reorder()
 
     def _on_item(self, _key: int) -> None:
         if self.is_by_doubt:
@@ -147,7 +157,10 @@ class ImageList(ImageSetList):
         self.progress.setWordWrap(True)
         self.progress.setToolTip("How many images have a mask, and how many of them you edited")
         self.order_box = QCheckBox("Undecided first")
-        self.order_box.setToolTip("Order the images by how undecided the model was about them")
+        self.order_box.setToolTip(
+            "Order the images by how undecided the model was about them; before them come those "
+            "that were asked for on the map"
+        )
         self.order_box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.order_box.toggled.connect(model.sort_by_doubt)
         self.column.addWidget(self.progress)

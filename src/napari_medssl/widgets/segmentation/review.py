@@ -32,9 +32,12 @@ class ReviewPanel(QWidget):
     -------
     told
         A line for the person; the second argument is True for an error.
+    wanted_changed
+        Ids of the images that come first in the queue, a tuple.
     """
 
     told = Signal(str, bool)
+    wanted_changed = Signal(object)
 
     def __init__(
         self, session: MaskSession, layers: MaskLayers, parent: QWidget | None = None
@@ -120,6 +123,7 @@ class ReviewPanel(QWidget):
         """
         self._session.checked_folder()
         self._wanted = keys_of(self._session.store.as_dict(), names)
+        self.wanted_changed.emit(tuple(self._wanted))
         self._passed.clear()
         self._show()
         return len(self._wanted)
@@ -215,6 +219,7 @@ class ReviewPanel(QWidget):
 
     def _on_set(self) -> None:
         self._wanted, self._rejected = [], {}
+        self.wanted_changed.emit(())
         self._passed.clear()
         self._show()
 

@@ -166,6 +166,7 @@ class SegmentationWidget(QWidget):
             column.addWidget(part)
         column.addLayout(self._build_buttons())
         self.review = ReviewPanel(self.session, self.layers, self)
+        self.review.wanted_changed.connect(self.list.model.put_first)
         self.review.foot.addWidget(self.list.order_box)
         self.review.foot.addWidget(self.doubt_box)
         for part in (self.segmenting.jobs, self.review, self.help, self.classes):
