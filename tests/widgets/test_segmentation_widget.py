@@ -156,6 +156,24 @@ def test_a_new_run_never_replaces_what_a_person_painted_unasked(segmentation, mo
     assert (segmentation.session.folder.held(key) == painted).all()
 
 
+def test_masks_that_are_left_are_told_by_what_the_person_did(segmentation):
+    first, second, _ = segmentation.store
+    segmentation.segment(every=True)
+    segmentation.choose(first)
+    segmentation.press_button(segmentation.widget.review.accept_button)
+    segmentation.wait_shown()
+    assert segmentation.store[first].review == "accepted"
+    segmentation.segment(every=True)
+    told = "2 images segmented. Left as you accepted it: eye0.png."
+    assert told in segmentation.widget.status.text()
+    segmentation.choose(second)
+    segmentation.mask_layer.data_setitem((np.array([2, 3]), np.array([2, 3])), 1)
+    wait_until(lambda: segmentation.store[second].is_edited)
+    segmentation.segment(every=True)
+    told = "1 image segmented. Left as you edited or accepted them: eye0.png, eye1.png."
+    assert told in segmentation.widget.status.text()
+
+
 def test_images_asked_for_lead_the_list_that_is_ordered_by_doubt(segmentation, monkeypatch):
     """In the order in which Q comes to them."""
     segment, doubts = segmentation.engine.segment, iter((0.2, 0.9, 0.5))

@@ -19,6 +19,7 @@ from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import write_whole
 from napari_medssl.state.mask_classes import clash
 from napari_medssl.state.mask_folder import MaskFolder
+from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets.segmentation.engine import Engine
@@ -114,7 +115,7 @@ class Segmenting(Part):
         self._folder: MaskFolder | None = None
         self._allowed: set[int] = set()
         self._made = 0
-        self._kept: list[str] = []
+        self._kept: list[MaskImage] = []
         self._failed: list[str] = []
         self._lost = 0
         self.jobs = JobPanel(parent)
@@ -152,7 +153,7 @@ class Segmenting(Part):
                     "You have edited or accepted the masks of all images, and none is replaced. To "
                     "segment one anew, put it in front and press Segment."
                 )
-            kept = [item.name for item in items.values() if item.is_label]
+            kept = [item for item in items.values() if item.is_label]
             self._start(keys, set(), kept)
         except UserError as error:
             self._refuse(error)
@@ -161,7 +162,9 @@ class Segmenting(Part):
         """Stop the job."""
         self.jobs.cancel()
 
-    def _start(self, keys: Sequence[int], allowed: set[int], kept: Sequence[str] = ()) -> None:
+    def _start(
+        self, keys: Sequence[int], allowed: set[int], kept: Sequence[MaskImage] = ()
+    ) -> None:
         if self.jobs.is_busy:
             raise UserError("Images are being segmented. Wait, or press Cancel.")
         config = self._config()
@@ -213,7 +216,7 @@ class Segmenting(Part):
         self._layers.take_in()
         item = folder.store[made.key]
         if item.is_label and made.key not in self._allowed:
-            self._kept.append(item.name)  # edited or accepted while the others were segmented
+            self._kept.append(item)  # edited or accepted while the others were segmented
             return
         found = made.found
         folder.use_mask(
@@ -241,9 +244,7 @@ class Segmenting(Part):
         if job.state == "cancelled":
             parts.insert(0, "Stopped.")
         if self._kept:
-            more = len(self._kept) - _SOME
-            some = ", ".join(self._kept[:_SOME]) + f" and {more} more" * (more > 0)
-            parts.append(f"Left as you edited {'it' if len(self._kept) == 1 else 'them'}: {some}.")
+            parts.append(_left_words(self._kept))
         if self._lost:
             times = "once" if self._lost == 1 else f"{self._lost} times"
             parts.append(f"The compute process ended {times} and began anew.")
@@ -253,3 +254,12 @@ class Segmenting(Part):
         elif job.state != "failed":
             self.told.emit(" ".join(parts), False)
         self._folder = None
+
+
+def _left_words(kept: Sequence[MaskImage]) -> str:
+    """Say which masks of a person were left as they were, and what the person did to them."""
+    acts = ["edited"] * any(item.is_edited for item in kept)
+    acts += ["accepted"] * any(not item.is_edited for item in kept)
+    more = len(kept) - _SOME
+    some = ", ".join(item.name for item in kept[:_SOME]) + f" and {more} more" * (more > 0)
+    return f"Left as you {' or '.join(acts)} {'it' if len(kept) == 1 else 'them'}: {some}."
