@@ -45,6 +45,15 @@ def test_a_click_on_the_template_shows_the_match_in_every_other_image(landmarks)
     assert landmarks.widget.list.progress.text() == "2 of 8 points checked (25 %), 6 to check"
 
 
+def test_letters_in_the_table_do_not_search_its_rows(landmarks):
+    _, (a, _) = landmarks.ids()
+    table = landmarks.widget.table
+    table.setCurrentCell(0, 0)
+    table.setFocus()
+    QTest.keyClick(table, Qt.Key.Key_B)  # the second landmark is B
+    assert (table.currentRow(), landmarks.session.name) == (0, a)
+
+
 def test_clicks_name_landmarks_where_the_list_is_empty(landmarks_window, tmp_path):
     landmarks_window.begin(tmp_path, names=())
     images = landmarks_window.store.images()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QPoint, QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_medssl._errors import UserError
 from napari_medssl.state.landmark_items import Point
 from napari_medssl.widgets._buttons import add_entry
+from napari_medssl.widgets._shortcuts import passed_on
 from napari_medssl.widgets.landmarks.session import LandmarkSession
 
 _COLUMNS = ("Landmark", "State", "Score", "Way back")
@@ -78,6 +79,10 @@ class PointTable(QTableWidget):
         self.itemChanged.connect(self._on_item)
         self.customContextMenuRequested.connect(self._on_menu)
         self.fill()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        if not passed_on(event):
+            super().keyPressEvent(event)
 
     def _fill_later(self, *_: object) -> None:
         self._later.start()
