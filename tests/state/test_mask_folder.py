@@ -253,6 +253,10 @@ def test_what_a_person_said_of_a_mask_survives_a_kill(tmp_path):
     assert (read_class_file(folder.mask_file(key)) == mask).all()
     with killed(folder, tmp_path / "three.masks") as found:
         assert found.store[key].is_prediction
+    folder.accept(key)
+    folder.restore(key, folder.reject(key))
+    with killed(folder, tmp_path / "four.masks") as found:
+        assert found.store[key].review == "accepted"
     folder.close()
 
 

@@ -272,11 +272,15 @@ class MaskFolder(ItemFolder[MaskImage]):
         return former
 
     def restore(self, key: int, former: MaskImage) -> None:
-        """Bring back the mask that `reject` took off; it is to be read from its file again."""
+        """Bring back the mask that `reject` took off; it is to be read from its file again.
+
+        One that a person had accepted is accepted again.
+        """
         self._held.pop(key, None)
         now = self.store[key]
-        made = replace(now, mask=former.mask, made_with=former.made_with, review="")
-        self.store.note({key: replace(made, uncertainty=former.uncertainty)})
+        made = replace(now, mask=former.mask, made_with=former.made_with)
+        said = replace(made, review=former.review, uncertainty=former.uncertainty)
+        self.store.note({key: said})
 
     def remove_images(self, keys: Sequence[int]) -> None:
         """Take images off the set with their masks; the files of the images stay."""
