@@ -32,6 +32,7 @@ _HEADS = {
 }
 _PIXELS, _MM2, _OF_IMAGE = 1, 2, 3
 _LEAST_NAME = 96  # width that the name of a class has before columns are left out
+_WHOLE = 1000  # mm² from which parts of one are not told
 _LATER_MS = 120
 _ROWS_SHOWN = 4
 
@@ -131,8 +132,9 @@ class AreaPanel(QTableWidget):
             self.clearSelection()
 
     def take_name(self) -> None:
-        """Take the name that is being typed for done."""
+        """Take the name that is being typed for done; what is marked stays so."""
         self.setCurrentCell(-1, -1)
+        self.mark(self._marked)
 
     def rename(self, number: int) -> None:
         """Let a person type another name of a class."""
@@ -247,6 +249,11 @@ class AreaPanel(QTableWidget):
             self.named.emit(self._numbers[row], cell.text())
 
 
+def mm2_text(value: float) -> str:
+    """Return an area as people write it: four digits, and never a power of ten for a large one."""
+    return f"{value:,.0f}" if value >= _WHOLE else f"{value:.4g}"
+
+
 def _cells(
     area: ClassArea | None, counted: MaskAreas | None, has_mm2: bool
 ) -> tuple[str, str, str, str, str]:
@@ -255,7 +262,7 @@ def _cells(
         return "", "", "", "", ""
     if area is None:
         return "0", "0" * has_mm2, "0%", "" if counted.view_pixels is None else "0%", "0"
-    mm2 = "" if area.mm2 is None else f"{area.mm2:.4g}"
+    mm2 = "" if area.mm2 is None else mm2_text(area.mm2)
     view = "" if area.part_of_view is None else f"{area.part_of_view:.2%}"
     return f"{area.pixels:,}", mm2, f"{area.part_of_image:.2%}", view, f"{area.objects:,}"
 
@@ -268,7 +275,7 @@ def _figures_tip(area: ClassArea | None) -> str:
     if area.object_mean is None or area.object_median is None:
         return words
     sizes = [
-        f"{name} {pixels:,.1f} px" + ("" if mm2 is None else f" ({mm2:.4g} mm²)")
+        f"{name} {pixels:,.1f} px" + ("" if mm2 is None else f" ({mm2_text(mm2)} mm²)")
         for name, pixels, mm2 in (
             ("mean", area.object_mean, area.in_mm2(area.object_mean)),
             ("median", area.object_median, area.in_mm2(area.object_median)),

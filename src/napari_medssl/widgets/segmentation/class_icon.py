@@ -8,7 +8,9 @@ _SIDE = 14
 
 
 def class_icon(color: str) -> QIcon:
-    """Return a square of a colour, "#rrggbb"."""
+    """Return a square of a colour, "#rrggbb", the same in a row that is selected."""
     square = QPixmap(_SIDE, _SIDE)
     square.fill(QColor(color))
-    return QIcon(square)
+    icon = QIcon(square)
+    icon.addPixmap(square, QIcon.Mode.Selected)  # Qt would mix it with that of the selection
+    return icon

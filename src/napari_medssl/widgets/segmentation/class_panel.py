@@ -106,7 +106,11 @@ class ClassPanel(QWidget):
         """Take the class that is marked off the list."""
         self.areas.take_name()
         number = self.areas.marked
-        if number and self._try(partial(self._session.remove_class, number)):
+        if not number:
+            return
+        name = self._session.class_names(self._session.checked_image()).get(number, "")
+        words = f"{name!r} is off the list; what is painted as it stays, as 'class {number}'."
+        if self._try(partial(self._session.remove_class, number), words):
             self._layers.choose_listed()  # else the next stroke would bring it back
 
     def close_down(self) -> None:
@@ -127,13 +131,14 @@ class ClassPanel(QWidget):
         self.areas.mark(number)
         self._show()
 
-    def _try(self, work: partial[None]) -> bool:
-        """Do it and return True; False if it was refused, which is told."""
+    def _try(self, work: partial[None], words: str = "") -> bool:
+        """Do it, tell it and return True; False if it was refused, which is told."""
         try:
             work()
         except UserError as error:
             self.told.emit(str(error), True)
             return False
+        self.told.emit(words, False)  # what was wrong before is so no more
         return True
 
     def _show(self) -> None:

@@ -362,8 +362,10 @@ class MaskLayers(QObject):
 
     def _name_classes(self, layer: Any, key: int) -> None:
         """Let napari tell the name of the class under the mouse."""
-        names = self._session.class_names(key)
-        layer.features = {"index": [0, *names], "class": ["", *names.values()]}
+        numbers = range(256)  # one that is on no list is told as the table tells it
+        names = {number: f"class {number}" for number in numbers} | {0: ""}
+        names |= self._session.class_names(key)
+        layer.features = {"index": [*numbers], "class": [names[number] for number in numbers]}
 
     def _put_in_front(self, pair: LayerPair) -> None:
         layers = self._viewer.layers

@@ -151,13 +151,18 @@ class MaskSession:
         self.classes_changed.emit()
 
     def remove_class(self, number: int) -> None:
-        """Take a class off the set; its pixels stay. UserError if a model made it."""
+        """Take a class off the set; its pixels stay. UserError if it is a model's, or none."""
         folder = self.checked_folder()
         by = [i.model for i in folder.store.as_dict().values() if number <= len(i.classes)]
         if by:
             raise UserError(
                 f"Class {number} is one of {by[0] or 'an image'}; only classes that were added "
                 "can be taken off."
+            )
+        if number not in folder.classes:
+            raise UserError(
+                f"Class {number} is on no list: it stands here because pixels have its number. "
+                "Erase those, or double-click it to give it a name."
             )
         folder.remember(classes={n: one for n, one in folder.classes.items() if n != number})
         self.classes_changed.emit()

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_medssl.backend.mask_areas import MeasuredMask, measure_mask
 from napari_medssl.backend.mask_summary import ClassSummary, summarize
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets.segmentation.area_panel import mm2_text
 from napari_medssl.widgets.segmentation.class_icon import class_icon
 from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -208,7 +209,7 @@ class SetPanel(QWidget):
 def _cells(one: ClassSummary, has_mm2: bool) -> tuple[str, str, str, str]:
     """Return what stands beside the name of a class."""
     area = one.mm2 if has_mm2 else one.pixels
-    mean, sd = ("" if value is None else f"{value:.4g}" for value in (area.mean, area.sd))
+    mean, sd = ("" if value is None else mm2_text(value) for value in (area.mean, area.sd))
     if not has_mm2 and one.pixels.mean is not None:
         mean = f"{one.pixels.mean:,.0f}"
         sd = "" if one.pixels.sd is None else f"{one.pixels.sd:,.0f}"
