@@ -42,6 +42,23 @@ def test_a_class_that_a_person_added_clashes_with_one_of_another_name_by_a_model
     classes, _ = with_model({}, ("vessel",))
     classes, _ = renamed(classes, {}, 1, "vessel", "artery")
     assert clash(classes, ("vessel",)) == 0
+    assert clash(classes, ("disc",)) == 0
+    assert clash(classes, ("disc",), is_painted=True) == 1
+    assert clash(classes, ("artery",), is_painted=True) == 0
+
+
+def test_a_class_that_a_person_added_and_a_model_learned_keeps_the_name_that_it_is_given_later():
+    classes, _ = with_added({}, [], "nucleus")
+    classes, called = with_model(classes, ("nucleus",))
+    assert called == ("nucleus",)
+    for name in ("cell nucleus", "kernel"):
+        former = classes[1].name
+        classes, _ = renamed(classes, {}, 1, former, name)
+        assert with_model(classes, ("nucleus",))[1] == (name,)
+        assert clash(classes, ("nucleus",), is_painted=True) == 0
+    classes, _ = with_model(classes, ("kernel",))  # trained again
+    classes, _ = renamed(classes, {}, 1, "kernel", "core")
+    assert with_model(classes, ("kernel",))[1] == ("core",)
 
 
 def test_names_are_given_once():

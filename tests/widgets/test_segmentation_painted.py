@@ -158,6 +158,23 @@ def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(
     assert (painted.session.folder.held(next(iter(painted.store))) == disk(0)).all()
 
 
+def test_a_class_renamed_after_a_training_has_its_new_name_in_masks_to_come(painted, tmp_path):
+    session = painted.session
+    session.name_class(session.add_class(), "disk")
+    paint(painted, 0)
+    train(painted)
+    keys = list(painted.store)
+    session.name_class(1, "nucleus")
+    painted.choose(keys[2])
+    painted.segment()
+    assert {item.classes for item in painted.store.as_dict().values()} == {(), ("nucleus",)}
+    paint(painted, 3)
+    painted.widget.training.trainer.quick.setChecked(True)
+    train(painted)
+    assert painted.painted.jobs[1].config.start == str(tmp_path / "models" / "cells.safetensors")
+    assert load_card(tmp_path / "models" / "cells.safetensors").config["classes"] == ["nucleus"]
+
+
 def test_stop_and_keep_gives_the_model_as_it_is(painted, tmp_path):
     paint(painted, 0)
     painted.painted.is_held = True
@@ -203,11 +220,13 @@ def test_nothing_painted_says_what_to_do(painted):
     panel = painted.widget.training
     painted.press_button(panel.train_button)
     assert "No mask is painted yet." in panel.jobs._error.text()
+    assert panel.curve.isHidden()
     paint(painted, 0)
     painted.mask_layer.data_setitem(np.nonzero(disk(0)), 0)  # all erased again
     painted.wait_saved()
     train(painted)
     assert "No mask is painted yet." in panel.jobs._error.text()
+    assert panel.curve.isHidden()  # nothing was learnt
     paint(painted, 1, 40)
     train(painted)
     assert "Class 40 came; a model learns the classes 1 to 31." in panel.jobs._error.text()

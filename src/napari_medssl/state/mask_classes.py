@@ -27,8 +27,8 @@ class MaskClass:
     name, color
         What it is called, and "#rrggbb"; "" for the colour that its number has anyway.
     of
-        What the model that it came from calls it, "" for none: another mask by that model gets the
-        name that a person has chosen.
+        What the model that it came from, or that learned it last, calls it, "" for none: another
+        mask by that model gets the name that a person has chosen.
     """
 
     name: str
@@ -71,15 +71,31 @@ def with_model(classes: Classes, names: Sequence[str]) -> tuple[Classes, tuple[s
     found, called = dict(classes), []
     for number, name in enumerate(names, start=1):
         known = found.setdefault(number, MaskClass(name, of=name))
+        if known.name == name:  # it may be renamed later
+            found[number] = replace(known, of=name)
         called.append(known.name if known.of == name else name)
     return found, tuple(called)
 
 
-def clash(classes: Mapping[int, MaskClass], names: Sequence[str]) -> int:
-    """Return the first number that a person gave to a class and a model to another, 0 for none."""
+def clash(
+    classes: Mapping[int, MaskClass], names: Sequence[str], *, is_painted: bool = False
+) -> int:
+    """Return the first number that a person gave to a class and a model to another, 0 for none.
+
+    Parameters
+    ----------
+    classes
+        Those of the set.
+    names
+        What the model calls its classes 1, 2 and so on.
+    is_painted
+        Whether a person painted a mask from nothing, so that classes of a model are the person's.
+    """
     for number, name in enumerate(names, start=1):
         known = classes.get(number)
-        if known is not None and not known.of and known.name.casefold() != name.casefold():
+        if known is None or (known.of and not is_painted):
+            continue
+        if name.casefold() not in (known.name.casefold(), known.of.casefold()):
             return number
     return 0
 

@@ -183,12 +183,15 @@ class Segmenting(Part):
 
     def _may_mix(self, folder: MaskFolder, model: str) -> bool:
         """Ask, once, where a number is a class that a person added and another one of the model."""
-        names = self._classes()
-        number = clash(folder.classes, names)
-        if not number or any(item.model == model for item in folder.store.as_dict().values()):
+        names, items = self._classes(), folder.store.as_dict().values()
+        is_painted = any(item.is_edited and not item.model for item in items)
+        number = clash(folder.classes, names, is_painted=is_painted)
+        if not number or any(item.model == model for item in items):
             return True
+        known = folder.classes[number]
+        done = "painted" if known.of else "added"
         text = (
-            f"Class {number} is {folder.classes[number].name!r}, which you added. {model!r} finds "
+            f"Class {number} is {known.name!r}, which you {done}. {model!r} finds "
             f"{names[number - 1]!r} under the same number, which looks the same in the masks. "
             "To get your own class, train a model. Segment all the same?"
         )

@@ -14,6 +14,7 @@ from napari_medssl.backend.config import describe, from_json
 from napari_medssl.backend.models import load_card
 from napari_medssl.backend.painted_workspace import PAINT_FIRST, PaintedImage, PaintedImages
 from napari_medssl.backend.training_workspace import Unfinished, Workspace
+from napari_medssl.state.mask_classes import with_model
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._section import Section
 from napari_medssl.widgets._settings import read_settings
@@ -141,6 +142,7 @@ class PaintedTrainer(Trainer):
             },
         )
         builds_on = start in (workspace.name, str(workspace.out))
+        self._note_learned(painted)
         return TrainingJob(self.key, workspace, _WORK, config, painted=painted, builds_on=builds_on)
 
     def continued(self, stopped: Unfinished) -> TrainingJob:
@@ -187,10 +189,20 @@ class PaintedTrainer(Trainer):
             if card.architecture != ARCHITECTURE:
                 return ""
             classes = card.config.get("classes")
-            due = [painted.class_names[n] for n in sorted(painted.class_names)]
-            return name if classes == due else ""
+            names = painted.class_names
+            now = [names[number] for number in sorted(names)]
+            known = self._session.checked_folder().classes  # renamed since it learned them
+            then = [known[n].of if n in known else names[n] for n in sorted(names)]
+            return name if classes in (now, then) else ""
         except UserError:  # it is gone, or damaged: there is nothing to begin with
             return ""
+
+    def _note_learned(self, painted: PaintedImages) -> None:
+        """Keep what the model will call classes: one that is renamed meanwhile is the same."""
+        folder, names = self._session.checked_folder(), painted.class_names
+        called = [names.get(number, "") for number in range(1, max(names, default=0) + 1)]
+        known, _ = with_model(folder.classes, called)
+        folder.remember(classes={n: one for n, one in known.items() if n in folder.classes})
 
     def _tell_recipe(self, place: int) -> None:
         """Say in the tooltip what the recipe learns from: the box has no room for it."""
