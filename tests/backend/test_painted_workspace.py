@@ -55,9 +55,22 @@ def test_what_cannot_be_learnt_is_told(tmp_path, sources):
         fill_painted(workspace, painted, should_stop=lambda: True)
 
 
+def test_ground_that_was_filled_by_accident_is_told(tmp_path, sources):
+    workspace = Workspace("cells", tmp_path / "models")
+    full, half = np.ones((8, 9), np.uint8), np.tri(8, 9, dtype=np.uint8)
+    names = {1: "nucleus"}
+    words = r"All that is painted is class 1 \('nucleus'\), to the last pixel.*Ctrl\+Z takes that"
+    one, other = (PaintedImage(source, full) for source in sources[:2])
+    with pytest.raises(UserError, match=words):
+        fill_painted(workspace, PaintedImages((one, other), class_names=names))
+    fill_painted(workspace, PaintedImages((one, PaintedImage(sources[1], half)), class_names=names))
+    fill_painted(workspace, PaintedImages((PaintedImage(sources[0], half + 1),)))  # two classes
+
+
 def test_an_image_that_is_gone_is_told_with_what_to_do(tmp_path, sources):
     (tmp_path / "cell1.png").unlink()
     mask = np.ones((8, 9), np.uint8)
+    mask[0] = 0
     painted = PaintedImages((PaintedImage(sources[0], mask),), (sources[1],))
     with pytest.raises(UserError, match=r"cell1.png'.*Put it where it was, or take the image off"):
         fill_painted(Workspace("cells", tmp_path / "models"), painted)

@@ -31,6 +31,13 @@ PAINT_FIRST = (
 )
 
 
+_ALL_ONE = (
+    "All that is painted is class {number} ({name}), to the last pixel, and nothing is left as the "
+    "rest to tell it from. Was the ground filled by a click? Ctrl+Z takes that back; or erase what "
+    "does not belong to it."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class PaintedImage:
     """An image that a person stands for: its source, and its class numbers or their file."""
@@ -73,7 +80,8 @@ def fill_painted(
     Raises
     ------
     UserError
-        If nothing is painted, a number is no class, or something cannot be read or written.
+        If nothing is painted, or all of every image as one class; if a number is no class, or
+        something cannot be read or written.
     Cancelled
         If `should_stop` said so.
     """
@@ -90,6 +98,9 @@ def fill_painted(
         put_image(image.source, workspace.images, stem)
         write_whole(workspace.masks / f"{stem}.png", class_png(mask))
     names = _every_name(numbers - {0}, painted.class_names)
+    if len(numbers) == 1:
+        (number,) = numbers
+        raise UserError(_ALL_ONE.format(number=number, name=repr(names[number])))
     write_whole(workspace.folder / CLASSES, _table(names))
     for done, source in enumerate(painted.unlabelled, start=len(painted.labelled)):
         _look(done, total, on_progress, should_stop)
