@@ -70,6 +70,11 @@ class LossCurve(QWidget):
         """Return step and running mean of a value so far, of steps that lie apart when drawn."""
         return list(self._points.get(name, ()))
 
+    @property
+    def has_points(self) -> bool:
+        """True if there is anything to draw."""
+        return any(self._points.values())
+
     def top(self, name: str) -> float:
         """Return the value that is drawn at the full height."""
         return max(_LEAST, *(value for _, value in self._points[name]))

@@ -232,7 +232,7 @@ class TrainPanel(QWidget):
         if not job.goes_on or job.workspace != self._drawn:
             self.curve.begin(self._trainers[job.trainer].curves)
         self._drawn = job.workspace
-        self.curve.show()
+        self.curve.setVisible(self.curve.has_points)
         self.preview.forget()
         self.words.setText("You can go on working; the training runs in a process of its own.")
         self.jobs.start(self._work, job, title=f"Training {job.workspace.name}")
@@ -247,6 +247,7 @@ class TrainPanel(QWidget):
         if not progress.values or self._running is None:
             return
         self.curve.add(progress.done, progress.total or progress.done, progress.values)
+        self.curve.show()
         if "preview" in progress.values:
             self.preview.look(self._running.workspace.preview)
         words = self._trainers[self._running.trainer].words(progress.values)
@@ -260,8 +261,7 @@ class TrainPanel(QWidget):
         is_same = self._folder is not None and self._folder is self._session.folder
         segments = self._trainers[job.trainer].segments_after and is_same
         then = "" if segments else " Press Segment all."
-        # A person in a window has no options to give.
-        remarks = [remark for remark in report.remarks if " --" not in remark]
+        remarks = [one for one in report.remarks if " --" not in one]  # a window has no options
         lines = [f"{job.workspace.name} is trained and chosen.{then}", *remarks]
         self.words.setText("\n".join(lines))
         self.trained.emit(str(job.workspace.out), segments)
