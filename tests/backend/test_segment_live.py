@@ -10,7 +10,13 @@ from shape_world import eye, small_config, write_world
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import mask_areas, segment_live
-from napari_medssl.backend.mask_areas import HEADER, MaskToMeasure, class_areas, write_areas
+from napari_medssl.backend.mask_areas import (
+    HEADER,
+    MaskToMeasure,
+    class_areas,
+    rounded_mm2,
+    write_areas,
+)
 from napari_medssl.backend.region_maps import load_region_finder
 from napari_medssl.backend.segment_files import segment_files
 from napari_medssl.backend.segment_live import (
@@ -119,6 +125,18 @@ def test_areas_do_not_depend_on_the_bands_that_are_counted(monkeypatch):
     whole = class_areas(mask, None, (), view)
     monkeypatch.setattr(mask_areas, "_BAND", 300)
     assert class_areas(mask, None, (), view) == whole
+
+
+def test_small_areas_of_slides_keep_their_digits(tmp_path):
+    """In mm² an object of a slide is far below one: six places would leave one or two digits."""
+    assert [rounded_mm2(value) for value in (None, 0.0, 12.34567891)] == ["", 0.0, 12.345679]
+    assert rounded_mm2(0.0000159712345) == 0.0000159712
+    mask = np.zeros((8, 9), np.uint8)
+    mask[0, :5] = mask[4:6, :8] = 1
+    write_areas(tmp_path / "a.csv", [MaskToMeasure("a", mask, {1: "cell"}, (0.001, 0.001), "")])
+    with (tmp_path / "a.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (float(row["area_mm2"]), float(row["object_mm2_mean"])) == (2.1e-05, 1.05e-05)
 
 
 def test_the_table_of_areas_tells_the_black_rim_from_the_field_of_view(tmp_path):

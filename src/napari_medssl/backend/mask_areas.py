@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +250,7 @@ def _rows(found: MeasuredMask) -> Iterator[tuple[str | int | float, ...]]:
     """Give the rows of a mask in the table of areas, in the order of `HEADER`."""
     seen = "" if found.areas.view_pixels is None else found.areas.view_pixels
     for area in found.areas.classes:
-        sizes = (area.pixels, _rounded(area.mm2), _rounded(area.part_of_image))
+        sizes = (area.pixels, rounded_mm2(area.mm2), _rounded(area.part_of_image))
         objects = (area.objects, _rounded(area.object_mean), _rounded(area.object_median))
         in_mm2 = (area.in_mm2(area.object_mean), area.in_mm2(area.object_median))
         yield (
@@ -260,7 +261,7 @@ def _rows(found: MeasuredMask) -> Iterator[tuple[str | int | float, ...]]:
             seen,
             _rounded(area.part_of_view),
             *objects,
-            *(_rounded(value) for value in in_mm2),
+            *(rounded_mm2(value) for value in in_mm2),
             found.of.made_by,
         )
 
@@ -273,3 +274,10 @@ def _view_of(one: MaskToMeasure) -> View | None:
 
 def _rounded(value: float | None) -> float | str:
     return "" if value is None else round(value, 6)
+
+
+def rounded_mm2(value: float | None) -> float | str:
+    """Return an area for a table: six places, and six digits where it is far below 1 mm²."""
+    if not value:
+        return "" if value is None else 0.0
+    return round(value, max(6, 5 - math.floor(math.log10(abs(value)))))

@@ -16,7 +16,13 @@ from napari_medssl.backend.jobs import (
     ignore,
     never,
 )
-from napari_medssl.backend.mask_areas import ClassArea, MaskToMeasure, MeasuredMask, measure_mask
+from napari_medssl.backend.mask_areas import (
+    ClassArea,
+    MaskToMeasure,
+    MeasuredMask,
+    measure_mask,
+    rounded_mm2,
+)
 from napari_medssl.io.csv_files import write_csv
 
 SUMMARY_HEADER = (
@@ -110,14 +116,19 @@ def write_summary(out: Path, summary: Sequence[ClassSummary]) -> None:
     """Write the classes as CSV, a row each; UserError if that cannot be."""
     rows = []
     for one in summary:
-        figures = (
-            one.pixels.mean, one.pixels.sd, one.mm2.count, one.mm2.mean, one.mm2.sd,
+        pixels = (one.pixels.mean, one.pixels.sd, one.mm2.count)
+        others = (
             one.part.mean, one.part.sd, one.objects.mean, one.objects.sd, one.object_count,
             one.object_mean,
         )  # fmt: skip
-        shown = ("" if value is None else round(value, 6) for value in figures)
+        mm2 = (rounded_mm2(one.mm2.mean), rounded_mm2(one.mm2.sd))
+        shown = (*_rounded(pixels), *mm2, *_rounded(others))
         rows.append((one.number, one.name, one.pixels.count, one.present, *shown))
     write_csv(out, SUMMARY_HEADER, rows)
+
+
+def _rounded(values: Iterable[float | None]) -> list[float | str]:
+    return ["" if value is None else round(value, 6) for value in values]
 
 
 def measure_summary(
