@@ -267,6 +267,13 @@ def test_folder_is_listed_in_natural_order_without_hidden_files(tmp_path):
     assert list_images([tmp_path], recursive=True)[-1].name == "deep.png"
 
 
+def test_of_a_volume_it_is_told_how_its_slices_become_pictures(tmp_path):
+    (tmp_path / "heart.nii.gz").write_bytes(b"\x1f\x8b any")
+    listing = scan_images([tmp_path / "heart.nii.gz"])
+    ((_, reason),) = listing.failures
+    assert "'heart.nii.gz': a volume, where plain pictures are due. Write its slices as" in reason
+
+
 def test_named_files_that_are_no_pictures_are_failures(tmp_path):
     (tmp_path / "notes.txt").write_text("not a picture")
     os.mkfifo(tmp_path / "pipe.png")

@@ -133,6 +133,11 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
 
 def _kind(ref: ImageRef) -> str:
     kind = picture_kind(ref.path)
+    if kind is None and ref.path.name.lower().endswith(NIFTI_SUFFIXES) and ref.path.is_file():
+        raise UserError(
+            f"Cannot read {ref.name!r}: a volume, where plain pictures are due. Write its slices "
+            "as the pages of a TIFF file; each page is a picture."
+        )
     if kind is None:
         raise UserError(
             f"Cannot read {ref.name!r}: not a picture that we know. "

@@ -57,8 +57,8 @@ def take_layer(layer: Any) -> TakenLayer:
     """Return what a layer holds; UserError if it is no plain image."""
     if layer.multiscale or layer.data.ndim != (3 if layer.rgb else 2):
         raise UserError(
-            f"Layer {layer.name!r} is no plain 2-D image: its shape is {layer.data.shape}. Of a "
-            "volume, open one slice."
+            f"Layer {layer.name!r} is no plain 2-D image: its shape is {layer.data.shape}. Write "
+            "the slices of a volume as the pages of a TIFF file, and open that: each is an image."
         )
     return TakenLayer(
         layer.data,
