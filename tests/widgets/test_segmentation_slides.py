@@ -129,6 +129,23 @@ def test_a_rectangle_drawn_over_a_slide_is_an_image_of_the_set_where_it_lies(bes
     assert beside.viewer.scene.camera.zoom * height * 2 > beside.slides.canvas.height() / 4
 
 
+def test_all_that_was_drawn_is_taken_though_napari_selects_the_last_one(beside):
+    layer = beside.shapes()
+    beside.slides.drag((200, 200), (400, 400))
+    beside.slides.drag((600, 300), (800, 500))
+    assert layer.selected_data == {1}
+    beside.take()
+    assert beside.asked[0][0].startswith("2 regions of slide0, the largest ")
+    assert len(beside.items()) == 2
+    layer.visible = beside.slides.layer.visible = True
+    layer.mode = "select"
+    layer.selected_data = {1}
+    beside.viewer.layers.selection = {layer}
+    beside.take(waits=False)
+    assert beside.asked[1][0].startswith("1 region of slide0, ")
+    beside.wait()
+
+
 def test_a_shape_across_the_edge_is_taken_and_what_is_left_out_is_told(beside):
     layer = beside.shapes()
     beside.slides.drag((-80, 300), (40, 700))  # its middle lies beside the slide

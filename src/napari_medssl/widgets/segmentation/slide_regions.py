@@ -21,6 +21,7 @@ from napari_medssl.widgets.segmentation.region_reader import RegionReader
 
 _UM = (0.01, 1000.0)
 _USUAL_UM = 1.0
+_SELECT = ("select", "direct")  # modes of a Shapes layer in which a person selects shapes
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,7 @@ class SlideRegions(Part):
 
     def _drawn_in(self, layer: Any) -> Iterator[_Drawn | None]:
         """Give what the shapes of a layer are on a slide, None for one that is on none."""
-        chosen = sorted(layer.selected_data) or range(len(layer.data))
-        for index in chosen:
+        for index in _chosen(layer):
             corners = np.array([layer.data_to_world(point) for point in layer.data[index]])
             slide, box = self._part_of_slide(corners)
             if slide is None or box is None:
@@ -167,6 +167,18 @@ class SlideRegions(Part):
         slides.sort(key=lambda slide: not slide.holds(slide.location(middle)))
         boxes = ((slide, _box_on(slide, corners)) for slide in slides)
         return next(((slide, box) for slide, box in boxes if box is not None), (None, None))
+
+
+def _chosen(layer: Any) -> Sequence[int]:
+    """Return which shapes of a layer are selected; where none is, all.
+
+    napari leaves the shape that was drawn last selected: nobody has chosen that one alone.
+    """
+    chosen, every = sorted(layer.selected_data), range(len(layer.data))
+    is_of_ours = "medssl" in layer.metadata  # there the list of regions selects
+    if not is_of_ours and layer.mode not in _SELECT and chosen == [*every[-1:]]:
+        return every
+    return chosen or every
 
 
 def _box_on(slide: ShownSlide, corners: Any) -> Box | None:
