@@ -81,6 +81,7 @@ class PointTable(QTableWidget):
         self.fill()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Leave letters and digits to napari and our commands."""
         if not passed_on(event):
             super().keyPressEvent(event)
 
