@@ -55,7 +55,8 @@ def test_a_model_is_trained_and_used(in_process, tmp_path, capsys):
     known = write_labelled(tmp_path / "known", (0, 1))
     more = write_unlabelled(tmp_path / "more", (2, 3))
     out = tmp_path / "disks.safetensors"
-    assert train(known, out, "--unlabelled", more) == _console.ALL_DONE
+    words = ("--unlabelled", more, "--stages", "mean-teacher")
+    assert train(known, out, *words) == _console.ALL_DONE
     assert "Model 'disks' written to" in capsys.readouterr().err
     assert load_card(out).metrics["unlabelled_images"] == 2
 
