@@ -24,8 +24,8 @@ as long).
 
 Equation 3 leaves unsure pixels out as UniMatch does (Yang et al., arXiv 2208.09910), with a
 threshold of each class as in FlexMatch (Zhang et al., arXiv 2110.08263): a teacher is sure of the
-ground first, which grew into faint objects with one threshold for all. With the weights of equation
-1 in it, too, classes of the heart were lost.
+ground first, and with one threshold for all took objects of another kind for it. With the weights
+of equation 1 in it, hearts were segmented less well (docs/methods/action.md).
 """
 
 from __future__ import annotations
