@@ -34,31 +34,39 @@ def world(tmp_path_factory):
     return write_labelled(folder / "known", (0, 1)), write_unlabelled(folder / "more", (2, 3))
 
 
-@pytest.fixture
-def settled(monkeypatch):
-    """A test says from which look on nothing changes."""
-
-    def at(look):
-        monkeypatch.setattr(Settling, "has_settled", lambda self, change: int(self.looks) >= look)
-
-    return at
-
-
 def config(world, out, **changes):
-    given = {"unlabelled": world[1], "steps": STEPS, "early_stop": True, "checkpoint_every": 1}
+    """What is stopped leaves a checkpoint anyway: none is due on the way."""
+    given = {"unlabelled": world[1], "steps": STEPS, "early_stop": True, "checkpoint_every": STEPS}
     return small_config(world[0], out, **(given | changes))
 
 
-def trained(config, **how):
-    seen = []
-    report = train_action(config, on_progress=seen.append, **how)
+def trained(config, *, settled_at=None, told=None, **how):
+    """Train; nothing changes any more from the look `settled_at` on, if one is given."""
+    seen = [] if told is None else told
+    with pytest.MonkeyPatch.context() as patch:
+        if settled_at:
+            patch.setattr(Settling, "has_settled", lambda self, _: int(self.looks) >= settled_at)
+        report = train_action(config, on_progress=seen.append, **how)
     return report, [p for p in seen if p.values]
 
 
-def test_it_ends_a_tenth_of_the_steps_after_nothing_changes(world, tmp_path, settled):
+@pytest.fixture(scope="module")
+def ended(world, tmp_path_factory):
+    """A training that settles at its fifth look: its report, what it told, its weights."""
+    out = tmp_path_factory.mktemp("ended") / "m.safetensors"
+    return *trained(config(world, out), settled_at=5), load_file(out)
+
+
+@pytest.fixture(scope="module")
+def watched(world, tmp_path_factory):
+    """A training that settles too late, as `ended`."""
+    out = tmp_path_factory.mktemp("watched") / "m.safetensors"
+    return *trained(config(world, out), settled_at=17), load_file(out)
+
+
+def test_it_ends_a_tenth_of_the_steps_after_nothing_changes(ended):
     """The rate goes down at once; total, words and remark say what happens."""
-    settled(5)
-    report, told = trained(config(world, tmp_path / "m.safetensors"))
+    report, told, _ = ended
     assert [p.done for p in told] == [1, 2, 3, 4, 5, 6, 7]
     assert [p.total for p in told] == [STEPS] * 4 + [7] * 3
     assert [p.message for p in told] == ["supervised"] * 5 + [ENDING] * 2
@@ -74,45 +82,41 @@ def test_it_ends_a_tenth_of_the_steps_after_nothing_changes(world, tmp_path, set
     assert recipe.config["early_stop"] is True
 
 
-def test_near_the_end_it_is_not_worth_it(world, tmp_path, settled):
+def test_near_the_end_it_is_not_worth_it(watched):
     """From step 16 on two steps of a way down end at 18 or before: 17 is too late."""
-    settled(17)
-    report, told = trained(config(world, tmp_path / "m.safetensors"))
+    report, told, _ = watched
     assert len(told) == STEPS
     assert "planned_steps" not in report.card.recipe.config
     assert not any("Ended" in line for line in report.remarks)
 
 
-def test_looking_changes_nothing_that_is_learnt(world, tmp_path, settled):
-    settled(1000)
-    plain = trained(config(world, tmp_path / "plain.safetensors", early_stop=False))[1]
-    watched = trained(config(world, tmp_path / "watched.safetensors"))[1]
+def test_looking_changes_nothing_that_is_learnt(world, watched, tmp_path):
+    out = tmp_path / "plain.safetensors"
+    plain = trained(config(world, out, early_stop=False))[1]
     assert all("changed" not in p.values for p in plain)
-    for one, other in zip(plain, watched, strict=True):
-        other.values.pop("changed", None)
-        assert one.values == other.values
-    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in ("plain", "watched"))
+    for one, other in zip(plain, watched[1], strict=True):
+        assert one.values == {name: v for name, v in other.values.items() if name != "changed"}
+    one, other = load_file(out), watched[2]
     assert all((one[name] == other[name]).all() for name in one)
 
 
 @pytest.mark.parametrize("broken_at", [2, 6])
-def test_a_run_that_was_broken_ends_as_an_unbroken_one(world, tmp_path, settled, broken_at):
+def test_a_run_that_was_broken_ends_as_an_unbroken_one(world, ended, tmp_path, broken_at):
     """Before it settles, and on the way down: losses, rates and weights, to the last bit."""
-    settled(5)
-    due = trained(config(world, tmp_path / "whole.safetensors"))[1]
     broken = config(world, tmp_path / "broken.safetensors")
     came = []
     with pytest.raises(Cancelled, match=f"after {broken_at} of"):
-        train_action(
+        trained(
             broken,
-            on_progress=came.append,
+            settled_at=5,
+            told=came,
             should_stop=lambda: sum(bool(p.values) for p in came) == broken_at,
         )
     saved = load_checkpoint(checkpoint_of(broken.out))
     assert int(saved.modules["early_stop"]["ending"]) == (5 if broken_at > 5 else 0)
-    came = [p for p in came if p.values] + trained(replace(broken, resume=True))[1]
-    assert came == due
-    one, other = (load_file(tmp_path / f"{n}.safetensors") for n in ("whole", "broken"))
+    again = trained(replace(broken, resume=True), settled_at=5)[1]
+    assert [p for p in came if p.values] + again == ended[1]
+    one, other = ended[2], load_file(broken.out)
     assert all((one[name] == other[name]).all() for name in one)
 
 
@@ -123,10 +127,9 @@ def test_it_is_watched_only_when_the_teacher_counts_in_full(world, tmp_path):
     assert next(p.done for p in told if "changed" in p.values) == 17
 
 
-def test_a_stage_without_masks_before_the_last_is_passed_over(world, tmp_path, settled):
-    settled(4)
+def test_a_stage_without_masks_before_the_last_is_passed_over(world, tmp_path):
     changes = {"stages": "global,supervised", "steps": STEPS}
-    _, told = trained(config(world, tmp_path / "m.safetensors", **changes))
+    _, told = trained(config(world, tmp_path / "m.safetensors", **changes), settled_at=4)
     assert [p.done for p in told if "changed" in p.values] == [5]  # from step 2 on
     assert told[-1].done == 7
 
