@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -29,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from own_display import open_display
 
         open_display()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of the collections of the garbage: it is never any."""
+    gc.collect()
+    gc.freeze()
 
 
 def find_data() -> Path | None:

@@ -32,10 +32,10 @@ def shown(make: Callable[[Path], Any], folders: pytest.TempPathFactory) -> Itera
     os.environ["NAPARI_CONFIG"] = ""  # no settings of the person who runs the tests
     with own_application():
         world = make(folders.mktemp("world"))
-        with quick_collections():
-            yield world
-            world.end()
+        leave_out_of_collections()
+        yield world
         world.close()
+    gc.freeze()  # so that of all there is only the next window is looked through
 
 
 @contextmanager
@@ -65,16 +65,14 @@ def own_application() -> Iterator[None]:
         memory.cache_clear()
 
 
-@contextmanager
-def quick_collections() -> Iterator[None]:
+def leave_out_of_collections() -> None:
     """Leave what is there now out of collections: napari runs a whole one for each layer removed.
 
     There are a million objects after all those imports, which take half a second each time.
+    `World.close` lets them be collected again.
     """
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ class World:
         views = [ref(one) for one in QApplication.allWidgets() if isinstance(one, QtViewer)]
         self.viewer.close()
         self.viewer = self.widget = self.session = self._canvas = None
+        gc.unfreeze()  # see `conftest.shown`: the window was left out of collections
         for _ in range(3):
             self.settle(0.2)
             gc.collect()  # half a second and more
