@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import threading
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend import figure_pool
 from napari_medssl.backend import train_figures as train_module
 from napari_medssl.backend.figure_pool import (
     SimulateConfig,
@@ -36,6 +38,14 @@ from napari_medssl.io.boxes import Box
 from napari_medssl.methods.simcfs.resolve import Proposals
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _textures_made_once():
+    """They are the same each time, and to make them takes longer than a training here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure_pool, "made_textures", cache(figure_pool.made_textures))
+        yield
+
+
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pool")
@@ -50,8 +60,9 @@ def pool(tmp_path_factory) -> Path:
 
 def small(pool: Path, out: Path, **changes) -> TrainFiguresConfig:
     base = TrainFiguresConfig(
-        pool=pool, out=out, steps=4, batch=2, width=8, workers=0, device="cpu", checkpoint_every=2
-    )
+        pool=pool, out=out, steps=4, batch=2, width=8, workers=0, device="cpu", checkpoint_every=2,
+        smallest=64, largest=96,
+    )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
 
