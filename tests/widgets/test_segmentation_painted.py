@@ -216,6 +216,29 @@ def test_a_pause_keeps_it_to_go_on_or_to_use_as_it_is(painted, tmp_path):
     assert (tmp_path / "models" / "cells.safetensors").is_file()
 
 
+def test_nothing_is_shown_any_more_of_a_training_that_is_discarded(painted, tmp_path, monkeypatch):
+    paint(painted, 0)
+    painted.painted.is_held = True
+    painted.painted.changes = {"preview_every": 1}
+    panel = painted.widget.training
+    painted.press_button(panel.train_button)
+    wait_until(lambda: painted.painted.done and panel.preview.has_picture)
+    painted.press_button(panel.jobs._cancel)
+    wait_until(lambda: not panel.jobs.is_busy)
+    assert panel.curve.isVisible()
+    asked = []
+    monkeypatch.setattr(questions, "may", lambda _p, _t, text: not asked.append(text))
+    painted.press_button(panel.discard_button)
+    assert asked == ["Delete what 'cells' has learnt in 1 step?"]
+    assert not list((tmp_path / "models").glob("cells*"))
+    shown = (panel.curve, panel.preview, panel.go_on_button, panel.discard_button)
+    assert not any(part.isVisible() for part in shown)
+    assert not panel.words.text()
+    painted.painted.is_held = False
+    train(painted)
+    assert [step for step, _ in panel.curve.points("loss")] == [1, 2, 3]
+
+
 def test_nothing_painted_says_what_to_do(painted):
     panel = painted.widget.training
     painted.press_button(panel.train_button)

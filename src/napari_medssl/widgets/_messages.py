@@ -60,3 +60,11 @@ class Messages(QWidget):
     def _show(self, label: QLabel, text: str) -> None:
         label.setText(self._masked(text))
         label.setVisible(bool(text))
+
+
+def wrapped(tip: str) -> QLabel:
+    """Return an empty line of words with a tooltip, wrapped where the page is narrow."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setToolTip(tip)
+    return label

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Job, Progress
@@ -23,9 +23,11 @@ from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import PushButton, row_of
 from napari_medssl.widgets._curve import LossCurve
+from napari_medssl.widgets._messages import wrapped
 from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.train_questions import (
+    PAUSE,
     may_discard,
     may_replace,
     stopped_words,
@@ -37,12 +39,6 @@ from napari_medssl.widgets.segmentation.trainer import (
     run_training,
 )
 from napari_medssl.widgets.segmentation.training_preview import TrainingPreview
-
-_PAUSE = (
-    "Pause",
-    "Stop at the next step and free the memory; what it has learnt is kept, to go on, to use as it "
-    "is or to discard, also after a restart",
-)
 
 
 class TrainPanel(QWidget):
@@ -97,10 +93,8 @@ class TrainPanel(QWidget):
     def _build(self) -> None:
         self.kinds = QComboBox()
         self.kinds.setToolTip("What the model learns from")
-        self.about = QLabel()
-        self.about.setWordWrap(True)
+        self.about = wrapped("What this way of training needs and does")
         self.about.setEnabled(False)
-        self.about.setToolTip("What this way of training needs and does")
         self.name = QLineEdit("my-model")
         self.name.setToolTip("Name of the model; it is kept with your models, see medssl models")
         self.train_button = PushButton(
@@ -125,9 +119,7 @@ class TrainPanel(QWidget):
         column.setContentsMargins(0, 4, 0, 0)
         column.setSpacing(5)
         column.addWidget(self.fields)
-        self.stopped = QLabel()
-        self.stopped.setWordWrap(True)
-        self.stopped.setToolTip("A training that was stopped; its checkpoint is kept")
+        self.stopped = wrapped("A training that was stopped; its checkpoint is kept")
         self.go_on_button = PushButton("Go on", "Train on from where it was stopped", self.go_on)
         self.discard_button = PushButton("Discard", "Delete what it has learnt", self.discard)
         self.keep_button = PushButton(
@@ -135,7 +127,7 @@ class TrainPanel(QWidget):
         )
         column.addWidget(self.stopped)
         column.addLayout(row_of([self.go_on_button, self.keep_button, self.discard_button]))
-        self.jobs = JobPanel(self, stops=_PAUSE)
+        self.jobs = JobPanel(self, stops=PAUSE)
         self.stop_button = PushButton(
             "Stop and keep",
             "Stop now, and use the model as it is; Pause leaves it to go on later",
@@ -143,9 +135,7 @@ class TrainPanel(QWidget):
         )
         self.curve = LossCurve()
         self.preview = TrainingPreview()
-        self.words = QLabel()
-        self.words.setWordWrap(True)
-        self.words.setToolTip("How the training goes, and what became of it")
+        self.words = wrapped("How the training goes, and what became of it")
         for part in (self.jobs, self.stop_button, self.curve, self.preview, self.words):
             column.addWidget(part)
         column.addStretch(1)
@@ -198,7 +188,7 @@ class TrainPanel(QWidget):
         try:
             if may_discard(self, stopped):
                 wait_for(partial(discard, stopped.workspace))
-                self.words.setText("")
+                self._forget(stopped.workspace)
         except UserError as error:
             self.jobs.show_error(str(error))
         self.look_for_stopped()
@@ -238,6 +228,15 @@ class TrainPanel(QWidget):
         self.jobs.start(self._work, job, title=f"Training {job.workspace.name}")
         self._show()
 
+    def _forget(self, workspace: Workspace) -> None:
+        """Show nothing any more of what a training that is deleted had learnt."""
+        self.words.setText("")
+        if workspace == self._drawn:
+            self._drawn = None
+            self.curve.begin({})
+            self.curve.hide()
+            self.preview.forget()
+
     def _on_kind(self, *_: object) -> None:
         for one in self._trainers.values():
             one.setVisible(one is self.trainer)
@@ -271,19 +270,15 @@ class TrainPanel(QWidget):
             self.words.setText("Stopped before its first step: there is nothing to go on with.")
         former, self._running = self._running, None
         self.look_for_stopped()
-        stopped = self._stopped_of(former) if job.state == "cancelled" else None
         keeps, self._keeps = self._keeps, False
-        if stopped is None:
+        if former is None or job.state != "cancelled":
             return
-        self.words.setText("Paused.")
-        if keeps:
-            self._stopped = stopped
-            self.keep()
-
-    def _stopped_of(self, job: TrainingJob | None) -> Unfinished | None:
-        """Return what a training that was stopped has left, None if it took no step."""
-        found = [one for one in unfinished(self._models) if job and one.workspace == job.workspace]
-        return found[0] if found else None
+        for stopped in unfinished(self._models):  # none of it if it took no step
+            if stopped.workspace == former.workspace:
+                self.words.setText("Paused.")
+                if keeps:
+                    self._stopped = stopped
+                    self.keep()
 
     def _show(self, *_: Any) -> None:
         is_busy = self.jobs.is_busy

@@ -8,6 +8,13 @@ from napari_medssl.backend.training_workspace import Unfinished
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.segmentation.trainer import TrainingJob
 
+PAUSE = (
+    "Pause",
+    "Stop at the next step and free the memory; what it has learnt is kept, to go on, to use as it "
+    "is or to discard, also after a restart",
+)
+"""The button that stops a training, and its tooltip."""
+
 
 def may_replace(parent: QWidget, job: TrainingJob) -> bool:
     """Ask whether a training may replace a model or what one has learnt; True if there is none."""
