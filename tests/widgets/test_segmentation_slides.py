@@ -9,7 +9,7 @@ import pytest
 import shapely
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtTest import QTest
-from segmentation_world import BrightEngine, HeldReading
+from segmentation_world import BrightEngine, HeldReading, write_pictures
 from slides_world import MPP
 from slides_world import wait_until as wait_at_most
 
@@ -30,6 +30,17 @@ def wait_until(holds):
     wait_at_most(holds, 120.0)
 
 
+def choose_entry(widget, text):
+    """Choose an entry of the menu "Open" with the mouse."""
+    menu = widget.open_menu
+    menu.popup(widget.mapToGlobal(QPoint(5, 5)))
+    wait_until(menu.isVisible)
+    entry = next(one for one in menu.actions() if one.text() == text)
+    place: QRect = menu.actionGeometry(entry)
+    QTest.mouseClick(menu, LEFT, NO_KEYS, place.center())
+    wait_until(lambda: not menu.isVisible())
+
+
 class Beside:
     """A slide in front, and the widget "Segmentation" beside; `um` is what a person answers."""
 
@@ -45,13 +56,7 @@ class Beside:
 
     def take(self, *, waits=True):
         """Choose the entry of the menu "Open", and wait until all is shown."""
-        menu = self.widget.open_menu
-        menu.popup(self.widget.mapToGlobal(QPoint(5, 5)))
-        wait_until(menu.isVisible)
-        entry = next(one for one in menu.actions() if one.text() == "Regions of slide ...")
-        place: QRect = menu.actionGeometry(entry)
-        QTest.mouseClick(menu, LEFT, NO_KEYS, place.center())
-        wait_until(lambda: not menu.isVisible())
+        choose_entry(self.widget, "Regions of slide ...")
         if waits:
             self.wait()
 
@@ -186,6 +191,20 @@ def test_units_are_those_of_the_slide_so_that_napari_warns_of_nothing(beside, ca
     beside.take()
     for layer in beside.viewer.layers:
         assert {str(unit) for unit in layer.units} == {"micrometer"}
+    assert "Inconsistent units" not in "".join(capfd.readouterr())
+
+
+def test_images_in_pixels_that_are_closed_leave_no_warning_of_units(beside, tmp_path, capfd):
+    write_pictures(tmp_path / "eyes")
+    beside.widget.files.add_paths([tmp_path / "eyes"])
+    beside.wait()
+    choose_entry(beside.widget, "Close")
+    wait_until(lambda: list(beside.viewer.layers) == [beside.slides.layer])
+    beside.slides.layer.visible = True
+    capfd.readouterr()
+    beside.shapes()
+    beside.slides.drag((400, 300), (900, 700))
+    beside.take()
     assert "Inconsistent units" not in "".join(capfd.readouterr())
 
 

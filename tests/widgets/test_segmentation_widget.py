@@ -362,6 +362,28 @@ def test_more_images_than_layers_keep_their_masks_and_never_share_undo(
         assert (world.mask_layer.data == truth(number)).all()
 
 
+def test_no_layer_stays_of_images_that_are_closed_or_taken_off(segmentation, tmp_path):
+    keys = list(segmentation.store)
+    for key in keys:
+        segmentation.choose(key)
+    assert len(segmentation.viewer.layers) == 6
+    segmentation.session.folder.remove_images(keys[:2])
+    wait_until(lambda: len(segmentation.viewer.layers) == 2)
+    assert [one.name for one in segmentation.viewer.layers] == ["eye2.png", "eye2.png mask"]
+    segmentation.mask_layer.mode = "paint"
+    segmentation.paint((40, 80), (100, 80))
+    painted = segmentation.mask_layer.data.copy()
+    assert painted.any()
+    segmentation.widget.files.close_set()
+    wait_until(lambda: not segmentation.viewer.layers)
+    segmentation.open(tmp_path / "eyes")
+    segmentation.choose(
+        next(key for key, item in segmentation.store.as_dict().items() if item.has_mask)
+    )
+    assert (segmentation.mask_layer.data == painted).all()
+    assert segmentation.mask_layer.mode == "paint"  # what was in hand is so still
+
+
 def test_a_layer_that_was_deleted_comes_back_with_its_mask(segmentation):
     segmentation.segment()
     first, second, _ = segmentation.store

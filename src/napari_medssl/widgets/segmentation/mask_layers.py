@@ -8,6 +8,7 @@ More than 300 lines: a mask is lost where reading, filling and taking in do not 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,9 @@ class MaskLayers(QObject):
         self._later.setSingleShot(True)
         self._later.setInterval(_TAKE_IN_MS)
         self._later.timeout.connect(self.take_in)
+        self._tidy = QTimer(self)  # once it is known which layers the next image takes over
+        self._tidy.setSingleShot(True)
+        self._tidy.timeout.connect(self._take_away_free)
         session.set_changed.connect(self._on_set)
         session.current_changed.connect(self.refresh)
         session.list_changed.connect(self._on_list)
@@ -188,12 +192,10 @@ class MaskLayers(QObject):
     def close(self) -> None:
         """Stop the thread and take the layers away."""
         self.background.close()
-        self._later.stop()
+        for timer in (self._later, self._tidy):
+            timer.stop()
         pairs, self._pairs, self._tool = self._pairs, [], ToolInHand()
-        for pair in pairs:
-            for layer in (pair.mask, pair.image):
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+        self._take_away(pairs)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -204,11 +206,13 @@ class MaskLayers(QObject):
         self._is_new_set = True
         for pair in self._pairs:
             self._let_go(pair)
+        self._tidy.start()
 
     def _on_list(self) -> None:
         for pair in self._pairs:
             if pair.key is not None and pair.key not in self._session.store:
                 self._let_go(pair)
+        self._tidy.start()
 
     def _read(self, key: int) -> None:
         folder = self._session.folder
@@ -245,6 +249,7 @@ class MaskLayers(QObject):
         self._fill(key, pixels, mask if held is None else held.copy())
         if key == self._session.image:
             self.refresh()
+        self._tidy.start()
 
     def _on_bad(self, folder: MaskFolder, key: int, error: BaseException) -> None:
         self._reading = None
@@ -256,6 +261,7 @@ class MaskLayers(QObject):
             self.failed.emit(error_text(error))
             if key == self._session.image and all(pair.key is None for pair in self._pairs):
                 self._session.choose_readable()  # a canvas that stays empty says nothing
+        self._tidy.start()
 
     # -- layers ----------------------------------------------------------------------------------
 
@@ -304,6 +310,25 @@ class MaskLayers(QObject):
     def _let_go(self, pair: LayerPair) -> None:
         self._tool.keep_from(pair.mask)
         pair.let_go()
+
+    def _take_away_free(self) -> None:
+        """Take the layers away that no image wants: in other units napari would warn of them."""
+        if self.is_reading:  # that image takes over one pair
+            return
+        free = [pair for pair in self._pairs if pair.key is None]
+        self._pairs = [pair for pair in self._pairs if pair.key is not None]
+        for pair in free:
+            self._tool.keep_from(pair.mask)
+        self._take_away(free)
+
+    def _take_away(self, pairs: Sequence[LayerPair]) -> None:
+        layers = self._viewer.layers
+        gone = [one for pair in pairs for one in (pair.mask, pair.image) if one in layers]
+        if not gone:
+            return
+        with layers.batched_update():  # napari collects garbage once, which takes half a second
+            for layer in gone:
+                layers.remove(layer)
 
     def _make(self, name: str, pixels: Any, mask: Mask, placed: dict[str, Any]) -> LayerPair:
         """Return new layers, hidden: another image may be in front by now."""

@@ -64,7 +64,7 @@ class RegionView(Part):
         self._requests.failed.connect(self._on_failed)
         layers.shown.connect(self._show)
         model.changed.connect(self._show)
-        session.set_changed.connect(self._hide)
+        session.set_changed.connect(self._on_set)
 
     @property
     def is_busy(self) -> bool:
@@ -100,11 +100,18 @@ class RegionView(Part):
     def close(self) -> None:
         """Stop what runs and take the layer away."""
         self._requests.close()
+        self._take_away()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _on_set(self) -> None:
+        self._hide()
+        self._take_away()  # of an image that is closed: its units may be others
+
+    def _take_away(self) -> None:
         layer, self._layer = self.layer, None
         if layer is not None:
             self._viewer.layers.remove(layer)
-
-    # -- inside ----------------------------------------------------------------------------------
 
     def _hide(self) -> None:
         self._requests.drop()
