@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from map_world import COUNT, GROUPS, group_of, make_source, wait_until
+from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -66,6 +67,28 @@ def test_the_gallery_shows_the_selection_and_what_is_picked_lights_up(embedding_
     assert embedding_map.session.picked.rows.tolist() == [embedding_map.rows_of(1)[2]]
     QTest.keyClick(embedding_map.map, Qt.Key.Key_K)
     assert embedding_map.selected() == [embedding_map.rows_of(1)[2]]
+
+
+def test_a_dim_picture_is_light_in_the_gallery_and_when_it_is_opened(embedding_map):
+    """As Segmentation and Landmarks show it: nobody sees what lies between 0 and 40."""
+    row = embedding_map.rows_of(1)[2]
+    pixels = np.zeros((16, 20), np.uint8)
+    pixels[4:12, 5:15] = 40
+    Image.fromarray(pixels).save(embedding_map.folder / "pictures" / f"p{row:03d}.png")
+    embedding_map.widget.thumbnails.clear()
+    embedding_map.draw_around(1)
+    view = embedding_map.widget.gallery.view
+    index = view.model().index(2, 0)
+    wait_until(lambda: index.data(Qt.ItemDataRole.DecorationRole) is not None)
+    shown = index.data(Qt.ItemDataRole.DecorationRole).toImage()
+    assert (shown.pixelColor(10, 8).red(), shown.pixelColor(1, 1).red()) == (255, 0)
+    place = view.visualRect(index).center()
+    QTest.mouseClick(view.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+    QTest.mouseDClick(view.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, place)
+    wait_until(lambda: len(embedding_map.viewer.layers) == 1)
+    layer = embedding_map.viewer.layers[0]
+    assert (layer.data[8, 10] == 255).all()
+    assert not layer.data[1, 1].any()
 
 
 def test_a_double_click_in_the_gallery_opens_the_picture(embedding_map):

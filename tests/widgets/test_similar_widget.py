@@ -20,6 +20,7 @@ from napari_medssl.backend.jobs import Progress
 from napari_medssl.state.search_examples import Area
 from napari_medssl.state.slide_entry import SlideState
 from napari_medssl.widgets._item_model import STATE_ROLE
+from napari_medssl.widgets.similar.example_strip import picture_key
 from napari_medssl.widgets.similar.gallery_model import SIMILARITY_ROLE
 from napari_medssl.widgets.slides import SlidesWidget
 
@@ -195,6 +196,19 @@ def test_a_dropped_picture_is_searched_for(similar, tmp_path):
     assert {similar.kind_of(hit.tile) for hit in similar.session.hits[:30]} == {3}
     (tile,) = similar.widget.strip.tiles
     assert tile.example.area is None
+
+
+def test_a_dim_picture_that_is_dropped_is_shown_light(similar, tmp_path):
+    dim = np.zeros((200, 200), np.uint8)
+    dim[50:150, 50:150] = 40
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    drop(similar, tmp_path / "dim.png")
+    wait_until(lambda: similar.widget.strip.tiles, 120.0)
+    (tile,) = similar.widget.strip.tiles
+    wait_until(lambda: tile._find(picture_key(tile.example)) is not None)
+    similar.settle()
+    shown = tile.grab().toImage()
+    assert shown.pixelColor(tile.width() // 2, tile.height() // 2).red() == 255
 
 
 def test_plus_and_minus_rank_anew(similar):

@@ -49,7 +49,10 @@ class RowOpener(QObject):
             self.told.emit(f"Nobody knows where the picture of {name!r} is.", True)
         elif isinstance(place, ImageRef):
             self.background.submit(
-                "open", partial(read_image, place), partial(self._show, place, name), self._refuse
+                "open",
+                partial(read_image, place, robust=True),
+                partial(self._show, place, name),
+                self._refuse,
             )
         elif isinstance(place, SlideTile):
             self.tile_asked.emit(place)

@@ -75,12 +75,12 @@ class RowThumbnails(QObject):
 
 
 def _read_file(ref: ImageRef, cache: DiskCache | None) -> Picture:
-    key = "" if cache is None else file_key(ref.path, "map", ref.page, SIDE)
+    key = "" if cache is None else file_key(ref.path, "light map", ref.page, SIDE)
     return kept_picture(cache, key, partial(_shrunk, ref))
 
 
 def _shrunk(ref: ImageRef) -> Picture:
-    picture = Image.fromarray(read_image(ref))
+    picture = Image.fromarray(read_image(ref, robust=True))  # dim ones light enough to be seen
     picture.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     return np.ascontiguousarray(picture)
 

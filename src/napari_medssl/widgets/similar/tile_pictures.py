@@ -34,8 +34,11 @@ def read_area(slides: OpenSlides, area: Area, candidates: Sequence[str], side: i
 
 
 def read_picture(path: str, side: int) -> Picture:
-    """Return a picture file, reduced to at most `side` pixels a side, uint8 RGB (Y, X, 3)."""
-    picture = Image.fromarray(read_image(ImageRef(Path(path))))
+    """Return a picture file, reduced to at most `side` pixels a side, uint8 RGB (Y, X, 3).
+
+    A dim one is made light enough to be seen, see `io.images.read_image`.
+    """
+    picture = Image.fromarray(read_image(ImageRef(Path(path)), robust=True))
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.array(picture)
 
