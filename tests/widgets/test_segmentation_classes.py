@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QColor
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QColorDialog, QLineEdit
+from qtpy.QtWidgets import QApplication, QColorDialog, QLineEdit, QMessageBox
 from segmentation_world import wait_until
 
 pytestmark = pytest.mark.gui
@@ -63,16 +63,42 @@ def test_what_was_wrong_with_a_name_is_not_said_of_the_next_one(segmentation):
     wait_until(lambda: not table.is_waiting and names(segmentation) == ["drusen", "cup"])
 
 
+def answer_with(button, asked):
+    """Press a button of the question that is there next, as a person does who has read it."""
+
+    def press():
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox):
+            asked.append(box.text())
+            QTest.mouseClick(box.button(button), Qt.MouseButton.LeftButton)
+        else:
+            QTimer.singleShot(20, press)
+
+    QTimer.singleShot(0, press)
+
+
 def test_a_class_with_pixels_is_taken_off_the_list_and_what_is_left_is_told(segmentation):
     add_class(segmentation, "drusen")
     add_class(segmentation, "disc")
-    widget, layer = segmentation.widget, segmentation.mask_layer
-    layer.mode = "paint"
-    segmentation.paint((40, 80), (100, 80))
-    layer.mode = "pan_zoom"
+    widget = segmentation.widget
+    total = 0
+    for key in list(segmentation.store)[:2]:
+        segmentation.choose(key)
+        segmentation.mask_layer.mode = "paint"
+        segmentation.paint((40, 80), (100, 80))
+        segmentation.mask_layer.mode = "pan_zoom"
+        total += int(np.count_nonzero(segmentation.mask_layer.data == 2))
+    layer = segmentation.mask_layer
     wait_until(lambda: not widget.areas.is_waiting)
     assert widget.areas.marked == 2
+    asked = []
+    answer_with(QMessageBox.StandardButton.No, asked)
     segmentation.press_button(widget.classes.remove_button)
+    assert f"{total:,} pixels in 2 images are painted as 'disc'. They stay in the" in asked[0]
+    assert names(segmentation) == ["drusen", "disc"]
+    answer_with(QMessageBox.StandardButton.Yes, asked)
+    segmentation.press_button(widget.classes.remove_button)
+    assert len(asked) == 2
     assert "'disc' is off the list; what is painted as it stays" in widget.status.text()
     assert names(segmentation) == ["drusen", "class 2"]
     assert (layer.data[80, 50:90] == 2).all()
@@ -81,6 +107,15 @@ def test_a_class_with_pixels_is_taken_off_the_list_and_what_is_left_is_told(segm
     QTest.mouseClick(widget.areas.viewport(), Qt.MouseButton.LeftButton, pos=place)
     segmentation.press_button(widget.classes.remove_button)
     assert "Class 2 is on no list: it stands here because pixels have" in widget.error.text()
+
+
+def test_a_class_without_pixels_is_taken_off_unasked(segmentation):
+    add_class(segmentation, "drusen")
+    add_class(segmentation, "disc")
+    segmentation.press_button(segmentation.widget.classes.remove_button)
+    assert QApplication.activeModalWidget() is None
+    assert "'disc' is off the list; nothing is painted as it." in segmentation.widget.status.text()
+    wait_until(lambda: names(segmentation) == ["drusen"])
 
 
 def test_large_areas_are_told_without_powers_of_ten(segmentation):

@@ -9,12 +9,15 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QCheckBox, QColorDialog, QVBoxLayout, QWidget
 
 from napari_medssl._errors import UserError
+from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._buttons import PushButton, row_of
+from napari_medssl.widgets._waiting import wait_for
 from napari_medssl.widgets.segmentation.area_panel import AreaPanel
 from napari_medssl.widgets.segmentation.colors import class_color
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.model_choice import ModelChoice
 from napari_medssl.widgets.segmentation.session import MaskSession
+from napari_medssl.widgets.segmentation.set_masks import PaintedAs, count_painted, mask_of
 from napari_medssl.widgets.segmentation.set_panel import SetPanel
 
 
@@ -103,15 +106,27 @@ class ClassPanel(QWidget):
                 self._try(partial(self._session.color_class, number, color.name()))
 
     def remove(self) -> None:
-        """Take the class that is marked off the list."""
+        """Take the class that is marked off the list; ask first if anything is painted as it."""
         self.areas.take_name()
         number = self.areas.marked
-        if not number:
+        if not number or not self._try(partial(self._session.check_removable, number)):
             return
         name = self._session.class_names(self._session.checked_image()).get(number, "")
-        words = f"{name!r} is off the list; what is painted as it stays, as 'class {number}'."
+        words = f"{name!r} is off the list; nothing is painted as it."
+        painted = self._count(number)
+        if painted.pixels:
+            words = f"{name!r} is off the list; what is painted as it stays, as 'class {number}'."
+            if not questions.may(self, "Remove the class?", _asked(number, name, painted)):
+                return
         if self._try(partial(self._session.remove_class, number), words):
             self._layers.choose_listed()  # else the next stroke would bring it back
+
+    def _count(self, number: int) -> PaintedAs:
+        """Count what is painted as a class in the whole set, while the window is drawn."""
+        self._layers.take_in()
+        items = self._session.store.as_dict().items()
+        masks = [mask_of(self._session, key) for key, item in items if item.has_mask]
+        return wait_for(partial(count_painted, masks, number))
 
     def close_down(self) -> None:
         """Stop counting."""
@@ -145,3 +160,15 @@ class ClassPanel(QWidget):
         self.add_button.setEnabled(self._session.image is not None)
         for button in (self.color_button, self.remove_button):
             button.setEnabled(bool(self.areas.marked) and not self.whole_box.isChecked())
+
+
+def _asked(number: int, name: str, painted: PaintedAs) -> str:
+    """Return what is asked before a class with pixels is taken off the list."""
+    pixels = f"{painted.pixels:,} pixel{'s' * (painted.pixels != 1)}"
+    images = f"{painted.images:,} image{'s' * (painted.images != 1)}"
+    unread = f" {painted.unread} more masks could not be read." if painted.unread else ""
+    return (
+        f"{pixels} in {images} are painted as {name!r}.{unread} They stay in the masks, as "
+        f"'class {number}'; a double click on that row gives it a name again. A colour that you "
+        f"chose is lost.\n\nTake {name!r} off the list?"
+    )

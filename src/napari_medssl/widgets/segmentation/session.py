@@ -150,8 +150,8 @@ class MaskSession:
         folder.remember(classes=recolored(folder.classes, number, name, color))
         self.classes_changed.emit()
 
-    def remove_class(self, number: int) -> None:
-        """Take a class off the set; its pixels stay. UserError if it is a model's, or none."""
+    def check_removable(self, number: int) -> None:
+        """UserError if a class is a model's, or none."""
         folder = self.checked_folder()
         by = [i.model for i in folder.store.as_dict().values() if number <= len(i.classes)]
         if by:
@@ -164,6 +164,11 @@ class MaskSession:
                 f"Class {number} is on no list: it stands here because pixels have its number. "
                 "Erase those, or double-click it to give it a name."
             )
+
+    def remove_class(self, number: int) -> None:
+        """Take a class off the set; its pixels stay. UserError as of `check_removable`."""
+        self.check_removable(number)
+        folder = self.checked_folder()
         folder.remember(classes={n: one for n, one in folder.classes.items() if n != number})
         self.classes_changed.emit()
 

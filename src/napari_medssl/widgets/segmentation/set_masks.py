@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.mask_areas import MaskToMeasure
 from napari_medssl.backend.methods_record import MaskRecord
 from napari_medssl.backend.segment_files import places_apart
+from napari_medssl.io.class_files import read_class_file
 from napari_medssl.io.class_formats import MaskFacts
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
@@ -21,6 +24,23 @@ from napari_medssl.widgets.segmentation.mask_layers import Mask
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 _SOME = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedAs:
+    """What masks have of a class.
+
+    Attributes
+    ----------
+    pixels, images
+        Its pixels in all masks together, and how many masks have any.
+    unread
+        Masks that cannot be read.
+    """
+
+    pixels: int
+    images: int
+    unread: int = 0
 
 
 class TakesIn(Protocol):
@@ -48,6 +68,21 @@ def mask_of(session: MaskSession, key: int) -> Mask | Path:
         return held
     assert file is not None  # an image with a mask has one or the other
     return file
+
+
+def count_painted(masks: Sequence[Mask | Path], number: int) -> PaintedAs:
+    """Count the pixels of a class in masks; off the GUI thread, since files are read."""
+    pixels = images = unread = 0
+    for mask in masks:
+        try:
+            values = read_class_file(mask) if isinstance(mask, Path) else mask
+        except UserError:  # said where the image is looked at
+            unread += 1
+            continue
+        count = int(np.count_nonzero(values == number))
+        pixels += count
+        images += count > 0
+    return PaintedAs(pixels, images, unread)
 
 
 def to_measure(session: MaskSession, key: int, *, with_view: bool = True) -> MaskToMeasure:
