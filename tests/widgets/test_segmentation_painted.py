@@ -12,6 +12,7 @@ from painted_world import DirectEngine, disk, write_disks
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from segmentation_world import wait_until
+from separation_world import NO_KEYS
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import training
@@ -345,6 +346,33 @@ def test_a_stroke_that_is_taken_back_is_not_learnt_from(painted):
     assert state(painted, 2) == "edited by you"
     undo(painted)
     assert state(painted, 2) == "\N{CHECK MARK} accepted"
+
+
+def test_an_image_filled_by_a_click_among_others_is_noted_beside_train(painted):
+    """The model would learn that everything is the class; where all are so, it is refused."""
+    note = painted.widget.painted.full
+    for number in (0, 1):
+        paint(painted, number)
+    keys = list(painted.store)
+    painted.choose(keys[2])
+    press(painted, Qt.Key.Key_4)
+    QTest.mouseClick(painted.canvas, Qt.MouseButton.LeftButton, NO_KEYS, painted.on_canvas(80, 20))
+    painted.wait_saved()
+    assert painted.mask_layer.data.all()
+    wait_until(note.words.isVisible)
+    assert note.words.text().startswith("cell2.png is painted to the last pixel, unlike the others")
+    assert painted.widget.training.train_button.isEnabled()
+    painted.widget.pages.setCurrentIndex(0)
+    undo(painted)
+    painted.widget.begin_training()
+    wait_until(lambda: not note.words.isVisible())
+    paint(painted, 2)
+    for number in range(2):  # most of them: labelled so on purpose
+        painted.choose(keys[number])
+        painted.mask_layer.data_setitem(np.nonzero(painted.mask_layer.data == 0), 2)
+        painted.wait_saved()
+    wait_until(lambda: note._is_full == {keys[0]: True, keys[1]: True, keys[2]: False})
+    assert not note.words.isVisible()
 
 
 def test_ctrl_z_brings_back_what_was_rejected_after_the_strokes_on_it(painted):

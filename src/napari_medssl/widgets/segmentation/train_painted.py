@@ -18,6 +18,7 @@ from napari_medssl.state.mask_classes import with_model
 from napari_medssl.widgets._form import ConfigForm
 from napari_medssl.widgets._section import Section
 from napari_medssl.widgets._settings import read_settings
+from napari_medssl.widgets.segmentation.full_masks import FullMasks
 from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import mask_of
@@ -120,6 +121,8 @@ class PaintedTrainer(Trainer):
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(rows)
         column.addWidget(Section("Settings", "Settings that seldom need a change", self.form))
+        self.full = FullMasks(session)
+        column.addWidget(self.full)
 
     def job(self, workspace: Workspace, sources: tuple[str, ...]) -> TrainingJob:
         """See `Trainer.job`."""

@@ -180,8 +180,8 @@ class SegmentationWidget(QWidget):
         return page
 
     def _build_train(self) -> QWidget:
-        painted = PaintedTrainer(self.session, self.layers, self)
-        trainers = [painted, ShapeTrainer(self._viewer, self)]
+        self.painted = PaintedTrainer(self.session, self.layers, self)
+        trainers = [self.painted, ShapeTrainer(self._viewer, self)]
         self.training = TrainPanel(self.session, trainers, None, self._models, self._train_work)
         return self.training
 
@@ -260,6 +260,7 @@ class SegmentationWidget(QWidget):
             self.files.background,
             self.exchange.background,
             self.training.preview.background,
+            self.painted.full.background,
             self.areas.background,
             self.classes.whole.background,
         )
