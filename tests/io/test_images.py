@@ -271,7 +271,8 @@ def test_of_a_volume_it_is_told_how_its_slices_become_pictures(tmp_path):
     (tmp_path / "heart.nii.gz").write_bytes(b"\x1f\x8b any")
     listing = scan_images([tmp_path / "heart.nii.gz"])
     ((_, reason),) = listing.failures
-    assert "'heart.nii.gz': a volume, where plain pictures are due. Write its slices as" in reason
+    assert "'heart.nii.gz': a volume, where plain pictures are due. Name one of its" in reason
+    assert "as 'heart.nii.gz#page=1', or write them as the pages of a TIFF file." in reason
 
 
 def test_named_files_that_are_no_pictures_are_failures(tmp_path):

@@ -285,12 +285,12 @@ def test_a_file_that_cannot_be_opened_is_still_told_when_the_others_are_shown(
 
 def test_a_folder_without_images_says_what_is_due(segmentation, tmp_path):
     (tmp_path / "scans").mkdir()
-    (tmp_path / "scans" / "heart.nii.gz").write_bytes(b"")
+    (tmp_path / "scans" / "heart.mha").write_bytes(b"")
     segmentation.widget.files.add_paths([tmp_path / "scans"])
     wait_until(lambda: segmentation.widget.error.text())
     words = segmentation.widget.error.text()
     assert "no images in" in words
-    assert "Choose a folder of PNG, JPEG, TIFF, WebP, BMP, GIF or PDF files." in words
+    assert "Choose a folder of PNG, JPEG, TIFF, WebP, BMP, GIF, PDF or NIfTI files." in words
 
 
 def test_a_set_that_is_closed_while_it_is_segmented_leaves_no_words(segmentation):

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.config import check, option
-from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.export_volumes import VolumeToExport, write_volume_mask
+from napari_medssl.backend.jobs import (
+    Cancelled,
+    OnProgress,
+    Progress,
+    ShouldStop,
+    ignore,
+    never,
+)
 from napari_medssl.backend.measure_masks import (
     MeasureMasksConfig,
     check_fits,
@@ -57,19 +65,23 @@ class MaskToExport:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """Masks to write in a format of `io.class_formats.SUFFIXES`."""
+    """Masks to write in a format of `io.class_formats.SUFFIXES`; volumes are written as NIfTI."""
 
-    masks: tuple[MaskToExport, ...]
+    masks: tuple[MaskToExport | VolumeToExport, ...]
     format: str
 
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written, (name, reason) of what was not, and how many were not begun."""
+    """What was written, (name, reason) of what was not, and how many were not begun.
+
+    `bare` counts the slices of volumes that have no mask: in the file they are empty.
+    """
 
     written: tuple[Path, ...]
     failures: tuple[tuple[str, str], ...]
     left: int = 0
+    bare: int = 0
 
 
 def export_masks(
@@ -82,18 +94,24 @@ def export_masks(
     """
     written: list[Path] = []
     failures: list[tuple[str, str]] = []
+    bare = 0
     for done, one in enumerate(job.masks):
         if should_stop():
-            return ExportReport(tuple(written), tuple(failures), len(job.masks) - done)
+            return ExportReport(tuple(written), tuple(failures), len(job.masks) - done, bare)
         on_progress(Progress(done, len(job.masks), one.place.name))
         try:
-            mask, facts = _read(one)
-            write_class_mask(one.place, mask, job.format, facts)
+            if isinstance(one, VolumeToExport):
+                bare += write_volume_mask(one, should_stop=should_stop)
+            else:
+                mask, facts = _read(one)
+                write_class_mask(one.place, mask, job.format, facts)
             written.append(one.place)
+        except Cancelled:
+            return ExportReport(tuple(written), tuple(failures), len(job.masks) - done, bare)
         except UserError as error:
             failures.append((one.place.name, str(error)))
     on_progress(Progress(len(job.masks), len(job.masks), "done"))
-    return ExportReport(tuple(written), tuple(failures))
+    return ExportReport(tuple(written), tuple(failures), bare=bare)
 
 
 def export_folder(

@@ -24,9 +24,10 @@ from napari_medssl.backend.jobs import (
 from napari_medssl.backend.segment_volume import segment_volume
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
 from napari_medssl.io.class_files import class_png
+from napari_medssl.io.class_formats import mask_stem
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
-from napari_medssl.io.volumes import NIFTI_SUFFIXES, is_zarr, open_volume, volume_kind
+from napari_medssl.io.volumes import is_nifti, is_zarr, open_volume, volume_kind
 
 _TIFF = (".tif", ".tiff")
 
@@ -57,7 +58,8 @@ class SegmentReport:
 def places_of(refs: Sequence[ImageRef], out: Path) -> tuple[Path, ...]:
     """Return the file in the folder `out` that each picture's classes go to.
 
-    STEM.png; the name of the picture for those of TIFF, NIfTI and zarr, which keep their format.
+    STEM.png; the name of the picture for those of TIFF, NIfTI and zarr, which keep their format,
+    with "-p3" for page 3 alone.
 
     Raises
     ------
@@ -119,8 +121,8 @@ def places_apart(refs: Sequence[ImageRef], out: Path, suffix: str = ".png") -> t
 
 def _name_of_mask(ref: ImageRef) -> str:
     name = ref.path.name
-    if name.lower().endswith(NIFTI_SUFFIXES):
-        return name
+    if is_nifti(ref.path):
+        return f"{_stem(ref)}{name[len(mask_stem(ref.path)) :]}"
     if ref.page is None and is_zarr(ref.path):
         return name if ref.path.suffix.lower() == ".zarr" else f"{name}.zarr"
     if ref.path.suffix.lower() in _TIFF:
@@ -134,7 +136,8 @@ def _shared(names: Sequence[str]) -> set[str]:
 
 
 def _stem(ref: ImageRef) -> str:
-    return ref.path.stem if ref.page is None else f"{ref.path.stem}-p{ref.page}"
+    stem = mask_stem(ref.path)
+    return stem if ref.page is None else f"{stem}-p{ref.page}"
 
 
 def _with_folder(ref: ImageRef) -> str:
@@ -229,6 +232,12 @@ class _Work:
             return
         pixels = read_image(ref, robust=True)
         classes = self.segmenter.segment(pixels, should_stop=self.should_stop)
+        if is_nifti(ref.path):
+            from napari_medssl.io.volumes.nifti import NiftiVolume
+
+            with NiftiVolume(ref.path) as volume:
+                volume.write_slice(place, classes, (ref.page or 1) - 1)
+            return
         if place.suffix.lower() not in _TIFF:
             write_whole(place, class_png(classes))
             return

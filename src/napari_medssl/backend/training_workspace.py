@@ -32,6 +32,7 @@ from napari_medssl.io.class_files import class_png
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.png_files import png_bytes
+from napari_medssl.io.volumes import is_nifti
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOTE = "training.json"
@@ -165,9 +166,12 @@ def fill(
 
 
 def put_image(source: str, folder: Path, stem: str) -> None:
-    """Put an image into a folder: a link if the disk can, else a copy; UserError if it cannot."""
+    """Put an image into a folder: a link if the disk can, else a copy; UserError if it cannot.
+
+    Pages, and slices of NIfTI, become PNG files.
+    """
     ref = ImageRef.parse(source)
-    if ref.page is None:
+    if ref.page is None and not is_nifti(ref.path):
         target = folder / f"{stem}{ref.path.suffix}"
         try:
             os.link(ref.path, target)

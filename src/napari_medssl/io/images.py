@@ -1,8 +1,9 @@
 """List pictures in files and folders, and read any of them as 8-bit RGB.
 
 PNG, JPEG, TIFF (every page), WebP, BMP, GIF (first frame) and the pages of PDF files, told by
-content and not by name. Sizes are checked from the header before a pixel is decoded, so a small
-file cannot ask for all the memory. Whatever a decoder raises becomes a `UserError` of one line.
+content and not by name; slices of NIfTI files, told by name, where they are asked for. Sizes are
+checked from the header before a pixel is decoded, so a small file cannot ask for all the memory.
+Whatever a decoder raises becomes a `UserError` of one line.
 How 16-bit and float values become 8 bits is said in `io.pixels`.
 """
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.sniff import PICTURE_SUFFIXES, picture_kind
-from napari_medssl.io.volumes import NIFTI_SUFFIXES, is_zarr, volume_kind
+from napari_medssl.io.volumes import is_nifti, is_zarr, volume_kind
 
 _T = TypeVar("_T")
 _PAGE = re.compile(r"^(?P<path>.+)#page=(?P<page>[1-9][0-9]{0,5})$", re.DOTALL)
@@ -69,14 +70,19 @@ def list_images(
 
 
 def scan_images(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False, volumes: bool = False
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = False,
+    volumes: bool = False,
+    slices: bool = False,
 ) -> ImageListing:
     """Find the pictures in `paths`, files ("paper.pdf#page=3" too) and folders.
 
     The order is that of `paths`; inside a folder by name with numbers by value (2 before 10).
     Hidden files are passed over, a picture found twice is listed once, links to folders are not
     followed. Nothing is raised: what cannot be read is in the report. With `volumes` NIfTI files,
-    zarr folders and TIFF stacks are listed too, once each and without a page.
+    zarr folders and TIFF stacks are listed too, once each and without a page; with `slices` the
+    slices of NIfTI files, as the pages of TIFF files ever are.
     """
     refs: dict[ImageRef, None] = {}
     failures: list[tuple[str, str]] = []
@@ -88,13 +94,14 @@ def scan_images(
         below = _files_below(named.path, recursive, failures, volumes) if is_folder else ()
         for path in below if is_folder else [named.path]:
             try:
-                found = [named] if named.page else refs_of(path, volumes=volumes)
+                wanted = {"volumes": volumes, "slices": slices}
+                found = [named] if named.page else refs_of(path, **wanted)
                 if named.page:
                     image_size(named)
                 refs.update(dict.fromkeys(found))
             except UserError as error:
                 expected = not is_folder or path.suffix.lower() in PICTURE_SUFFIXES
-                expected |= volumes and path.name.lower().endswith(NIFTI_SUFFIXES)
+                expected |= (volumes or slices) and is_nifti(path)
                 (failures if expected else others).append((str(path), str(error)))
     return ImageListing(tuple(refs), tuple(failures), tuple(others))
 
@@ -106,6 +113,7 @@ def read_image(
 
     With `robust` values of more than 8 bits and dim ones of 8 bits are scaled by percentiles, see
     `io.pixels`; those of a page of a TIFF stack by the line of the whole stack, see `io.volumes`.
+    A slice of NIfTI has the line of its volume always.
     Raises `UserError` with one line for a file that is missing, empty, damaged, cut off, too large
     or no picture.
     """
@@ -132,12 +140,9 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
 
 
 def _kind(ref: ImageRef) -> str:
+    if is_nifti(ref.path):
+        return "nifti"
     kind = picture_kind(ref.path)
-    if kind is None and ref.path.name.lower().endswith(NIFTI_SUFFIXES) and ref.path.is_file():
-        raise UserError(
-            f"Cannot read {ref.name!r}: a volume, where plain pictures are due. Write its slices "
-            "as the pages of a TIFF file; each page is a picture."
-        )
     if kind is None:
         raise UserError(
             f"Cannot read {ref.name!r}: not a picture that we know. "
@@ -161,6 +166,10 @@ def _read(ref: ImageRef, kind: str, robust: bool) -> NDArray[np.uint8]:
         page = ref.page or 1
         pixels = read_stack_page(ref.path, page) if robust else None
         return read_tiff(ref.path, page, robust=robust) if pixels is None else pixels
+    if kind == "nifti":
+        from napari_medssl.io.volumes.slices import read_slice
+
+        return read_slice(ref.path, ref.page)
     from napari_medssl.io.pillow_pictures import read_with_pillow
 
     return read_with_pillow(ref.path, kind, robust=robust)
@@ -175,6 +184,10 @@ def _size(ref: ImageRef, kind: str) -> tuple[int, int]:
         from napari_medssl.io.tiff_header import tiff_size
 
         return tiff_size(ref.path, ref.page or 1)
+    if kind == "nifti":
+        from napari_medssl.io.volumes.slices import slice_size
+
+        return slice_size(ref.path, ref.page)
     from napari_medssl.io.pillow_pictures import size_with_pillow
 
     return size_with_pillow(ref.path, kind)
@@ -197,10 +210,10 @@ def _decode(ref: ImageRef, work: Callable[[], _T]) -> _T:
         ) from error
 
 
-def refs_of(path: Path, *, volumes: bool = False) -> list[ImageRef]:
+def refs_of(path: Path, *, volumes: bool = False, slices: bool = False) -> list[ImageRef]:
     """Return the picture or pictures in one file; UserError if it holds none.
 
-    With `volumes` a volume is one, without a page.
+    With `volumes` a volume is one, without a page; with `slices` those of a NIfTI file are pages.
     """
     whole = ImageRef(path)
     if volumes and path.exists() and volume_kind(path):
@@ -217,8 +230,22 @@ def refs_of(path: Path, *, volumes: bool = False) -> list[ImageRef]:
         from napari_medssl.io.tiff_header import read_pages
 
         count = len(_decode(whole, lambda: read_pages(path)))
-        return [ImageRef(path, page) for page in range(1, count + 1)] if count > 1 else [whole]
+        return _pages(path, count)
+    if kind == "nifti":
+        from napari_medssl.io.volumes.slices import count_slices
+
+        if not slices and path.is_file():
+            raise UserError(
+                f"Cannot read {path.name!r}: a volume, where plain pictures are due. Name one of "
+                f"its slices, as '{path.name}#page=1', or write them as the pages of a TIFF file."
+            )
+        return _pages(path, count_slices(path))
     return [whole]
+
+
+def _pages(path: Path, count: int) -> list[ImageRef]:
+    """Return the pages of a file; one of a single picture has no number."""
+    return [ImageRef(path, page + 1 if count > 1 else None) for page in range(count)]
 
 
 def _files_below(

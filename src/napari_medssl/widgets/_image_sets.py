@@ -12,8 +12,8 @@ import logging
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,27 @@ class SetWords:
         What is made on the images: "masks".
     purpose
         What the images are for, in titles of questions: "Images to segment".
+    formats
+        What a folder may hold.
     """
 
     suffix: str
     kind: str
     purpose: str
+    formats: str = "PNG, JPEG, TIFF, WebP, BMP, GIF or PDF"
 
     @property
     def noun(self) -> str:
         """What a set is called: "set of masks"."""
         return f"set of {self.kind}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Pictures in files and folders, and the distance of pixels `(x, y)` in mm in some files."""
+
+    listing: ImageListing
+    spacings_mm: Mapping[Path, tuple[float, float]] = field(default_factory=dict)
 
 
 class ImageSets(QObject):
@@ -110,6 +121,11 @@ class ImageSets(QObject):
     @abstractmethod
     def open_folder(folder: Path, *, repair: bool) -> Any:
         """Return a set, opened; called in a thread. Raises as the `open` of `state` does."""
+
+    @staticmethod
+    def find(places: Sequence[Path]) -> Found:
+        """Return the pictures in files and folders; called in a thread."""
+        return Found(scan_images(places))
 
     @abstractmethod
     def image(self, name: str, source: str, layer: TakenLayer | None = None) -> Any:
@@ -186,22 +202,27 @@ class ImageSets(QObject):
 
     def _scan(self, places: Sequence[Path]) -> None:
         self.background.submit(
-            "scan", partial(scan_images, places), partial(self._take, places), self._refuse
+            "scan", partial(self.find, places), partial(self._take, places), self._refuse
         )
 
-    def _take(self, paths: Sequence[Path], listing: ImageListing) -> None:
+    def _take(self, paths: Sequence[Path], found: Found) -> None:
+        listing = found.listing
         failed = "" if not listing.failures else listing.failures[0][1]
         if not listing.refs:
             words = (
-                f"There are no images in {str(paths[0])!r}. Choose a folder of PNG, JPEG, TIFF, "
-                "WebP, BMP, GIF or PDF files."
+                f"There are no images in {str(paths[0])!r}. Choose a folder of "
+                f"{self.words.formats} files."
             )
             self.told.emit(failed or words, True)
             self._end()
             return
-        images = [self.image(ref.name, source_of(ref)) for ref in listing.refs]
+        images = [self.found_image(ref, found) for ref in listing.refs]
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
         self._add(images, own_name(folder, self.words.suffix), failed)
+
+    def found_image(self, ref: ImageRef, found: Found) -> Any:
+        """Return the item of a picture that was found."""
+        return self.image(ref.name, source_of(ref))
 
     def add_refs(self, refs: Sequence[ImageRef], folder: Path) -> None:
         """Add pictures that are known to be there; a set that begins with them is that of `folder`.

@@ -12,8 +12,8 @@ Axes are (Z, Y, X) here, whatever the file's are:
 - zarr: the first level of an OME-Zarr image, or an array of 2 or 3 axes without metadata.
 
 Values become 8 bits by one line for the whole volume (`io.pixels`, robust), so that an empty slice
-stays dark beside a bright one: wide values, and 8 bits of a dim volume. So do the pages of a TIFF
-stack that are read one by one (`io.images`).
+stays dark beside a bright one: wide values, and 8 bits of a dim volume. So do slices of NIfTI and
+pages of a TIFF stack that are read one by one (`io.images`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,22 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.volumes.volume import Volume
 from napari_medssl.io.volumes.zarr_folder import is_zarr
 
-__all__ = ["NIFTI_SUFFIXES", "Volume", "is_zarr", "open_volume", "volume_kind"]
+__all__ = ["Volume", "is_nifti", "is_zarr", "open_volume", "volume_kind"]
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
+_NIFTI = (".nii", ".nii.gz")
+
+
+def is_nifti(path: Path) -> bool:
+    """Say whether a file is NIfTI by its name: compressed, it begins like any other."""
+    return path.name.lower().endswith(_NIFTI)
 
 
 def volume_kind(path: Path) -> str | None:
     """Return "nifti", "zarr", "tiff" for a stack, or None for anything else.
 
-    NIfTI is told by its name: compressed, it begins like any other. Raises `UserError` for a
-    damaged TIFF file.
+    NIfTI is told by its name, see `is_nifti`. Raises `UserError` for a damaged TIFF file.
     """
-    if path.name.lower().endswith(NIFTI_SUFFIXES):
+    if is_nifti(path):
         return "nifti"
     if is_zarr(path):
         return "zarr"

@@ -2,7 +2,8 @@
 
 Slices follow one another in the file, so one is read, or written, at a time. We differ from nibabel
 in that nothing is allocated by what a header claims: a file must be long enough for it, or, when
-compressed, could be.
+compressed, could be. A compressed file is unpacked once; from then on any slice of it costs a few
+megabytes of unpacking (`packed`), also when it is opened again, while the file stays as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.files import replace_whole
 from napari_medssl.io.limits import one_line
+from napari_medssl.io.volumes.packed import PackedReader, Places
+from napari_medssl.io.volumes.remembered import Remembered, stamp_of
 from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
 
 _SIZES = {348: 1, 540: 2}  # of the header, by version
@@ -27,6 +30,7 @@ _MOST_OFFSET = 2**26  # extensions come before the values
 _MOST_INFLATION = 1032  # times: what deflate makes of one byte at most
 _MM = {"meter": 1e3, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
 _AXES = 3
+_places: Remembered[Places] = Remembered(capacity=8)
 
 
 class NiftiVolume(Volume):
@@ -73,6 +77,8 @@ class NiftiVolume(Volume):
     def _check_length(self) -> None:
         """Refuse what is too short for the header before a byte of it is asked for."""
         due = self._offset + self.shape[0] * self._slice_bytes
+        if isinstance(self._stream, PackedReader):
+            self._stream.places.expect(due)
         there = self.path.stat().st_size
         most = there if self._stream is self._file else there * _MOST_INFLATION
         if due > most:
@@ -94,17 +100,36 @@ class NiftiVolume(Volume):
             return stored.astype(self.dtype, copy=False)
         return stored * self._line[0] + self._line[1]
 
+    def write_slice(self, target: Path, classes: NDArray[np.uint8], z: int) -> None:
+        """Write the class numbers of slice `z` (from 0) alone, where it lies in space.
+
+        Parameters
+        ----------
+        target
+            File to make.
+        classes
+            uint8, of the size of a slice, shape (Y, X).
+
+        Raises
+        ------
+        UserError
+            If it cannot be written.
+        """
+        self._put(target, _mask_head(_moved(self._header, z)), iter([classes]))
+
     def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
-        head = _mask_head(self._header)
+        self._put(target, _mask_head(self._header), slices)
+
+    def _put(self, target: Path, head: bytes, slices: Iterator[NDArray[np.uint8]]) -> None:
         with replace_whole(target) as temporary, temporary.open("wb") as file:
-            if self.suffix == ".nii":
-                _put(file, head, slices)
+            if not target.name.lower().endswith(".gz"):
+                file.writelines(_bytes_of(head, slices))
                 return
             with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                _put(packed, head, slices)
+                packed.writelines(_bytes_of(head, slices))
 
 
-def _open(path: Path) -> tuple[io.BufferedIOBase, io.BufferedIOBase]:
+def _open(path: Path) -> tuple[BinaryIO, BinaryIO | PackedReader]:
     """Return a file, and what its content is read from: that, or what unpacks it."""
     try:
         if not path.is_file():
@@ -115,10 +140,17 @@ def _open(path: Path) -> tuple[io.BufferedIOBase, io.BufferedIOBase]:
     except OSError as error:
         raise UserError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
     # By content: a file may be compressed or not, whatever its name.
-    return stream, gzip.GzipFile(fileobj=stream) if start == b"\x1f\x8b" else stream
+    return stream, _unpacked(path, stream) if start == b"\x1f\x8b" else stream
 
 
-def _read_header(path: Path, stream: io.BufferedIOBase) -> Any:
+def _unpacked(path: Path, stream: BinaryIO) -> PackedReader:
+    stamp = stamp_of(path)
+    if stamp is None:
+        return PackedReader(stream)
+    return PackedReader(stream, _places.get(stamp) or _places.keep(stamp, Places()))
+
+
+def _read_header(path: Path, stream: BinaryIO | PackedReader) -> Any:
     """Return the header as nibabel's, of which nothing was checked."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
@@ -134,6 +166,8 @@ def _read_header(path: Path, stream: io.BufferedIOBase) -> Any:
         raise UserError(
             f"Cannot read {path.name!r}: its NIfTI header is damaged ({one_line(error)})."
         ) from error
+    if not block:
+        raise UserError(f"Cannot read {path.name!r}: the file is empty.")
     raise UserError(
         f"Cannot read {path.name!r}: it does not begin with a NIfTI header. Save it as .nii or "
         ".nii.gz again."
@@ -197,6 +231,19 @@ def _spacing(header: Any) -> Spacing | None:
     return plausible_spacing(z or 1.0 if is_flat else z, y, x)
 
 
+def _moved(header: Any, z: int) -> Any:
+    """Return the header of slice `z` of an image as a file of its own."""
+    one = header.copy()
+    if int(one["dim"][0]) < _AXES:  # there is no other slice
+        return one
+    one["dim"][3] = 1
+    steps = {"srow": one.get_sform()[:3, 2], "qoffset": one.get_qform()[:3, 2]}
+    for axis, name in enumerate("xyz"):
+        one[f"srow_{name}"][3] += z * steps["srow"][axis]
+        one[f"qoffset_{name}"] += z * steps["qoffset"][axis]
+    return one
+
+
 def _mask_head(header: Any) -> bytes:
     """Return the header of an image as that of a mask, with all that says where it lies."""
     mask = header.copy()
@@ -211,7 +258,7 @@ def _mask_head(header: Any) -> bytes:
     return stream.getvalue()
 
 
-def _put(stream: io.BufferedIOBase, head: bytes, slices: Iterator[NDArray[np.uint8]]) -> None:
-    stream.write(head)
+def _bytes_of(head: bytes, slices: Iterator[NDArray[np.uint8]]) -> Iterator[bytes]:
+    yield head
     for classes in slices:
-        stream.write(classes.tobytes())
+        yield classes.tobytes()

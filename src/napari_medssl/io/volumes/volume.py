@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.pixels import Scaling, choose_scaling, is_surely_light
+from napari_medssl.io.volumes.remembered import Remembered, stamp_of
 
 MAX_SLICE_PIXELS = 2**26
 """Pixels of the largest slice: 8192 x 8192."""
@@ -22,12 +22,8 @@ MAX_SLICE_PIXELS = 2**26
 MAX_SLICES = 100_000
 _SAMPLE = 1_000_000  # values looked at to choose the scaling
 
-_MOST_KNOWN = 64  # volumes whose scaling is remembered
-
 Spacing = tuple[float, float, float]
-_Stamp = tuple[Path, int, int]
-_known: dict[_Stamp, Scaling] = {}
-_lock = threading.Lock()
+_scalings: Remembered[Scaling] = Remembered(capacity=64)
 
 
 class Volume(ABC):
@@ -111,16 +107,18 @@ class Volume(ABC):
         """Choose how values become 8 bits: all slices are read for it.
 
         Those of 8 bits are read only until it is sure that they are not dim. What was chosen is
-        remembered while the file stays as it is. `on_slice` is called before each slice, and may
-        raise to end it.
+        remembered while the file stays as it is, and threads that ask at the same time wait for it.
+        `on_slice` is called before each slice and while waiting, and may raise to end it.
         """
         if self._scaling is not None:
             return
-        stamp = _stamp_of(self.path)
-        self._scaling = None if stamp is None else _known.get(stamp)
-        if self._scaling is None:
+        stamp = stamp_of(self.path)
+        if stamp is None:
             self._scaling = self._choose_scaling(on_slice)
-            _remember(stamp, self._scaling)
+            return
+        with _scalings.turn(stamp, lambda: on_slice(0)):
+            known = _scalings.get(stamp)
+            self._scaling = known or _scalings.keep(stamp, self._choose_scaling(on_slice))
 
     def _choose_scaling(self, on_slice: Callable[[int], None]) -> Scaling:
         depth, height, width = self.shape
@@ -185,24 +183,6 @@ def plausible_spacing(z: float, y: float, x: float) -> Spacing | None:
     """Return a spacing in mm, None if no scanner or microscope has such."""
     sides = (float(z), float(y), float(x))
     return sides if all(1e-8 <= side <= 1e4 for side in sides) else None
-
-
-def _stamp_of(path: Path) -> _Stamp | None:
-    """Return what changes when a file does; None for a folder, and for what is not there."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return (path.absolute(), state.st_mtime_ns, state.st_size) if path.is_file() else None
-
-
-def _remember(stamp: _Stamp | None, scaling: Scaling) -> None:
-    if stamp is None:
-        return
-    with _lock:
-        _known[stamp] = scaling
-        if len(_known) > _MOST_KNOWN:
-            del _known[next(iter(_known))]
 
 
 def _go_on(_slice: int) -> None:

@@ -11,12 +11,11 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QWidget
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.compute_process import compute_process
-from napari_medssl.backend.export_masks import ExportJob, ExportReport, MaskToExport
+from napari_medssl.backend.export_masks import ExportJob, ExportReport
 from napari_medssl.backend.jobs import Job, OnProgress, ShouldStop
 from napari_medssl.backend.mask_summary import SummaryJob
 from napari_medssl.backend.methods_job import MethodsJob
 from napari_medssl.backend.methods_text import config_place
-from napari_medssl.io.class_formats import SUFFIXES
 from napari_medssl.io.files import make_folder
 from napari_medssl.widgets._base import JobPanel
 from napari_medssl.widgets._buttons import add_entry
@@ -26,18 +25,20 @@ from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (
     ask_place,
-    facts_of,
     keys_with_mask,
-    mask_of,
     may_replace,
-    places_of_masks,
     record_of,
+    to_export,
     to_measure,
 )
 
 _FORMATS = (
     ("tiff", "TIFF ...", "Class numbers with the size of a pixel, deflated"),
-    ("nifti", "NIfTI ...", "Class numbers as a slice with the size of a pixel, STEM.nii.gz"),
+    (
+        "nifti",
+        "NIfTI ...",
+        "Class numbers as STEM.nii.gz; one file for a volume, in its place",
+    ),
     ("geojson", "GeoJSON, objects ...", "Outlines for QuPath, one for each object"),
     ("geojson-classes", "GeoJSON, classes ...", "Outlines for QuPath, one for each class"),
 )
@@ -96,26 +97,17 @@ class MaskExport(Part):
             self.export(Path(name), kind)
 
     def export(self, out: Path, kind: str) -> None:
-        """Write the mask of each image in a format of `SUFFIXES`; ask first if files are there."""
+        """Write the masks in a format, see `to_export`; ask first if files are there."""
         try:
             self._check_free()
             keys = keys_with_mask(self._session, self._layers)
-            places = places_of_masks(self._session, keys, out, SUFFIXES[kind])
-            if not may_replace(self._parent, places, out):
+            masks = to_export(self._session, keys, out, kind)
+            if not may_replace(self._parent, [one.place for one in masks], out):
                 return
             wait_for(partial(make_folder, out))
         except UserError as error:
             self._refuse(error)
             return
-        masks = [
-            MaskToExport(
-                mask_of(self._session, key),
-                place,
-                facts_of(self._session, key),
-                self._session.store[key].ref,
-            )
-            for key, place in zip(keys, places, strict=True)
-        ]
         job = ExportJob(tuple(masks), kind)
         self._start(_export, job, "Exporting masks", partial(_told_of_masks, out))
 
@@ -231,6 +223,8 @@ def _write_methods(job: MethodsJob, *, on_progress: OnProgress, should_stop: Sho
 
 def _told_of_masks(out: Path, report: ExportReport) -> tuple[str, bool]:
     written = f"{len(report.written)} mask{'s' * (len(report.written) != 1)} written to {out}."
+    if report.bare:
+        written += f" {report.bare} slice{'s' * (report.bare != 1)} without a mask: empty there."
     words = f"Stopped. {written}" if report.left else written
     if not report.failures:
         return words, False

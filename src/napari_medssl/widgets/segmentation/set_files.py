@@ -1,16 +1,20 @@
-"""Open images and sets of masks, see `widgets._image_sets`."""
+"""Open images, slices of volumes among them, and sets of masks, see `widgets._image_sets`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import QWidget
 
+from napari_medssl.io.images import ImageRef, scan_images
+from napari_medssl.io.volumes import is_nifti
+from napari_medssl.io.volumes.slices import pixel_spacing
 from napari_medssl.state.mask_folder import SUFFIX, MaskFolder
 from napari_medssl.state.mask_items import MaskImage
-from napari_medssl.widgets._image_sets import ImageSets, SetWords
+from napari_medssl.widgets._image_sets import Found, ImageSets, SetWords, source_of
 from napari_medssl.widgets._layer_import import TakenLayer
 from napari_medssl.widgets._set_places import sets_folder
 from napari_medssl.widgets.segmentation.session import MaskSession
@@ -27,7 +31,9 @@ class SetFiles(ImageSets):
         Brings what a person painted into the set; called before it is closed.
     """
 
-    words = SetWords(SUFFIX, "masks", "Images to segment")
+    words = SetWords(
+        SUFFIX, "masks", "Images to segment", "PNG, JPEG, TIFF, WebP, BMP, GIF, PDF or NIfTI"
+    )
 
     def __init__(
         self,
@@ -44,6 +50,19 @@ class SetFiles(ImageSets):
     def open_folder(folder: Path, *, repair: bool) -> MaskFolder:
         """See `ImageSets.open_folder`."""
         return MaskFolder.open(folder, repair=repair)
+
+    @staticmethod
+    def find(places: Sequence[Path]) -> Found:
+        """See `ImageSets.find`; the slices of NIfTI files are pictures."""
+        listing = scan_images(places, slices=True)
+        volumes = {ref.path for ref in listing.refs if is_nifti(ref.path)}
+        spacings = {path: pixel_spacing(path) for path in volumes}
+        return Found(listing, {path: known for path, known in spacings.items() if known})
+
+    def found_image(self, ref: ImageRef, found: Found) -> MaskImage:
+        """See `ImageSets.found_image`; how large pixels are is known of a volume."""
+        image = self.image(ref.name, source_of(ref))
+        return replace(image, spacing_mm=found.spacings_mm.get(ref.path))
 
     def image(self, name: str, source: str, layer: TakenLayer | None = None) -> MaskImage:
         """See `ImageSets.image`."""

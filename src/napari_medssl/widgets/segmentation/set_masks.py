@@ -12,11 +12,15 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.export_masks import MaskToExport
+from napari_medssl.backend.export_volumes import VolumeToExport
 from napari_medssl.backend.mask_areas import MaskToMeasure
 from napari_medssl.backend.methods_record import MaskRecord
 from napari_medssl.backend.segment_files import places_apart
 from napari_medssl.io.class_files import read_class_file
-from napari_medssl.io.class_formats import MaskFacts
+from napari_medssl.io.class_formats import SUFFIXES, MaskFacts
+from napari_medssl.io.images import ImageRef
+from napari_medssl.io.volumes import is_nifti
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._waiting import wait_for
@@ -133,6 +137,36 @@ def places_of_masks(
     found = wait_for(partial(places_apart, refs, out, suffix))
     places = dict(zip(every, found, strict=True))
     return [places[key] for key in keys]
+
+
+def to_export(
+    session: MaskSession, keys: Sequence[int], out: Path, kind: str
+) -> list[MaskToExport | VolumeToExport]:
+    """Return the files of masks in a format of `io.class_formats.SUFFIXES`, and what they hold.
+
+    One for each image, but as NIfTI the slices of a volume are one file again.
+    """
+    items = session.store.as_dict()
+    volumes = {key for key, item in items.items() if kind == "nifti" and is_nifti(item.ref.path)}
+    wholes = {
+        key: ImageRef(item.ref.path) if key in volumes else item.ref for key, item in items.items()
+    }
+    # By the names of all images, so that they stay the same.
+    refs = list(dict.fromkeys(wholes.values()))
+    found = wait_for(partial(places_apart, refs, out, SUFFIXES[kind]))
+    places = dict(zip(refs, found, strict=True))
+    slices: dict[Path, dict[int, Mask | Path]] = {}
+    made: list[MaskToExport | VolumeToExport] = []
+    for key in keys:
+        ref, place, mask = items[key].ref, places[wholes[key]], mask_of(session, key)
+        if key not in volumes:
+            made.append(MaskToExport(mask, place, facts_of(session, key), ref))
+            continue
+        if ref.path not in slices:
+            slices[ref.path] = {}
+            made.append(VolumeToExport(ref.path, slices[ref.path], place))
+        slices[ref.path][(ref.page or 1) - 1] = mask
+    return made
 
 
 def ask_place(parent: QWidget, title: str, usual: str, kinds: str) -> Path | None:

@@ -1,0 +1,78 @@
+"""Write the masks of the slices of a volume as one file, on the grid of the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medssl._errors import UserError
+from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
+from napari_medssl.io.class_files import read_class_file
+from napari_medssl.io.volumes import Volume, open_volume
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeToExport:
+    """A volume whose masks are to be written, each the class numbers or the file that holds them.
+
+    Attributes
+    ----------
+    volume
+        Its file.
+    masks
+        By slice, from 0; slices that are missing have no class.
+    place
+        Where to.
+    """
+
+    volume: Path
+    masks: Mapping[int, NDArray[np.uint8] | Path]
+    place: Path
+
+
+def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -> int:
+    """Write the classes of all slices with the header of the volume, whole or not at all.
+
+    Returns how many slices have no mask.
+
+    Raises
+    ------
+    UserError
+        If the volume or a mask cannot be read, they differ in size, or nothing can be written.
+    Cancelled
+        If `should_stop` said so.
+    """
+    with open_volume(one.volume) as volume:
+        volume.write_classes(one.place, _slices(one, volume, should_stop))
+        return volume.shape[0] - len(one.masks)
+
+
+def _slices(
+    one: VolumeToExport, volume: Volume, should_stop: ShouldStop
+) -> Iterator[NDArray[np.uint8]]:
+    beyond = [z for z in one.masks if z >= volume.shape[0]]
+    if beyond:
+        raise UserError(
+            f"There is a mask of slice {beyond[0] + 1} of {one.volume.name!r}, which has "
+            f"{volume.shape[0]}: the file was changed. Put the former one there."
+        )
+    for z in range(volume.shape[0]):
+        if should_stop():
+            raise Cancelled("Stopped before the volume was written.")
+        mask = one.masks.get(z)
+        if mask is None:
+            yield np.zeros(volume.shape[1:], np.uint8)
+            continue
+        # Copied: a stroke of this very moment may still come in.
+        classes = read_class_file(mask) if isinstance(mask, Path) else mask.copy()
+        if classes.shape != volume.shape[1:]:
+            raise UserError(
+                f"The mask of slice {z + 1} of {one.volume.name!r} has {classes.shape[1]} x "
+                f"{classes.shape[0]} pixels, the volume {volume.shape[2]} x {volume.shape[1]}: the "
+                "file was changed. Put the former one there."
+            )
+        yield classes

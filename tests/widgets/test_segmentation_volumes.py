@@ -1,0 +1,137 @@
+"""Volumes in "Segmentation": opened as slices, painted, and written back, in a real window."""
+
+from __future__ import annotations
+
+import nibabel
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QFileDialog
+from segmentation_world import HEIGHT, WIDTH, wait_until
+
+from napari_medssl.backend.picture_slices import read_slices
+from napari_medssl.backend.segment_files import segment_files
+from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.io.images import ImageRef, scan_images
+
+pytestmark = pytest.mark.gui
+DEPTH = 4
+AFFINE = np.array([[-0.5, 0.01, 0.1, 30], [0.02, -0.25, 0.2, 8], [0, 0.03, 4, -9], [0, 0, 0, 1.0]])
+
+
+def scan() -> np.ndarray:
+    """A volume of 16 bits, (Z, Y, X), whose bar is brighter from slice to slice."""
+    values = np.full((DEPTH, HEIGHT, WIDTH), 100, np.int16)
+    for z in range(DEPTH):
+        values[z, 20 + 10 * z : 30 + 10 * z, 30:130] = 1000 * (z + 1)
+    return values
+
+
+def write_scan(place, values=None):
+    place.parent.mkdir(exist_ok=True)
+    image = nibabel.Nifti1Image((scan() if values is None else values).T, AFFINE)
+    image.header.set_xyzt_units("mm")
+    image.to_filename(place)
+    return place
+
+
+@pytest.fixture
+def window(segmentation_window, tmp_path):
+    """The widget without a set, and a folder with a volume."""
+    segmentation_window.begin(tmp_path, count=0)
+    write_scan(tmp_path / "scans" / "heart.nii.gz")
+    return segmentation_window
+
+
+def names(world):
+    return [item.name for item in world.store.as_dict().values()]
+
+
+def paint(world, page, start, stop):
+    """Put a slice in front and draw in it with the mouse."""
+    world.choose(list(world.store)[page - 1])
+    world.mask_layer.mode = "paint"
+    world.paint(start, stop)
+    world.mask_layer.mode = "pan_zoom"
+    return np.array(world.mask_layer.data)
+
+
+def export(world, monkeypatch, folder, kind="nifti"):
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    world.widget.export.ask(kind)
+    wait_until(lambda: not world.widget.export.jobs.is_busy)
+    world.settle()
+
+
+def test_slices_are_painted_and_leave_as_one_file_where_the_volume_lies(
+    window, tmp_path, monkeypatch
+):
+    window.open(tmp_path / "scans")
+    assert names(window) == [f"heart.nii.gz#page={page}" for page in range(1, DEPTH + 1)]
+    window.widget.classes.add()
+    drawn = {page: paint(window, page, (40, 60), (90, 60 + 10 * page)) for page in (2, 3)}
+    export(window, monkeypatch, tmp_path / "out")
+    assert window.widget.error.text() == ""
+    assert "2 slices without a mask: empty there." in window.widget.status.text()
+    (file,) = (tmp_path / "out").iterdir()
+    assert file.name == "heart.nii.gz"
+    mask = nibabel.load(file)
+    np.testing.assert_array_equal(mask.affine, nibabel.load(tmp_path / "scans" / file.name).affine)
+    found = np.asarray(mask.dataobj).T
+    assert found.dtype == np.uint8
+    for page in range(1, DEPTH + 1):
+        np.testing.assert_array_equal(found[page - 1], drawn.get(page, np.zeros_like(found[0])))
+    assert drawn[2].any()
+    assert (drawn[2] != drawn[3]).any()
+
+
+class Kept:
+    """Finds nothing, and keeps what it has seen."""
+
+    name, classes = "kept", ("bar",)
+
+    def __init__(self):
+        self.seen = []
+
+    def segment(self, pixels, *, should_stop=None):
+        self.seen.append(pixels)
+        return np.zeros(pixels.shape[:2], np.uint8)
+
+
+def test_the_window_and_the_command_line_see_the_same_pixels(window, tmp_path):
+    window.open(tmp_path / "scans")
+    shown = []
+    for key in window.store:
+        window.choose(key)
+        shown.append(np.array(window.widget.layers.image_layer(key).data))
+    kept = Kept()
+    refs = scan_images([tmp_path / "scans"], volumes=True).refs
+    segment_files(refs, tmp_path / "out", SegmentConfig(model="x"), segmenter=kept)
+    learnt = [one.pixels for one in read_slices(ImageRef(tmp_path / "scans" / "heart.nii.gz"))]
+    for seen in (kept.seen, learnt):
+        np.testing.assert_array_equal(shown, seen)
+    assert shown[0].max() < 70 < shown[-1].max() == 255  # one line for all
+
+
+def test_areas_are_in_mm2(window, tmp_path):
+    window.open(tmp_path / "scans" / "heart.nii.gz")
+    window.widget.classes.add()
+    window.widget.areas.take_name()
+    pixels = np.count_nonzero(paint(window, 1, (40, 60), (90, 60)))
+    table = window.widget.areas
+    wait_until(lambda: table.rowCount() and table.item(0, 2).text())
+    side = np.linalg.norm(AFFINE[:3, :2], axis=0)
+    assert float(table.item(0, 2).text()) == pytest.approx(pixels * side.prod(), rel=1e-3)
+
+
+def test_a_volume_that_is_dropped_is_opened(window, tmp_path):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / "scans" / "heart.nii.gz"))])
+    action, button = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    keys = Qt.KeyboardModifier.NoModifier
+    window.widget.dropEvent(QDropEvent(QPointF(9, 9), action, data, button, keys))
+    wait_until(lambda: not window.widget.files.is_busy)
+    window.wait_shown()
+    assert len(window.store) == DEPTH
+    assert not window.widget.error.text()
