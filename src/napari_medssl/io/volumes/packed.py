@@ -109,11 +109,8 @@ class PackedReader:
     def _unpack(self, most: int) -> bytes:
         """Return the next bytes, at least one; none at the end."""
         while True:
-            if self._decoder.eof:  # one more member may follow, after zeros
-                self._rest = (self._decoder.unused_data or self._more()).lstrip(b"\0")
-                if not self._rest:
-                    return b""
-                self._decoder = zlib.decompressobj(_GZIP)
+            if self._decoder.eof and not self._begin_member():
+                return b""
             packed = self._rest or self._more()
             if not packed:
                 raise EOFError("it ends before its end was packed")
@@ -125,6 +122,17 @@ class PackedReader:
                     before = self._file.tell() - len(self._rest)
                     self.places.keep(self._at, before, self._decoder)
                 return part
+
+    def _begin_member(self) -> bool:
+        """Go on with the next member of the file, which zeros may precede; False at the end."""
+        self._rest = self._decoder.unused_data.lstrip(b"\0")
+        while not self._rest:
+            more = self._more()
+            if not more:
+                return False
+            self._rest = more.lstrip(b"\0")
+        self._decoder = zlib.decompressobj(_GZIP)
+        return True
 
     def _more(self) -> bytes:
         return self._file.read(_PACKED)
