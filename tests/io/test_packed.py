@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import threading
 import zlib
 
@@ -44,7 +45,7 @@ def test_any_part_in_any_order_is_that_of_the_content(parts):
     """In one member of the file, or in several with zeros between them, as some writers leave."""
     data = content()
     cuts = np.linspace(0, LENGTH, parts + 1).astype(int)
-    members = [gzip.compress(data[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    members = [gzip.compress(data[a:b]) for a, b in itertools.pairwise(cuts)]
     reader = PackedReader(io.BytesIO(bytes(512).join(members) + bytes(512)))
     generator = np.random.default_rng(1)
     for _ in range(200):

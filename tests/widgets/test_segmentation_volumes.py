@@ -5,6 +5,8 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import layer_source
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
@@ -14,6 +16,7 @@ from napari_medssl.backend.picture_slices import read_slices
 from napari_medssl.backend.segment_files import segment_files
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.io.images import ImageRef, scan_images
+from napari_medssl.io.volumes import Volume
 
 pytestmark = pytest.mark.gui
 DEPTH = 4
@@ -28,9 +31,9 @@ def scan() -> np.ndarray:
     return values
 
 
-def write_scan(place, values=None):
+def write_scan(place, values=None, affine=AFFINE):
     place.parent.mkdir(exist_ok=True)
-    image = nibabel.Nifti1Image((scan() if values is None else values).T, AFFINE)
+    image = nibabel.Nifti1Image((scan() if values is None else values).T, affine)
     image.header.set_xyzt_units("mm")
     image.to_filename(place)
     return place
@@ -41,7 +44,10 @@ def window(segmentation_window, tmp_path):
     """The widget without a set, and a folder with a volume."""
     segmentation_window.begin(tmp_path, count=0)
     write_scan(tmp_path / "scans" / "heart.nii.gz")
-    return segmentation_window
+    yield segmentation_window
+    for layer in list(segmentation_window.viewer.layers):
+        if "medssl" not in layer.metadata:
+            segmentation_window.viewer.layers.remove(layer)
 
 
 def names(world):
@@ -135,3 +141,69 @@ def test_a_volume_that_is_dropped_is_opened(window, tmp_path):
     window.wait_shown()
     assert len(window.store) == DEPTH
     assert not window.widget.error.text()
+
+
+def test_pixels_that_are_not_square_are_shown_so(window, tmp_path):
+    """They are 0.5 mm wide and 0.25 mm high."""
+    window.open(tmp_path / "scans")
+    for layer in (window.mask_layer, window.widget.layers.image_layer(window.session.image)):
+        np.testing.assert_allclose(layer.scale, (1, 0.5004 / 0.25199), rtol=1e-4)
+    write_scan(tmp_path / "square" / "heart.nii", affine=np.diag([0.5, 0.5, 4, 1]))
+    window.open(tmp_path / "square")
+    window.choose(list(window.store)[-1])
+    assert tuple(window.mask_layer.scale) == (1, 1)
+    assert window.session.item.spacing_mm == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("kind", ["nifti", "tiff"])
+def test_a_layer_of_a_volume_opens_its_file(window, tmp_path, kind):
+    place = tmp_path / "scans" / "heart.nii.gz"
+    if kind == "tiff":
+        place = tmp_path / "stack.tif"
+        tifffile.imwrite(place, scan().astype(np.uint16), photometric="minisblack")
+    with layer_source(path=str(place)):
+        layer = window.viewer.add_image(scan(), name="heart")
+    without = window.viewer.add_image(scan(), name="made")
+    window.viewer.layers.selection = {layer}
+    window.widget.files.add_layers()
+    wait_until(lambda: not window.widget.files.is_busy)
+    window.wait_shown()
+    assert names(window) == [f"{place.name}#page={page}" for page in range(1, DEPTH + 1)]
+    assert not layer.visible
+    camera, canvas = window.viewer.scene.camera, window.viewer.canvas
+    np.testing.assert_allclose(camera.center[1:], window.mask_layer.extent.world.mean(axis=0))
+    sides = np.array([HEIGHT, WIDTH]) * window.mask_layer.scale
+    assert camera.zoom == pytest.approx(0.95 * min(canvas.size / sides))
+    window.viewer.layers.selection = {without}
+    window.widget.files.add_layers()
+    assert "no plain 2-D image: its shape is (4, 120, 160)" in window.widget.error.text()
+    assert without.visible
+
+
+def test_a_file_of_four_axes_is_told_and_the_others_are_opened(window, tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((8, 9, 2, 3), np.int16), AFFINE)
+    image.to_filename(tmp_path / "scans" / "cine.nii")
+    window.open(tmp_path / "scans")
+    assert "'cine.nii': it has 4 axes (8 x 9 x 2 x 3)" in window.widget.error.text()
+    assert len(names(window)) == DEPTH
+
+
+def test_a_volume_that_is_cut_off_is_read_once_and_told_of_each_slice(
+    window, tmp_path, monkeypatch
+):
+    path = tmp_path / "scans" / "cut.nii.gz"
+    write_scan(path, np.random.default_rng(0).integers(0, 2000, (40, 30, 20)).astype(np.int16))
+    path.write_bytes(path.read_bytes()[:-200])
+    looked, choose = [], Volume._choose_scaling
+
+    def counted(volume, on_slice):
+        looked.append(volume.path.name)
+        return choose(volume, on_slice)
+
+    monkeypatch.setattr(Volume, "_choose_scaling", counted)
+    window.open(tmp_path / "scans")
+    assert window.session.item.name == "heart.nii.gz#page=1"  # the first that can be read
+    told = list(window.session.problems.values())
+    assert len(told) == 40
+    assert "Cannot read slice 40 of 'cut.nii.gz': the file is damaged or cut off" in told[0]
+    assert looked.count("cut.nii.gz") == 1

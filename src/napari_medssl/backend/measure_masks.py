@@ -25,8 +25,14 @@ from napari_medssl.backend.mask_areas import (
     write_measured,
 )
 from napari_medssl.backend.mask_summary import ClassSummary, summarize, write_summary
-from napari_medssl.io.class_formats import READABLE, Spacing, mask_stem, read_class_mask
-from napari_medssl.io.images import ImageRef, image_size, list_images, natural_key
+from napari_medssl.io.class_formats import (
+    READABLE,
+    Spacing,
+    mask_stem,
+    picture_stem,
+    read_class_mask,
+)
+from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,10 @@ def list_masks(folder: Path) -> tuple[Path, ...]:
 
 
 def pictures_by_stem(folder: Path | None) -> dict[str, ImageRef]:
-    """Return the pictures of a folder by their names without ending; none of no folder."""
-    return {} if folder is None else {ref.path.stem: ref for ref in list_images([folder])}
+    """Return the pictures of a folder by the names of their masks; none of no folder."""
+    if folder is None:
+        return {}
+    return {picture_stem(ref): ref for ref in scan_images([folder], slices=True).refs}
 
 
 def check_fits(path: Path, mask: NDArray[np.uint8], picture: ImageRef) -> None:

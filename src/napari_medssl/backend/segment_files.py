@@ -24,7 +24,7 @@ from napari_medssl.backend.jobs import (
 from napari_medssl.backend.segment_volume import segment_volume
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
 from napari_medssl.io.class_files import class_png
-from napari_medssl.io.class_formats import mask_stem
+from napari_medssl.io.class_formats import mask_stem, picture_stem
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.volumes import is_nifti, is_zarr, open_volume, volume_kind
@@ -97,7 +97,7 @@ def places_apart(refs: Sequence[ImageRef], out: Path, suffix: str = ".png") -> t
     UserError
         If one of the pictures would be overwritten.
     """
-    names = [_stem(ref) for ref in refs]
+    names = [picture_stem(ref) for ref in refs]
     for longer in (_with_folder, _with_suffix, _with_both):
         shared = _shared(names)
         names = [
@@ -122,12 +122,12 @@ def places_apart(refs: Sequence[ImageRef], out: Path, suffix: str = ".png") -> t
 def _name_of_mask(ref: ImageRef) -> str:
     name = ref.path.name
     if is_nifti(ref.path):
-        return f"{_stem(ref)}{name[len(mask_stem(ref.path)) :]}"
+        return f"{picture_stem(ref)}{name[len(mask_stem(ref.path)) :]}"
     if ref.page is None and is_zarr(ref.path):
         return name if ref.path.suffix.lower() == ".zarr" else f"{name}.zarr"
     if ref.path.suffix.lower() in _TIFF:
-        return name if ref.page is None else f"{_stem(ref)}{ref.path.suffix}"
-    return f"{_stem(ref)}.png"
+        return name if ref.page is None else f"{picture_stem(ref)}{ref.path.suffix}"
+    return f"{picture_stem(ref)}.png"
 
 
 def _shared(names: Sequence[str]) -> set[str]:
@@ -135,17 +135,14 @@ def _shared(names: Sequence[str]) -> set[str]:
     return {name for name, count in counts.items() if count > 1}
 
 
-def _stem(ref: ImageRef) -> str:
-    stem = mask_stem(ref.path)
-    return stem if ref.page is None else f"{stem}-p{ref.page}"
-
-
 def _with_folder(ref: ImageRef) -> str:
-    return f"{ref.path.parent.name}_{_stem(ref)}" if ref.path.parent.name else _stem(ref)
+    return (
+        f"{ref.path.parent.name}_{picture_stem(ref)}" if ref.path.parent.name else picture_stem(ref)
+    )
 
 
 def _with_suffix(ref: ImageRef) -> str:
-    return f"{_stem(ref)}_{ref.path.suffix[1:]}"
+    return f"{picture_stem(ref)}_{ref.path.suffix[1:]}"
 
 
 def _with_both(ref: ImageRef) -> str:

@@ -170,7 +170,7 @@ def repeat(
     from napari_medssl.io.images import scan_images
 
     check_output(out, "--out", [config, *(path for path in images if path.is_file())])
-    listing = scan_images(images, recursive=True)
+    listing = scan_images(images, recursive=True, slices=True)
     plan = read_plan(config, listing.refs, model=model, device=device)
     if plan.by_hand:
         _console.warn(

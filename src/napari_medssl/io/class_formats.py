@@ -15,6 +15,7 @@ from napari_medssl.io.class_files import class_png, read_class_file
 from napari_medssl.io.class_nifti import class_nifti, read_class_nifti
 from napari_medssl.io.class_tiff import class_tiff, read_class_tiff
 from napari_medssl.io.files import write_whole
+from napari_medssl.io.images import ImageRef
 
 SUFFIXES = {
     "png": ".png",
@@ -104,6 +105,12 @@ def read_class_mask(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
         f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file of class "
         "numbers."
     )
+
+
+def picture_stem(ref: ImageRef) -> str:
+    """Return what the mask of a picture is called without ending: "heart-p3" of page 3."""
+    stem = mask_stem(ref.path)
+    return stem if ref.page is None else f"{stem}-p{ref.page}"
 
 
 def mask_stem(path: Path) -> str:

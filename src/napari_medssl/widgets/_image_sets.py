@@ -33,6 +33,7 @@ from napari_medssl.widgets._layer_import import (
     chosen_image_layers,
     save_layers,
     take_layer,
+    volume_file,
 )
 from napari_medssl.widgets._recent import read_recent, remember
 from napari_medssl.widgets._set_places import own_name
@@ -59,12 +60,15 @@ class SetWords:
         What the images are for, in titles of questions: "Images to segment".
     formats
         What a folder may hold.
+    volumes
+        How the names of files end that are opened in place of layers of volumes.
     """
 
     suffix: str
     kind: str
     purpose: str
     formats: str = "PNG, JPEG, TIFF, WebP, BMP, GIF or PDF"
+    volumes: tuple[str, ...] = ()
 
     @property
     def noun(self) -> str:
@@ -239,14 +243,27 @@ class ImageSets(QObject):
         return opened is not None and opened.folder == place
 
     def add_layers(self) -> None:
-        """Add the image layers that are selected in napari; their pixels are kept in the set."""
+        """Add the image layers that are selected in napari; their pixels are kept in the set.
+
+        Of a volume that has a file, that is opened: its slices are images.
+        """
         try:
             chosen = chosen_image_layers(self._viewer)
-            layers = [take_layer(layer) for layer in chosen]
+            files = {layer: volume_file(layer, self.words.volumes) for layer in chosen}
+            plain = [layer for layer in chosen if files[layer] is None]
+            layers = [take_layer(layer) for layer in plain]
         except UserError as error:
             self.told.emit(str(error), True)
             return
-        self.add_made("layers", partial(self._keep_layers, layers), partial(_hide, chosen))
+        places = {layer: path for layer, path in files.items() if path is not None}
+        if places:
+            self.add_paths(list(dict.fromkeys(places.values())))
+            self.afterwards(partial(self.on_volumes, places))
+        if plain:
+            self.add_made("layers", partial(self._keep_layers, layers), partial(_hide, plain))
+
+    def on_volumes(self, places: Mapping[Any, Path]) -> None:
+        """Take note that the files of layers were opened, or refused."""
 
     def _keep_layers(self, layers: Sequence[TakenLayer], folder: Path) -> list[Any]:
         saved = save_layers(layers, folder)

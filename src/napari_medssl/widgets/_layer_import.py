@@ -53,6 +53,21 @@ def chosen_image_layers(viewer: Any) -> list[Any]:
     return chosen
 
 
+def volume_file(layer: Any, suffixes: tuple[str, ...]) -> Path | None:
+    """Return the file that the slices of a layer are in, if its name ends so; None for no volume.
+
+    Parameters
+    ----------
+    suffixes
+        Of files whose slices can be opened, in lower case.
+    """
+    path = layer.source.path
+    is_volume = layer.data.ndim == (4 if layer.rgb else 3)
+    if layer.multiscale or not is_volume or not path or not path.lower().endswith(suffixes):
+        return None
+    return Path(path)
+
+
 def take_layer(layer: Any) -> TakenLayer:
     """Return what a layer holds; UserError if it is no plain image."""
     if layer.multiscale or layer.data.ndim != (3 if layer.rgb else 2):

@@ -41,6 +41,12 @@ class Remembered(Generic[_T]):
                 self._known[stamp] = found  # the last that was asked for
             return found
 
+    def put(self, stamp: Stamp, value: _T) -> None:
+        """Keep what is known of a file in place of what was."""
+        with self._lock:
+            self._known.pop(stamp, None)
+        self.keep(stamp, value)
+
     def keep(self, stamp: Stamp, value: _T) -> _T:
         """Keep and return what is known of a file; of two threads the first is right."""
         with self._lock:

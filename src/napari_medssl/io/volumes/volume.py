@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.pixels import Scaling, choose_scaling, is_surely_light
-from napari_medssl.io.volumes.remembered import Remembered, stamp_of
+from napari_medssl.io.volumes.remembered import Remembered, Stamp, stamp_of
 
 MAX_SLICE_PIXELS = 2**26
 """Pixels of the largest slice: 8192 x 8192."""
@@ -24,6 +25,8 @@ _SAMPLE = 1_000_000  # values looked at to choose the scaling
 
 Spacing = tuple[float, float, float]
 _scalings: Remembered[Scaling] = Remembered(capacity=64)
+_refusals: Remembered[tuple[float, str]] = Remembered(capacity=64)
+_REFUSED_S = 30.0  # then it is tried again: a disk may have been away
 
 
 class Volume(ABC):
@@ -118,7 +121,20 @@ class Volume(ABC):
             return
         with _scalings.turn(stamp, lambda: on_slice(0)):
             known = _scalings.get(stamp)
-            self._scaling = known or _scalings.keep(stamp, self._choose_scaling(on_slice))
+            self._scaling = known or _scalings.keep(
+                stamp, self._scaling_or_refusal(stamp, on_slice)
+            )
+
+    def _scaling_or_refusal(self, stamp: Stamp, on_slice: Callable[[int], None]) -> Scaling:
+        """Return the scaling; a volume that is damaged is read once for all its slices."""
+        told_s, refusal = _refusals.get(stamp) or (-math.inf, "")
+        if time.monotonic() - told_s < _REFUSED_S:
+            raise UserError(refusal)
+        try:
+            return self._choose_scaling(on_slice)
+        except UserError as error:
+            _refusals.put(stamp, (time.monotonic(), str(error)))
+            raise
 
     def _choose_scaling(self, on_slice: Callable[[int], None]) -> Scaling:
         depth, height, width = self.shape

@@ -27,7 +27,7 @@ from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._warm_layers import wait_for_labels
 from napari_medssl.widgets.segmentation.colors import label_colors
 from napari_medssl.widgets.segmentation.layer_pair import LayerPair, ToolInHand, use_tool
-from napari_medssl.widgets.segmentation.layer_places import place_of, put_at
+from napari_medssl.widgets.segmentation.layer_places import fit_view, place_of, put_at
 from napari_medssl.widgets.segmentation.mask_step import put_as_step
 from napari_medssl.widgets.segmentation.session import MaskSession
 
@@ -407,7 +407,7 @@ class MaskLayers(QObject):
             self.choose_listed()
         layers.selection.active = pair.mask
         if not was_shown:
-            self._viewer.reset_view(layers=[pair.image])  # a slide behind it may be far larger
+            fit_view(self._viewer, pair.image)  # a slide behind it may be far larger
         self.shown.emit()
         self.label_chosen.emit(int(pair.mask.selected_label))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from napari_medssl.widgets._layer_import import TakenLayer
 from napari_medssl.widgets._set_places import sets_folder
 from napari_medssl.widgets.segmentation.session import MaskSession
 
+_SQUARE = 1e-3  # by which the sides of a square pixel may differ
+
 
 class SetFiles(ImageSets):
     """Opens and closes sets of masks, and adds images to the one that is open.
@@ -32,7 +35,11 @@ class SetFiles(ImageSets):
     """
 
     words = SetWords(
-        SUFFIX, "masks", "Images to segment", "PNG, JPEG, TIFF, WebP, BMP, GIF, PDF or NIfTI"
+        SUFFIX,
+        "masks",
+        "Images to segment",
+        "PNG, JPEG, TIFF, WebP, BMP, GIF, PDF or NIfTI",
+        (".tif", ".tiff", ".nii", ".nii.gz"),
     )
 
     def __init__(
@@ -60,9 +67,17 @@ class SetFiles(ImageSets):
         return Found(listing, {path: known for path, known in spacings.items() if known})
 
     def found_image(self, ref: ImageRef, found: Found) -> MaskImage:
-        """See `ImageSets.found_image`; how large pixels are is known of a volume."""
+        """See `ImageSets.found_image`; how large pixels are is known of a volume.
+
+        Those that are not square are shown as they are.
+        """
         image = self.image(ref.name, source_of(ref))
-        return replace(image, spacing_mm=found.spacings_mm.get(ref.path))
+        spacing = found.spacings_mm.get(ref.path)
+        if spacing is None:
+            return image
+        x, y = (side / min(spacing) for side in spacing)
+        is_square = math.isclose(x, y, rel_tol=_SQUARE)
+        return replace(image, spacing_mm=spacing, scale=(1.0, 1.0) if is_square else (y, x))
 
     def image(self, name: str, source: str, layer: TakenLayer | None = None) -> MaskImage:
         """See `ImageSets.image`."""
@@ -75,6 +90,13 @@ class SetFiles(ImageSets):
             scale=layer.scale,
             translate=layer.translate,
         )
+
+    def on_volumes(self, places: Mapping[Any, Path]) -> None:
+        """See `ImageSets.on_volumes`; layers whose slices are in the set are hidden."""
+        there = {item.ref.path for item in self._session.store.as_dict().values()}
+        for layer, path in places.items():
+            if path.absolute() in there:
+                layer.visible = False
 
     def before_close(self) -> None:
         """See `ImageSets.before_close`."""
