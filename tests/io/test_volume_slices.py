@@ -9,7 +9,8 @@ import pytest
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.images import ImageRef, image_size, read_image, scan_images
-from napari_medssl.io.volumes import open_volume
+from napari_medssl.io.volumes import nifti, open_volume
+from napari_medssl.io.volumes.remembered import stamp_of
 from napari_medssl.io.volumes.slices import pixel_spacing
 from napari_medssl.io.volumes.volume import Volume
 
@@ -152,27 +153,48 @@ def test_a_volume_is_looked_over_once_also_by_several_threads(tmp_path, monkeypa
 
 
 def test_a_packed_volume_is_unpacked_once_and_not_for_each_slice(tmp_path, monkeypatch):
-    from napari_medssl.io.volumes import packed
-
-    monkeypatch.setattr(packed, "_LEAST_STEP", 4096)
-    monkeypatch.setattr(packed, "_PACKED", 1024)
-    data = np.random.default_rng(0).integers(0, 2**15, (60, 40, 30)).astype(np.int16)
+    """Places to go on from are kept along the whole file, and for who opens it next."""
+    monkeypatch.setattr(nifti, "_LEAST_STEP", 2**16)
+    data = np.random.default_rng(0).integers(0, 2**15, (60, 80, 60)).astype(np.int16)
     path = save(tmp_path / "heart.nii.gz", data)
-    unpacked = []
-    unpack = packed.PackedReader._unpack
+    with open_volume(path) as volume:
+        assert (volume.values(59) == data[59]).all()
+    unpacker = nifti._unpackers.get(stamp_of(path))
+    places = [place for place, _ in unpacker.seek_points()]
+    assert len(places) >= data.nbytes // 2**17
+    for z in (58, 0, 57, 1):
+        with open_volume(path) as volume:
+            assert (volume.values(z) == data[z]).all()
+    assert nifti._unpackers.get(stamp_of(path)) is unpacker
+    assert [place for place, _ in unpacker.seek_points()] == places
 
-    def counted(reader, most):
-        part = unpack(reader, most)
-        unpacked.append(len(part))
-        return part
 
-    monkeypatch.setattr(packed.PackedReader, "_unpack", counted)
-    read_image(ImageRef(path, 30))
-    assert data.nbytes <= sum(unpacked) < 1.2 * data.nbytes
-    for page in (60, 1, 59, 2):
-        unpacked.clear()
-        read_image(ImageRef(path, page))
-        assert sum(unpacked) <= 540 + 2 * 4096 + 2400 + 1024
+def test_a_packed_volume_is_read_by_several_threads(tmp_path):
+    data = np.random.default_rng(0).integers(0, 2**15, (60, 80, 60)).astype(np.int16)
+    path = save(tmp_path / "heart.nii.gz", data)
+    wrong = []
+
+    def work(seed):
+        with open_volume(path) as volume:
+            for z in np.random.default_rng(seed).integers(0, 60, 50).tolist():
+                if (volume.values(z) != data[z]).any():
+                    wrong.append(z)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_packed_volume_that_changes_while_it_is_read_says_so(tmp_path):
+    path = save(tmp_path / "heart.nii.gz")
+    with open_volume(path) as volume:
+        volume.values(4)
+        save(path, values()[::-1] + 1)
+        with pytest.raises(UserError, match=r"'heart.nii.gz' was changed while it was read"):
+            volume.values(0)
 
 
 def test_the_size_of_a_pixel_is_across_and_down(tmp_path):

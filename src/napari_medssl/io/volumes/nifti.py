@@ -3,7 +3,7 @@
 Slices follow one another in the file, so one is read, or written, at a time. We differ from nibabel
 in that nothing is allocated by what a header claims: a file must be long enough for it, or, when
 compressed, could be. A compressed file is unpacked once; from then on any slice of it costs a few
-megabytes of unpacking (`packed`), also when it is opened again, while the file stays as it is.
+megabytes of unpacking (indexed_gzip), also when it is opened again, while the file stays as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.files import replace_whole
 from napari_medssl.io.limits import one_line
-from napari_medssl.io.volumes.packed import PackedReader, Places
-from napari_medssl.io.volumes.remembered import Remembered, stamp_of
+from napari_medssl.io.volumes.remembered import Remembered, Stamp, stamp_of
 from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
 
 _SIZES = {348: 1, 540: 2}  # of the header, by version
@@ -30,7 +29,9 @@ _MOST_OFFSET = 2**26  # extensions come before the values
 _MOST_INFLATION = 1032  # times: what deflate makes of one byte at most
 _MM = {"meter": 1e3, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
 _AXES = 3
-_places: Remembered[Places] = Remembered(capacity=8)
+_LEAST_STEP = 2**22  # unpacked bytes from one place that is gone on from to the next
+_MOST_PLACES = 128  # of a file; each takes 32 KB
+_unpackers: Remembered[Any] = Remembered(capacity=8)
 
 
 class NiftiVolume(Volume):
@@ -38,9 +39,10 @@ class NiftiVolume(Volume):
 
     def __init__(self, path: Path) -> None:
         self.suffix = ".nii.gz" if path.name.lower().endswith(".gz") else ".nii"
-        self._file, self._stream = _open(path)
+        self._file, self._is_packed = _open(path)
         try:
-            self._header = _read_header(path, self._stream)
+            self._stamp = stamp_of(path)
+            self._header = _read_header(path, self._file, self._is_packed)
             shape, kind = _checked(path.name, self._header)
             slope, inter = self._header.get_slope_inter()
             self._line = (1.0 if slope is None else float(slope), float(inter or 0.0))
@@ -62,7 +64,6 @@ class NiftiVolume(Volume):
 
     def close(self) -> None:
         """See `Volume.close`."""
-        self._stream.close()
         self._file.close()
 
     @property
@@ -77,10 +78,8 @@ class NiftiVolume(Volume):
     def _check_length(self) -> None:
         """Refuse what is too short for the header before a byte of it is asked for."""
         due = self._offset + self.shape[0] * self._slice_bytes
-        if isinstance(self._stream, PackedReader):
-            self._stream.places.expect(due)
         there = self.path.stat().st_size
-        most = there if self._stream is self._file else there * _MOST_INFLATION
+        most = there * _MOST_INFLATION if self._is_packed else there
         if due > most:
             raise UserError(
                 f"Cannot read {self.path.name!r}: it has {there} bytes, too few for the "
@@ -89,8 +88,7 @@ class NiftiVolume(Volume):
             )
 
     def _read(self, z: int) -> NDArray[np.generic]:
-        self._stream.seek(self._offset + z * self._slice_bytes)
-        data = self._stream.read(self._slice_bytes)
+        data = self._bytes_of(z)
         if len(data) < self._slice_bytes:
             raise EOFError(f"{len(data)} of {self._slice_bytes} bytes are there")
         stored = np.frombuffer(data, self._kind).reshape(self.shape[1:])
@@ -99,6 +97,17 @@ class NiftiVolume(Volume):
         if self._line == (1.0, 0.0):
             return stored.astype(self.dtype, copy=False)
         return stored * self._line[0] + self._line[1]
+
+    def _bytes_of(self, z: int) -> bytes:
+        """Return what is stored of slice `z`, less where the file is cut off."""
+        at = self._offset + z * self._slice_bytes
+        if not self._is_packed:
+            self._file.seek(at)
+            return self._file.read(self._slice_bytes)
+        if self._stamp is None or stamp_of(self.path) != self._stamp:
+            raise UserError(f"{self.path.name!r} was changed while it was read. Open it again.")
+        length = self._offset + self.shape[0] * self._slice_bytes
+        return cast(bytes, _unpacker(self._stamp, length).pread(self._slice_bytes, at))
 
     def write_slice(self, target: Path, classes: NDArray[np.uint8], z: int) -> None:
         """Write the class numbers of slice `z` (from 0) alone, where it lies in space.
@@ -129,34 +138,41 @@ class NiftiVolume(Volume):
                 packed.writelines(_bytes_of(head, slices))
 
 
-def _open(path: Path) -> tuple[BinaryIO, BinaryIO | PackedReader]:
-    """Return a file, and what its content is read from: that, or what unpacks it."""
+def _open(path: Path) -> tuple[BinaryIO, bool]:
+    """Return a file, and whether it is compressed."""
     try:
         if not path.is_file():
             raise UserError(f"Cannot read {str(path)!r}: there is no such file.")
-        stream = path.open("rb")
-        start = stream.read(2)
-        stream.seek(0)
+        file = path.open("rb")
+        start = file.read(2)
+        file.seek(0)
     except OSError as error:
         raise UserError(f"Cannot read {str(path)!r}: {error.strerror or error}.") from error
-    # By content: a file may be compressed or not, whatever its name.
-    return stream, _unpacked(path, stream) if start == b"\x1f\x8b" else stream
+    return file, start == b"\x1f\x8b"  # by content: its name may say otherwise
 
 
-def _unpacked(path: Path, stream: BinaryIO) -> PackedReader:
-    stamp = stamp_of(path)
-    if stamp is None:
-        return PackedReader(stream)
-    return PackedReader(stream, _places.get(stamp) or _places.keep(stamp, Places()))
+def _unpacker(stamp: Stamp, length: int) -> Any:
+    """Return what reads a compressed file anywhere, also from several threads at once.
+
+    It opens the file when it reads alone, and goes on from places that it keeps on its way; those
+    of a file whose content is long lie further apart.
+    """
+    from indexed_gzip import IndexedGzipFile
+
+    def made() -> Any:
+        step = max(_LEAST_STEP, length // _MOST_PLACES)
+        return IndexedGzipFile(str(stamp[0]), spacing=step, buffer_size=_LEAST_STEP)
+
+    return _unpackers.get(stamp) or _unpackers.keep(stamp, made())
 
 
-def _read_header(path: Path, stream: BinaryIO | PackedReader) -> Any:
+def _read_header(path: Path, file: BinaryIO, is_packed: bool) -> Any:
     """Return the header as nibabel's, of which nothing was checked."""
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
     try:
-        block = stream.read(max(_SIZES))
+        block = (gzip.GzipFile(fileobj=file) if is_packed else file).read(max(_SIZES))
         for order, endianness in (("little", "<"), ("big", ">")):
             size = int.from_bytes(block[:4], order)  # type: ignore[arg-type]
             if size in _SIZES and len(block) >= size:
