@@ -34,7 +34,7 @@ check: $(STAMP) ## Style, types, import contracts and the plugin manifest
 
 # Tests start some hundred processes: bytecode is kept, also where the environment asks for none.
 test: check ## Everything that CI runs: the checks, then all tests
-	PYTHONDONTWRITEBYTECODE= NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 OMP_NUM_THREADS=1 $(XVFB) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 OMP_NUM_THREADS=1 $(XVFB) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP) ## Run the benchmarks; results go to benchmarks/RESULTS.md
 	@set -e; for script in benchmarks/bench_*.py; do $(BIN)/python $$script; done

@@ -25,7 +25,7 @@ IN_CI = os.environ.get("CI", "").lower() == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each of several processes (pytest -n 2) a display of its own."""
+    """Give each of several processes (pytest -n 3) a display of its own."""
     if hasattr(config, "workerinput") and sys.platform == "linux" and has_display():
         from own_display import open_display
 
