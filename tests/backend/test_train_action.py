@@ -50,7 +50,14 @@ def trained(world, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "disks.safetensors"
     seen = []
     config = small_config(
-        world[0], out, unlabelled=world[1], stages="action", start="imagenet", steps=24, batch=3
+        world[0],
+        out,
+        unlabelled=world[1],
+        stages="action",
+        start="imagenet",
+        steps=24,
+        batch=3,
+        checkpoint_every=24,
     )
     return out, train_action(config, on_progress=seen.append), seen
 
@@ -127,7 +134,7 @@ def test_a_run_that_was_broken_twice_equals_an_unbroken_one(world, tmp_path):
             unlabelled=world[1],
             stages="action++",
             steps=6,
-            checkpoint_every=1,
+            checkpoint_every=6,  # and where it is stopped
             **changes,
         )
 
