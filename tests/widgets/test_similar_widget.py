@@ -209,6 +209,7 @@ def test_a_dim_picture_that_is_dropped_is_shown_light(similar, tmp_path):
     similar.settle()
     shown = tile.grab().toImage()
     assert shown.pixelColor(tile.width() // 2, tile.height() // 2).red() == 255
+    wait_until(lambda: similar.session.answer or similar.widget.error.text(), 120.0)
 
 
 def test_plus_and_minus_rank_anew(similar):
