@@ -38,6 +38,20 @@ def class_nifti(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes
     return gzip.compress(image.to_bytes(), _EFFORT, mtime=0)
 
 
+def is_class_nifti(path: Path) -> bool:
+    """Say whether a file is NIfTI of one slice whose header calls the values labels."""
+    if not path.name.lower().endswith((".nii", ".nii.gz")) or not path.is_file():
+        return False
+    import nibabel
+
+    try:
+        image = nibabel.load(path)
+        is_slice = len(image.shape) >= 2 and all(side == 1 for side in image.shape[2:])
+        return is_slice and image.header.get_intent()[0] == "label"
+    except Exception:  # nibabel raises what it pleases: it is none that could be read
+        return False
+
+
 def read_class_nifti(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the class numbers of a NIfTI file of one slice, shape (Y, X), and the size of a pixel.
 
