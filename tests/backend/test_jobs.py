@@ -115,6 +115,10 @@ def test_eta_follows_the_pace_after_the_first_report():
     assert eta.left_s(Progress(3, None)) is None
 
 
+def test_eta_believes_work_that_knows_how_long_it_takes():
+    assert Eta().left_s(Progress(0, None, left_s=60.0)) == 60
+
+
 def test_eta_begins_anew_with_other_work():
     now = [0.0]
     eta = Eta(clock=lambda: now[0])

@@ -191,6 +191,7 @@ def test_finish_writes_the_model_of_the_checkpoint(world, tmp_path):
 def test_minutes_set_the_steps_that_fit(world, tmp_path, monkeypatch):
     """Of 3 s and steps of a tenth: 30; the number is recorded, and a resumed run keeps to it."""
     monkeypatch.setattr(action_timing, "seconds_of", lambda trial, start, should_stop: 0.1)
+    monkeypatch.setattr(action_timing, "clock", lambda: 7.0)
     config = small_config(world[0], tmp_path / "m.safetensors", minutes=0.05)
     seen = []
     with pytest.raises(Cancelled, match="of 30 steps"):
@@ -233,7 +234,8 @@ def test_the_time_of_a_step_is_taken_from_each_stage(monkeypatch):
         assert trial.stage == stage
     # A second and three of them, half of the steps each: 120 steps in four minutes.
     monkeypatch.setattr(action_timing, "seconds_of", lambda trial, start, stop: 1 + 2 * (start > 0))
-    assert action_timing.fitting_steps(trial, 4) == 120
+    monkeypatch.setattr(action_timing, "clock", lambda: 7.0)
+    assert action_timing.Allowance(240).measure(trial) == 120
 
 
 def test_a_run_keeps_its_student_in_training_and_its_teacher_through_stages():

@@ -11,6 +11,7 @@ from typing import Literal
 
 import pytest
 import typer
+from rich.progress import Progress as Bar
 
 from napari_medssl import cli
 from napari_medssl._errors import UserError
@@ -144,6 +145,13 @@ def test_no_bar_is_drawn_when_stderr_is_no_terminal(capsys):
     with _console.progress_bar("separating") as on_progress:
         on_progress(Progress(1, 2))
     assert capsys.readouterr().err == ""
+
+
+def test_the_time_left_is_what_the_work_says_if_it_knows():
+    column, bar = _console._left_column(), Bar()
+    for left_s, text in ((61.4, "0:01:01"), (None, "-:--:--")):
+        bar.add_task("training", total=10, left_s=left_s)
+        assert column.render(bar.tasks[-1]).plain == text
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -154,7 +154,7 @@ def test_the_next_training_begins_with_the_model_of_this_set_and_asks_nothing(
     first, second = painted.painted.jobs
     assert (len(first.painted.labelled), len(second.painted.labelled)) == (1, 2)
     assert second.config.start == str(tmp_path / "models" / "cells.safetensors")
-    assert (second.config.stages, second.config.minutes) == ("supervised", 0.6)
+    assert (second.config.stages, second.config.minutes) == ("supervised", 0.7)
     assert not asked
     assert (painted.session.folder.held(next(iter(painted.store))) == disk(0)).all()
 

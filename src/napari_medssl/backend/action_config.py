@@ -48,8 +48,8 @@ class TrainActionConfig:
     )
     steps: int = option(600, help="Steps of training, all stages together.", min=1)
     minutes: float = option(
-        0.0, help="Take as many steps as fit into this time instead; 0 for --steps.", min=0,
-        unit="min",
+        0.0, help="Take as many steps as fit into this time instead, reckoned anew as the machine "
+        "becomes faster or slower; 0 for --steps.", min=0, unit="min",
     )  # fmt: skip
     batch: int = option(4, help="Labelled images in a step, and as many others.", min=1)
     size: int = option(192, help="Side of a crop, a multiple of 32.", min=64, max=1024, unit="px")

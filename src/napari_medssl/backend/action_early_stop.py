@@ -61,13 +61,12 @@ class EarlyStop:
         if run.ending is not None or not run.teaches_in_full or "supervised" not in values:
             return {}
         settling.add_loss(values["supervised"])
-        if run.done % self._every:
+        if run.place // self._every == run.course.place(run.done - 1) // self._every:
             return {}
         change = settling.look(teacher_classes(run, _MOST)[1])
         if change is None:
             return {}
-        steps = run.schedule.steps
-        is_worth_it = run.done + self._way_down <= _WORTH * steps
+        is_worth_it = run.done + self._way_down <= _WORTH * run.course.total
         if is_worth_it and settling.has_settled(change):
             settling.ending.fill_(run.done)
             self._end_from(run.done)
@@ -75,7 +74,7 @@ class EarlyStop:
 
     @property
     def _way_down(self) -> int:
-        return max(1, self._run.schedule.steps // _WAY_DOWN)
+        return max(1, self._run.course.total // _WAY_DOWN)
 
     def _end_from(self, step: int) -> None:
         if step:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_medssl.backend.action_course import Course
 from napari_medssl.backend.action_data import ActionImages
 from napari_medssl.backend.mixed_precision import mixed_precision
 from napari_medssl.backend.train_steps import learning_rate_at
@@ -30,7 +31,7 @@ class Schedule:
     stages
         Names, see `methods.action.stages`.
     steps
-        Of all stages together.
+        Of all stages together; a run that keeps to a time takes more or fewer, see `Course`.
     batch
         Labelled images in a step, and unlabelled ones.
     size
@@ -70,6 +71,8 @@ class ActionRun:
 
     Attributes
     ----------
+    course
+        Where in the schedule it is.
     ending
         First step of a short way down, and the step at which the run ends then, if it is told to
         end early; else None.
@@ -101,6 +104,7 @@ class ActionRun:
         local_dim = self.student.branch.local_head.dim
         self.memory = Memory(network.classes, local_dim).to(device)
         self.optimizer = torch.optim.AdamW(self._groups(), lr=schedule.learning_rate)
+        self.course = Course(schedule.steps)
         self.done = 0
         self.ending: tuple[int, int] | None = None
 
@@ -127,12 +131,12 @@ class ActionRun:
     @property
     def stage(self) -> str:
         """Name of the stage of the next step."""
-        return self.schedule.stages[self._place]
+        return self.schedule.stages[self.stage_number]
 
     @property
     def end(self) -> int:
         """How many steps it takes in all, as far as is known."""
-        return self.schedule.steps if self.ending is None else self.ending[1]
+        return self.course.total if self.ending is None else self.ending[1]
 
     @property
     def teaches_in_full(self) -> bool:
@@ -140,13 +144,31 @@ class ActionRun:
         from napari_medssl.methods.action.stages import STAGES
 
         terms = STAGES[self.stage]
-        is_last = self._place == len(self.ends) - 1
+        is_last = self.stage_number == len(self.ends) - 1
         is_ramped = bool(terms.pseudo or terms.consistency)
         return is_last and (not is_ramped or self._of_stage() >= terms.ramp)
 
     @property
-    def _place(self) -> int:
-        return min(sum(end <= self.done for end in self.ends), len(self.ends) - 1)
+    def place(self) -> float:
+        """How far in the schedule it is, from 0 to its steps."""
+        return self.course.place(self.done)
+
+    @property
+    def stage_number(self) -> int:
+        """Number of the stage of the next step, from 0."""
+        return min(sum(end <= self.place for end in self.ends), len(self.ends) - 1)
+
+    def take_course(self, course: Course) -> None:
+        """Follow another course; the teacher looks back as in a training of as many steps."""
+        from napari_medssl.methods.action.teacher import momentum_for
+
+        self.course = course
+        self.teacher.momentum = momentum_for(course.total)
+
+    def end_after(self, left: int) -> None:
+        """Have the schedule end so many steps from here."""
+        self.course.end_after(self.done, left)
+        self.take_course(self.course)
 
     def step(self) -> dict[str, float]:
         """Take one step; return the losses and the learning rate."""
@@ -163,7 +185,7 @@ class ActionRun:
             self.teacher,
             self.memory,
             terms,
-            self.done,
+            self.place,
             self.schedule.steps,
             self._of_stage(),
             generator,
@@ -184,26 +206,23 @@ class ActionRun:
         """Set the rates of this step: one course over all stages, so that none forgets the last."""
         schedule = self.schedule
         if self.ending is None:
-            rate = learning_rate_at(self.done, schedule.steps, schedule.learning_rate)
+            rate = learning_rate_at(self.place, schedule.steps, schedule.learning_rate)
         else:
             from napari_medssl.methods.action.settling import ending_rate
 
             first, end = self.ending
-            before = learning_rate_at(first, schedule.steps, schedule.learning_rate)
+            place = self.course.place(first)
+            before = learning_rate_at(place, schedule.steps, schedule.learning_rate)
             rate = ending_rate(self.done, first, end, before, 0.02 * schedule.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["part"]
         return rate
 
-    def _span(self) -> tuple[int, int]:
-        """Return the first step of this stage, and how many it has."""
-        place = self._place
-        start = self.ends[place - 1] if place else 0
-        return start, self.ends[place] - start
-
     def _of_stage(self) -> float:
-        start, steps = self._span()
-        return (self.done - start) / steps
+        """Return which part of this stage is done."""
+        number = self.stage_number
+        start = self.ends[number - 1] if number else 0
+        return (self.place - start) / (self.ends[number] - start)
 
     def _draw(self, terms: Terms, generator: torch.Generator) -> Batch:
         """Return the images of a step; those that nothing is asked of are not drawn."""

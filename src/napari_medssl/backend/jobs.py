@@ -26,13 +26,15 @@ logger = logging.getLogger(__name__)
 class Progress:
     """One step of a long job: `done` of `total` (None if unknown), and words for a person.
 
-    `values` carries numbers worth drawing, such as losses, by name.
+    `values` carries numbers worth drawing, such as losses, by name; `left_s` the seconds left, of
+    work that knows them better than its pace tells.
     """
 
     done: int
     total: int | None = None
     message: str = ""
     values: dict[str, Any] = field(default_factory=dict)
+    left_s: float | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -198,6 +200,8 @@ class Eta:
 
     def left_s(self, progress: Progress) -> float | None:
         """Return the seconds left, None while they cannot be known."""
+        if progress.left_s is not None:
+            return progress.left_s
         now = self._clock()
         if self._first is None or progress.done < self._last:
             self._first = (now, progress.done)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from napari_medssl._errors import UserError
 from napari_medssl.backend.action_config import (
     ARCHITECTURE,
     START_TASK,
@@ -20,22 +19,18 @@ from napari_medssl.backend.action_config import (
     check_trainable,
     compared,
 )
+from napari_medssl.backend.action_course import Course
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_early_stop import EarlyStop
+from napari_medssl.backend.action_folders import read_folders
 from napari_medssl.backend.action_polarity import inverted_share
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_start import origin_of, start_network, trunk_rate_for
-from napari_medssl.backend.action_timing import TIMED, fitting_steps
-from napari_medssl.backend.checkpoints import save_checkpoint
+from napari_medssl.backend.action_timing import TIMED, Allowance
+from napari_medssl.backend.checkpoints import Checkpoint, save_checkpoint
 from napari_medssl.backend.device import choose_device
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop, ignore, never
-from napari_medssl.backend.labelled_folders import (
-    LabelledFolder,
-    UnlabelledFolder,
-    read_labelled,
-    read_unlabelled,
-)
 from napari_medssl.backend.models import ModelCard, Recipe, write_model
 from napari_medssl.backend.sources import read_sources
 from napari_medssl.backend.train_steps import (
@@ -66,7 +61,9 @@ def train_action(
 
     A checkpoint lies beside `out` until training ends; `resume` goes on from it with the numbers
     that an unbroken run would have had (exactly on a CPU, but for rounding on a GPU), `finish`
-    writes the model as the checkpoint has it.
+    writes the model as the checkpoint has it. With `minutes` the time begins with this call, and
+    the number of steps is told anew as the machine becomes faster or slower: that too is kept in
+    the checkpoint, so that only steps after it are timed again.
 
     Raises
     ------
@@ -83,7 +80,7 @@ def train_action(
             lambda: run.inner.end,
             config.checkpoint_every,
             stage=run.words,
-            on_progress=on_progress,
+            on_progress=on_progress if run.time is None else run.time.told(on_progress),
             should_stop=should_stop,
         )
     return run.finish(time.monotonic() - started)
@@ -97,9 +94,12 @@ class _Run:
     ) -> None:
         check_trainable(config)
         self.config = config
+        self.time = Allowance(config.minutes * 60) if config.minutes else None
+        if self.time is not None and not config.resume:
+            on_progress = self.time.told(on_progress)
         self.device = choose_device(config.device)
         self.checkpoint = checkpoint_of(config.out)
-        self.known, self.others = _read(config, on_progress, should_stop)
+        self.known, self.others = read_folders(config, on_progress, should_stop)
         self.side = config.short_side or short_side_for(self.known.images, config.size)
         self.images = prepare(self.known.images, self.others.images, self.side)
         labelled = [image.pixels for image in self.known.images]
@@ -114,35 +114,52 @@ class _Run:
         self.settings = compared(config) | counts
         saved = load_to_resume(self.checkpoint, self.settings) if config.resume else None
         self.spent = 0.0
+        steps = config.steps
         if saved is not None:
-            self.total, self.spent = int(saved.notes["total"]), float(saved.notes["spent_s"])
-        elif config.minutes:
+            steps, self.spent = _course_of(saved).planned, float(saved.notes["spent_s"])
+        elif self.time is not None:
             on_progress(Progress(0, None, "measuring the time of a step"))
-            stages = check_stages(config.stages, config.steps)
-            trial = self._begun(max(config.steps, TIMED * len(stages)))
-            self.total = fitting_steps(trial, config.minutes, should_stop)
-        else:
-            self.total = config.steps
-        self.inner = self._begun(self.total)
+            stages = check_stages(config.stages, steps)
+            trial = self._begun(max(steps, TIMED * len(stages)))
+            steps = self.time.measure(trial, should_stop)
+        self.inner = self._begun(steps)
         self.early = EarlyStop(self.inner) if config.early_stop else None
         if saved is not None:
-            saved.restore(self._modules(), {"adamw": self.inner.optimizer})
-            self.inner.done = saved.step
-            if self.early is not None:
-                self.early.restored()
+            self._restore(saved)
         self._since = time.monotonic()
+
+    def _restore(self, saved: Checkpoint) -> None:
+        saved.restore(self._modules(), {"adamw": self.inner.optimizer})
+        self.inner.done = saved.step
+        self.inner.take_course(_course_of(saved))
+        if self.early is not None:
+            self.early.restored()
+        kept = saved.notes.get("time")
+        if self.time is None or kept is None:
+            self.time = None
+        else:
+            self.time.restore(kept)
 
     @property
     def done(self) -> int:
         """Steps that were taken."""
         return self.inner.done
 
+    @property
+    def total(self) -> int:
+        """Steps that the rate is planned for."""
+        return self.inner.course.total
+
     def step(self) -> dict[str, float]:
         """Take one step and return what is worth drawing."""
+        stage = self.inner.stage_number
         values = self.inner.step()
         if self.early is not None:
             values |= self.early.after_step(values)
-        return values | previewed(self.config.out, self.inner, self.config.preview_every)
+        values |= previewed(self.config.out, self.inner, self.config.preview_every)
+        if self.time is not None:
+            self.time.after_step(self.inner, stage)
+        return values
 
     def words(self) -> str:
         """Return what the next step is for."""
@@ -174,7 +191,12 @@ class _Run:
             {"adamw": self.inner.optimizer},
             step=self.done,
             config=self.settings,
-            notes={"total": self.total, "spent_s": self._seconds()},
+            notes={
+                "total": self.total,
+                "course": self.inner.course.state(),
+                "time": None if self.time is None else self.time.state(),
+                "spent_s": self._seconds(),
+            },
         )
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -256,37 +278,10 @@ class _Run:
         return found
 
 
-def _read(
-    config: TrainActionConfig, on_progress: OnProgress, should_stop: ShouldStop
-) -> tuple[LabelledFolder, UnlabelledFolder]:
-    from napari_medssl.methods.action.network import MOST_CLASSES
-
-    known = LabelledFolder((), ("any",))
-    if config.labelled is not None:
-        known = read_labelled(
-            config.labelled,
-            masks=config.mask_values,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-    if len(known.class_names) >= MOST_CLASSES:
-        raise UserError(
-            f"The masks have {len(known.class_names)} classes; due are {MOST_CLASSES - 1} at most. "
-            "Give --mask-values foreground if they number objects."
-        )
-    if config.unlabelled is None:
-        return known, UnlabelledFolder((), (), (), ())
-    others = read_unlabelled(
-        config.unlabelled,
-        labelled=known if known.images else None,
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    if not known.images and not others.images:
-        raise UserError(
-            f"--unlabelled {str(config.unlabelled)!r} holds no readable image. Put images in it."
-        )
-    return known, others
+def _course_of(saved: Checkpoint) -> Course:
+    """Return the course of a checkpoint; an older one tells but the number of steps."""
+    course = saved.notes.get("course")
+    return Course(int(saved.notes["total"])) if course is None else Course.restored(course)
 
 
 def _description(config: TrainActionConfig, labelled: int, start: str) -> str:

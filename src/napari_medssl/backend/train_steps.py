@@ -169,7 +169,7 @@ def weight_groups(network: nn.Module) -> list[dict[str, Any]]:
     return [{"params": weights, "weight_decay": 0.03}, {"params": others, "weight_decay": 0.0}]
 
 
-def learning_rate_at(step: int, steps: int, peak: float) -> float:
+def learning_rate_at(step: float, steps: int, peak: float) -> float:
     """Return the learning rate: linear warm-up over the first steps, then a cosine down to 2 %."""
     warm = min(1.0, (step + 1) / max(1, min(300, steps // 10)))
     return peak * warm * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import typer
@@ -157,7 +158,6 @@ def progress_bar(title: str) -> Iterator[OnProgress]:
         MofNCompleteColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
 
@@ -167,18 +167,37 @@ def progress_bar(title: str) -> Iterator[OnProgress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _left_column(),
         TextColumn("{task.fields[message]}"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        row = bar.add_task(title, total=None, message="")
+        row = bar.add_task(title, total=None, message="", left_s=None)
 
         def show(progress: Progress) -> None:
             bar.update(
-                row, completed=progress.done, total=progress.total, message=progress.message[:60]
+                row,
+                completed=progress.done,
+                total=progress.total,
+                message=progress.message[:60],
+                left_s=progress.left_s,
             )
 
         yield show
+
+
+def _left_column() -> Any:
+    """Return the column of the time left: of work that knows it, what it says, else by its pace."""
+    from rich.progress import Task, TimeRemainingColumn
+    from rich.text import Text
+
+    class LeftColumn(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            left = task.fields["left_s"]
+            if left is None:
+                return super().render(task)
+            return Text(str(timedelta(seconds=round(left))), "progress.remaining")
+
+    return LeftColumn()
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class Step:
     Attributes
     ----------
     number, steps
-        How many steps are done, and how many there are in all.
+        How far in its schedule it is, and how long that is; both in steps.
     of_stage
         Part of the stage that is done, 0 to 1.
     generator
@@ -103,7 +103,7 @@ class Step:
     teacher: Teacher
     memory: Memory
     terms: Terms
-    number: int
+    number: float
     steps: int
     of_stage: float
     generator: torch.Generator

@@ -17,7 +17,7 @@ LOW = 0.1
 HIGH = 1.0
 
 
-def annealed_temperature(step: int, total: int, low: float = LOW, high: float = HIGH) -> float:
+def annealed_temperature(step: float, total: int, low: float = LOW, high: float = HIGH) -> float:
     """Return equation 1.
 
     Parameters

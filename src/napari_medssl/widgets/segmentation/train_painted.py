@@ -41,8 +41,8 @@ _WORK = "napari_medssl.backend.train_action:train_action"
 _SHOWN = ("size", "batch", "short_side", "invert", "learning_rate")
 _MINUTES = 5.0
 _PREVIEW_EVERY = 10  # steps
-# What of a minute is left for learning: the process starts, steps are timed, an image is segmented.
-_QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.6, "size": 128}
+# Of a minute: its process has to start before that, and the images are segmented after it.
+_QUICK: dict[str, Any] = {"stages": "supervised", "minutes": 0.7, "size": 128}
 
 
 class PaintedTrainer(Trainer):
@@ -89,7 +89,9 @@ class PaintedTrainer(Trainer):
         self.recipe.currentIndexChanged.connect(self._tell_recipe)
         self._tell_recipe(self.recipe.currentIndex())
         self.minutes = QDoubleSpinBox()
-        self.minutes.setToolTip("It takes as many steps as fit into this time")
+        self.minutes.setToolTip(
+            "It takes as many steps as fit into this time, reckoned anew as it learns"
+        )
         self.minutes.setRange(0.5, 24 * 60)
         self.minutes.setDecimals(1)
         self.minutes.setSuffix(" min")
