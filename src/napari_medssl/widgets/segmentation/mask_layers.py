@@ -233,6 +233,7 @@ class MaskLayers(QObject):
         self, folder: MaskFolder, key: int, file: Path | None, found: tuple[Mask, Mask, View]
     ) -> None:
         self._reading = None
+        self._tidy.start()
         if folder is not self._session.folder or key not in folder.store:
             return
         if folder.mask_file(key) != file:  # the program has made another one meanwhile
@@ -249,10 +250,10 @@ class MaskLayers(QObject):
         self._fill(key, pixels, mask if held is None else held.copy())
         if key == self._session.image:
             self.refresh()
-        self._tidy.start()
 
     def _on_bad(self, folder: MaskFolder, key: int, error: BaseException) -> None:
         self._reading = None
+        self._tidy.start()
         if folder is self._session.folder and not isinstance(error, Cancelled):
             self._session.note_problem(key, error_text(error))
             if key == self._session.image:
@@ -261,7 +262,6 @@ class MaskLayers(QObject):
             self.failed.emit(error_text(error))
             if key == self._session.image and all(pair.key is None for pair in self._pairs):
                 self._session.choose_readable()  # a canvas that stays empty says nothing
-        self._tidy.start()
 
     # -- layers ----------------------------------------------------------------------------------
 
