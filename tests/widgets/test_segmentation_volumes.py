@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import nibabel
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from napari_medssl.backend.segment_files import segment_files
 from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.io.images import ImageRef, scan_images
 from napari_medssl.io.volumes import Volume
+from napari_medssl.io.volumes.nifti import NiftiVolume
 
 pytestmark = pytest.mark.gui
 DEPTH = 4
@@ -70,8 +73,21 @@ def export(world, monkeypatch, folder, kind="nifti"):
     world.settle()
 
 
+@pytest.fixture
+def readers(monkeypatch):
+    """The threads that volumes are opened in."""
+    found, begin = set(), NiftiVolume.__init__
+
+    def noted(volume, path):
+        found.add(threading.current_thread())
+        begin(volume, path)
+
+    monkeypatch.setattr(NiftiVolume, "__init__", noted)
+    return found
+
+
 def test_slices_are_painted_and_leave_as_one_file_where_the_volume_lies(
-    window, tmp_path, monkeypatch
+    window, tmp_path, monkeypatch, readers
 ):
     window.open(tmp_path / "scans")
     assert names(window) == [f"heart.nii.gz#page={page}" for page in range(1, DEPTH + 1)]
@@ -89,6 +105,8 @@ def test_slices_are_painted_and_leave_as_one_file_where_the_volume_lies(
     for page in range(1, DEPTH + 1):
         np.testing.assert_array_equal(found[page - 1], drawn.get(page, np.zeros_like(found[0])))
     assert drawn[2].any()
+    assert readers
+    assert threading.main_thread() not in readers  # which draws the window
     assert (drawn[2] != drawn[3]).any()
 
 
