@@ -3,8 +3,10 @@
 import csv
 import statistics
 
+import nibabel
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_medssl._errors import UserError
@@ -253,3 +255,25 @@ def test_an_export_that_is_stopped_keeps_what_is_finished(tmp_path):
     assert report.written == (places[0],)
     assert report.left == 2
     assert [path.name for path in tmp_path.iterdir()] == ["0.tif"]
+
+
+def test_masks_of_slices_find_their_volume(tmp_path):
+    """By "-p2" of page 2, in TIFF too; the size of a pixel is that of the volume."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    mask = np.zeros((10, 20), np.uint8)
+    mask[2:4, 5:10] = 1
+    scan = np.full((3, 10, 20), 90, np.uint8)
+    for name in ("heart-p2", "stack-p1", "stack-p3"):
+        (folder / f"{name}.png").write_bytes(class_png(mask))
+    images = tmp_path / "images"
+    images.mkdir()
+    nibabel.Nifti1Image(scan.T, np.diag([0.5, 0.2, 3, 1])).to_filename(images / "heart.nii.gz")
+    tifffile.imwrite(images / "stack.tif", scan, photometric="minisblack")
+    report = measure_masks(folder, tmp_path / "areas.csv", MeasureMasksConfig(), images=images)
+    assert not report.failures
+    rows = read(tmp_path / "areas.csv")
+    found = {row["image"]: row["area_mm2"] for row in rows}
+    assert list(found) == ["heart.nii.gz#page=2", "stack.tif#page=1", "stack.tif#page=3"]
+    assert float(found["heart.nii.gz#page=2"]) == pytest.approx(10 * 0.5 * 0.2)
+    assert found["stack.tif#page=1"] == ""

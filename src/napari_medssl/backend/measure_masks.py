@@ -33,6 +33,8 @@ from napari_medssl.io.class_formats import (
     read_class_mask,
 )
 from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
+from napari_medssl.io.volumes import is_nifti
+from napari_medssl.io.volumes.slices import pixel_spacing
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def measure_masks(
     config
         See `MeasureMasksConfig`.
     images
-        Folder of the pictures, told by the names without ending; they give the field of view.
+        Folder of the pictures, told by the names of their masks; they give the field of view, and
+        those of NIfTI the size of a pixel, where the mask does not.
     summary
         A second table, of all masks together; see `backend.mask_summary.SUMMARY_HEADER`.
 
@@ -187,6 +190,8 @@ def _to_measure(
     picture = pictures.get(mask_stem(path))
     if picture is not None:
         check_fits(path, mask, picture)
+        if spacing is None and is_nifti(picture.path):
+            spacing = pixel_spacing(picture.path)
     name = path.name if picture is None else picture.name
     names, side = config.class_names(), config.spacing_mm(spacing)
     return MaskToMeasure(name, mask, names, side, "", picture)
