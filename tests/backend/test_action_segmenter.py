@@ -133,6 +133,26 @@ def test_windows_lie_where_they_belong(height, width):
     np.testing.assert_allclose(logits[1:], planes[:2], atol=1e-5)
 
 
+class Differing(Local):
+    """Finds 0 in one window and 1 in the next: they must go over into each other evenly."""
+
+    def __call__(self, views):
+        first = sum(shape[0] for shape in self.windows)
+        found = super().__call__(views)
+        number = torch.arange(first, first + len(views)) % 2
+        return torch.zeros_like(found) + number[:, None, None, None]
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 300), (200, 297)])
+def test_windows_go_over_into_each_other_without_lines(height, width):
+    """Within the quarter by which they overlap, also at the rim of the picture."""
+    logits = make(Differing(), height)._logits(noise(height, width, 3), lambda: False)[0, 0]
+    assert logits.min() == 0
+    assert logits.max() == 1
+    for axis in (0, 1):
+        assert float(logits.diff(dim=axis).abs().max()) < 1.5 / 16
+
+
 @pytest.mark.parametrize("window", [64, 96])
 def test_windows_are_as_large_as_the_crops_of_training(window):
     network = Local()
