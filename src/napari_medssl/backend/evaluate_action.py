@@ -43,7 +43,7 @@ from napari_medssl.io.files import write_whole
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FORMAT = "medssl-action-4"
+_FORMAT = "medssl-action-5"
 _NONE = -1.0  # in the journal, which holds numbers alone: there is no score
 
 
