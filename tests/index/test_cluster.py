@@ -41,8 +41,13 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def dask(world):
-    """A cluster of two processes."""
-    with pytest.MonkeyPatch.context() as changed:
+    """A cluster of two processes; one that was killed comes back, however long that takes."""
+    import dask as dask_package
+
+    # A worker that is away for longer than this is given up, not started again: 15 s by Dask's
+    # own setting, which one may need on a loaded machine.
+    patience = {"distributed.deploy.lost-worker-timeout": "1 hour"}
+    with pytest.MonkeyPatch.context() as changed, dask_package.config.set(patience):
         changed.setenv(cluster_preload.SLOW, str(world / "slow"))
         changed.setenv(cluster_preload.DEADLY, str(world / "deadly"))
         with distributed.LocalCluster(
