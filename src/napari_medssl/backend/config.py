@@ -104,8 +104,11 @@ class FieldSpec:
         return self.name.replace("_", " ")
 
 
+_described: dict[type[Any], tuple[FieldSpec, ...]] = {}
+
+
 def describe(config_class: type[Any]) -> tuple[FieldSpec, ...]:
-    """Return the fields of a config dataclass in order.
+    """Return the fields of a config dataclass in order; looked up once for each class.
 
     Raises
     ------
@@ -114,8 +117,11 @@ def describe(config_class: type[Any]) -> tuple[FieldSpec, ...]:
     """
     if not dataclasses.is_dataclass(config_class):
         raise TypeError(f"{config_class!r} is no dataclass: a config is a frozen dataclass.")
-    hints = typing.get_type_hints(config_class)
-    return tuple(_describe_field(f, hints[f.name]) for f in dataclasses.fields(config_class))
+    if config_class not in _described:
+        hints = typing.get_type_hints(config_class)
+        fields = dataclasses.fields(config_class)
+        _described[config_class] = tuple(_describe_field(f, hints[f.name]) for f in fields)
+    return _described[config_class]
 
 
 def _describe_field(field: dataclasses.Field[Any], hint: Any) -> FieldSpec:

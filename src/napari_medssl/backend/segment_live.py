@@ -70,13 +70,16 @@ def offered_models() -> tuple[OfferedModel, ...]:
     UserError
         If a card cannot be read.
     """
-    found = [offered_model(model.card.name) for model in list_models() if _fits(model.card)]
+    found = [_offered(model.card) for model in list_models() if _fits(model.card)]
     return tuple(sorted(found, key=lambda one: not one.classes))
 
 
 def offered_model(name_or_file: str) -> OfferedModel:
     """Return what a model is to a person; UserError if there is none or it has no card."""
-    card = load_card(name_or_file)
+    return _offered(load_card(name_or_file))
+
+
+def _offered(card: ModelCard) -> OfferedModel:
     classes = card.config.get("classes") if can_segment(card) else None
     named = tuple(str(one) for one in classes) if isinstance(classes, list) else ()
     return OfferedModel(card.name, named, card.description)

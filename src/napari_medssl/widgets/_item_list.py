@@ -131,6 +131,18 @@ class RowsView(QListView):
             super().keyPressEvent(event)
 
 
+class SearchField(QLineEdit):
+    """A field with a button that clears it, made with the first text: its pictures take 15 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.textChanged.connect(self._have_button)
+
+    def _have_button(self) -> None:
+        if not self.isClearButtonEnabled():
+            self.setClearButtonEnabled(True)
+
+
 class ItemList(QWidget):
     """A list with a field for search and a choice of states above it, and a hint while empty.
 
@@ -165,9 +177,8 @@ class ItemList(QWidget):
         self.view.setUniformItemSizes(True)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.search = QLineEdit()
+        self.search = SearchField()
         self.search.setPlaceholderText("Search names")
-        self.search.setClearButtonEnabled(True)
         self.search.setToolTip("Show only rows whose names hold these words")
         self.search.textChanged.connect(shown.set_text)
         self.states = narrow_choice(states)

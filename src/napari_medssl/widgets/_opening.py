@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QLabel, QVBoxLayout, QWidget
 
 from napari_medssl.widgets._background import Background
+from napari_medssl.widgets._quiet_imports import collector_paused
 
 _WIDTH = 340  # as wide as the widgets are at least: the canvas keeps its size
 
@@ -40,10 +41,11 @@ class Docked(QWidget):
     @classmethod
     def load(cls) -> Any:
         """Import all that the widget needs and return its class; for a thread."""
-        kind = getattr(import_module(cls.module), cls.kind)
-        from napari_medssl.widgets._settings import read_settings
+        with collector_paused():
+            kind = getattr(import_module(cls.module), cls.kind)
+            from napari_medssl.widgets._settings import read_settings
 
-        read_settings()  # napari keeps them; the first time it reads the manifest of every plugin
+            read_settings()  # napari keeps them; first it reads the manifest of every plugin
         return kind
 
 

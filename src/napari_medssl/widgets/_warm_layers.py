@@ -16,6 +16,8 @@ from importlib import import_module
 import numpy as np
 from qtpy.QtCore import QTimer
 
+from napari_medssl.widgets._quiet_imports import collector_paused
+
 _SOON_S = 0.3  # once the widget is drawn: a thread that imports takes turns with the window
 _MOST_WAITED_S = 5.0  # then napari does it as it makes the layer
 _labels_are_begun, _labels_are_warm = threading.Event(), threading.Event()
@@ -49,10 +51,15 @@ def warm_shapes() -> None:
 @cache
 def _begin_soon(work: Callable[[], None]) -> threading.Timer:
     """Return the thread, which the cache keeps: Qt does not keep whose method it calls."""
-    thread = threading.Timer(_SOON_S, work)
+    thread = threading.Timer(_SOON_S, _work_quietly, [work])
     thread.name, thread.daemon = f"medssl warm {work.__name__}", True
     QTimer.singleShot(0, thread.start)  # the widget is docked by then
     return thread
+
+
+def _work_quietly(work: Callable[[], None]) -> None:
+    with collector_paused():
+        work()
 
 
 def _import_tables() -> None:

@@ -8,7 +8,7 @@ More than 300 lines: one class, the state that all parts share; every method say
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psygnal import Signal
 
@@ -18,7 +18,7 @@ from napari_medssl.backend.match_landmarks import SeenImage
 from napari_medssl.backend.measurements import with_renamed
 from napari_medssl.state.history import Edit
 from napari_medssl.state.landmark_folder import LandmarkFolder
-from napari_medssl.state.landmark_items import LandmarkItem, LandmarkName, Point
+from napari_medssl.state.landmark_items import LandmarkImage, LandmarkItem, LandmarkName, Point
 from napari_medssl.state.landmark_queue import next_point
 from napari_medssl.state.landmarks import LandmarkStore, PointId, Proposal
 
@@ -52,7 +52,7 @@ class LandmarkSession:
     items_changed
         Images, landmarks or points changed; with the `Edit`.
     list_changed
-        Images or landmarks were added, taken away or changed.
+        Images or landmarks were added, taken away or changed, by more than the size of an image.
     templates_changed
         The templates of the landmark with this id changed.
     current_changed
@@ -316,8 +316,7 @@ class LandmarkSession:
         self.name = free if free is not None else next(iter(names), None)
 
     def _on_changed(self, edit: Edit[LandmarkItem]) -> None:
-        touched = [*edit.before.values(), *edit.after.values()]
-        if any(not isinstance(item, Point) for item in touched):
+        if _changes_list(edit):
             self._follow_list()
             self._follow_names(edit)
         self.items_changed.emit(edit)
@@ -366,6 +365,18 @@ class LandmarkSession:
             self.front_changed.emit()
         if former[:2] != (self.image, self.name):
             self.current_changed.emit()
+
+
+def _changes_list(edit: Edit[LandmarkItem]) -> bool:
+    """Whether more changed than points and sizes: each image that is read notes its size."""
+    for key in {**edit.before, **edit.after}:
+        before, after = edit.before.get(key), edit.after.get(key)
+        if isinstance(before, LandmarkImage) and isinstance(after, LandmarkImage):
+            if replace(before, width=after.width, height=after.height) != after:
+                return True
+        elif not isinstance(before if after is None else after, Point):
+            return True
+    return False
 
 
 def _is_at(point: Point, candidate: Candidate) -> bool:

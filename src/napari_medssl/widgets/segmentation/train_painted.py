@@ -38,7 +38,8 @@ RECIPES = {
 """Name and words of each recipe; the first is the default: see docs/methods/action.md."""
 
 _WORK = "napari_medssl.backend.train_action:train_action"
-_SHOWN = ("size", "batch", "short_side", "invert", "learning_rate")
+_SHOWN = {"size", "batch", "short_side", "invert", "learning_rate"}
+_SKIPPED = {spec.name for spec in describe(TrainActionConfig)} - _SHOWN
 _MINUTES = 5.0
 _PREVIEW_EVERY = 10  # steps
 # Of a minute: its process has to start before that, and the images are segmented after it.
@@ -111,8 +112,7 @@ class PaintedTrainer(Trainer):
             "The time is then the longest: it ends before if what it finds in a few images stays "
             "the same and the loss falls no more"
         )
-        skipped = {spec.name for spec in describe(TrainActionConfig)} - set(_SHOWN)
-        self.form: ConfigForm[TrainActionConfig] = ConfigForm(TrainActionConfig, skip=skipped)
+        self.form: ConfigForm[TrainActionConfig] = ConfigForm(TrainActionConfig, skip=_SKIPPED)
         rows = QFormLayout()
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addRow("Recipe", self.recipe)

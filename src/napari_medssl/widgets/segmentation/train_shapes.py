@@ -19,7 +19,8 @@ from napari_medssl.widgets._section import Section
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets.segmentation.trainer import Trainer, TrainingJob
 
-_SHOWN = ("steps", "polarity", "channel", "size", "least_width", "scale")
+_SHOWN = {"steps", "polarity", "channel", "size", "least_width", "scale"}
+_SKIPPED = {spec.name for spec in describe(TrainShapeGuidedConfig)} - _SHOWN
 _STEPS = 900  # those of `retina-vessels`
 _WORK = "napari_medssl.backend.train_shape_guided:train_shape_guided"
 
@@ -58,9 +59,8 @@ class ShapeTrainer(Trainer):
         self.chosen.setToolTip("Binary pictures: black but for the shapes")
         self.class_name = QLineEdit("vessel")
         self.class_name.setToolTip("What the shapes are; the class of the masks is called so")
-        skipped = {spec.name for spec in describe(TrainShapeGuidedConfig)} - set(_SHOWN)
         self.form: ConfigForm[TrainShapeGuidedConfig] = ConfigForm(
-            TrainShapeGuidedConfig, skip=skipped
+            TrainShapeGuidedConfig, skip=_SKIPPED
         )
         self.form.set_value("steps", _STEPS)
         rows = QFormLayout()
