@@ -118,3 +118,10 @@ def fill_gpu(config, *, on_progress, should_stop):
     held = torch.ones(config, dtype=torch.uint8, device="cuda")
     free, _ = torch.cuda.mem_get_info()
     return free if held.sum() else 0
+
+
+def tell_openmp(config, *, on_progress, should_stop):
+    """Return what OpenMP is told in the child, and whether torch came before."""
+    import sys
+
+    return os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules

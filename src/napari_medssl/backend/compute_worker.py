@@ -24,6 +24,7 @@ import numpy as np
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, Progress, error_text
+from napari_medssl.backend.openmp import let_threads_sleep
 
 _AT_ONCE = 8  # calls; more wait for their turn
 _GRACE_S = 3.0  # for calls under way to leave in order when the parent has gone
@@ -171,6 +172,7 @@ class Worker:
 
 def main() -> None:
     """Serve the parent process until it closes the pipe or dies."""
+    let_threads_sleep()
     # Ctrl+C reaches every process of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = os.fdopen(os.dup(0), "rb")

@@ -36,6 +36,7 @@ from napari_medssl.backend.jobs import (
     never,
 )
 from napari_medssl.backend.leaving import leave_at_once
+from napari_medssl.backend.openmp import let_threads_sleep
 
 _POLL_S = 0.05
 # How long a child may take to leave in order after it was asked to, before it is killed.
@@ -172,8 +173,7 @@ def _outcome(kind: str, value: Any) -> Any:
     if kind == "user error":
         raise UserError(value)
     if kind == "fault":
-        message, text = value
-        raise TrainingError(message, text)
+        raise TrainingError(*value)
     code, last = value
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     where = f" at step {last.done}" if last is not None else ""
@@ -185,6 +185,7 @@ def _outcome(kind: str, value: Any) -> Any:
 
 def _serve(pipe: Connection, task: bytes) -> None:
     """Run the work in the child and send progress and the end through the pipe."""
+    let_threads_sleep()
     stop = threading.Event()
     multiprocessing.util.Finalize(None, _end_children, exitpriority=0)
     leave_at_once()

@@ -20,6 +20,7 @@ import typer
 from napari_medssl import __version__
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled
+from napari_medssl.backend.openmp import let_threads_sleep
 from napari_medssl.cli import _console
 
 # Each owner of a verb adds its module here; the order is that of `medssl --help`.
@@ -204,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The words after `medssl`; by default those of the process.
     """
     _open_missing_streams()
+    let_threads_sleep()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A file name need not be valid text; it is printed with escapes, never refused.
