@@ -149,6 +149,19 @@ def test_areas_are_in_mm2(window, tmp_path):
     assert float(table.item(0, 2).text()) == pytest.approx(pixels * side.prod(), rel=1e-3)
 
 
+def test_areas_of_pictures_of_imagej_are_in_mm2(window, tmp_path):
+    place = tmp_path / "scans" / "smear.tif"
+    told = {"imagej": True, "resolution": (2.0, 2.0), "metadata": {"unit": "um"}}
+    tifffile.imwrite(place, scan()[0].astype(np.uint16), **told)
+    window.open(place)
+    window.widget.classes.add()
+    window.widget.areas.take_name()
+    pixels = np.count_nonzero(paint(window, 1, (40, 60), (90, 60)))
+    table = window.widget.areas
+    wait_until(lambda: table.rowCount() and table.item(0, 2).text())
+    assert float(table.item(0, 2).text()) == pytest.approx(pixels * 0.0005**2, rel=1e-3)
+
+
 def test_a_volume_that_is_dropped_is_opened(window, tmp_path):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(tmp_path / "scans" / "heart.nii.gz"))])

@@ -2,7 +2,7 @@
 
 Pages of one size and type are slices, unless ImageJ's or OME's metadata say that they are channels
 or that there is both depth and time. Masks keep the spacing in the way of their image: ImageJ, OME,
-or the resolution of a page. OME's metadata are read by ourselves, for tifffile trusts them.
+or the resolution of a page.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +23,11 @@ from napari_medssl.io.limits import one_line
 from napari_medssl.io.pillow_pictures import read_with_pillow
 from napari_medssl.io.tiff_header import TiffPage, choose_page, read_pages
 from napari_medssl.io.tiff_pages import page_values
-from napari_medssl.io.volumes.volume import Spacing, Volume, plausible_spacing
+from napari_medssl.io.volumes.tiff_about import is_ratio, read_about
+from napari_medssl.io.volumes.volume import Volume
 
 _PLAIN = frozenset((1, 5, 8, 32773, 32946))  # none, LZW, deflate, packbits
 _GREY, _RGB = 1, 2  # photometric interpretations
-_MOST_XML = 2**22
-_TO_MM = {
-    **dict.fromkeys(("m", "meter"), 1e3),
-    **dict.fromkeys(("cm", "centimeter"), 10.0),
-    **dict.fromkeys(("mm", "millimeter"), 1.0),
-    **dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1e-3),
-    **dict.fromkeys(("nm", "nanometer"), 1e-6),
-    **dict.fromkeys(("inch", "in"), 25.4),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _About:
-    """What the metadata of a stack say; `kind` is "imagej", "ome" or ""."""
-
-    kind: str
-    depth: int
-    spacing_mm: Spacing | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def is_stack(path: Path) -> bool:
@@ -58,7 +39,7 @@ def is_stack(path: Path) -> bool:
     if any(page.orientation not in (0, 1) for page in pages):
         return False
     with _told(path), _opened(path) as file:
-        about = _read_about(file, len(pages))
+        about = read_about(file, len(pages))
         return about.depth == len(pages) > 1 or _is_run_on(file, about.depth, pages)
 
 
@@ -90,7 +71,7 @@ class TiffStack(Volume):
             self._file = _opened(path)
         try:
             with _told(path):
-                self._about = _read_about(self._file, len(self._pages))
+                self._about = read_about(self._file, len(self._pages))
                 page = self._file.pages[first.index]
                 self._is_raw = _is_raw(page, first)
                 kind = page.dtype if self._is_raw and page.dtype else np.dtype(np.uint8)
@@ -163,7 +144,7 @@ def write_class_tiff(target: Path, classes: NDArray[np.uint8], like: Path | None
 def page_resolution(page: Any) -> dict[str, Any]:
     """Return the resolution of a page as tifffile writes it; nothing if it has none."""
     across, down = page.tags.valueof(282), page.tags.valueof(283)
-    if not (_is_ratio(across) and _is_ratio(down)):
+    if not (is_ratio(across) and is_ratio(down)):
         return {}
     unit = page.tags.valueof(296, 2)
     return {"resolution": (across, down), "resolutionunit": int(unit) if unit in (1, 2, 3) else 1}
@@ -200,78 +181,3 @@ def _is_run_on(file: Any, depth: int, pages: list[TiffPage]) -> bool:
     if not _is_raw(page, pages[0]) or not page.is_contiguous:
         return False
     return bool(page.dataoffsets[0] + depth * page.nbytes <= file.filehandle.size)
-
-
-# -- metadata ------------------------------------------------------------------------------------
-
-
-def _read_about(file: Any, count: int) -> _About:
-    first = file.pages[0]
-    text = str(first.description or "")
-    if text.rstrip().endswith("</OME>") or "<OME " in text[:2000]:
-        return _about_ome(text, count)
-    if first.is_imagej:
-        return _about_imagej(file, first, count)
-    return _About("", count)
-
-
-def _about_imagej(file: Any, page: Any, count: int) -> _About:
-    told = file.imagej_metadata or {}
-    channels, depth, frames = (_whole(told.get(k), 1) for k in ("channels", "slices", "frames"))
-    if channels > 1 or (depth > 1 and frames > 1):
-        return _About("imagej", 0)
-    unit = str(told.get("unit", ""))
-    kept = {key: told[key] for key in ("spacing", "unit") if key in told}
-    factor, across, down = _TO_MM.get(unit.lower()), page.tags.valueof(282), page.tags.valueof(283)
-    spacing = None
-    if factor and _is_ratio(across) and _is_ratio(down):
-        z = told.get("spacing")
-        step = float(z) if isinstance(z, int | float) else 1.0
-        x, y = across[1] / across[0], down[1] / down[0]
-        spacing = plausible_spacing(abs(step) * factor, y * factor, x * factor)
-    total = _whole(told.get("images"), count)
-    return _About("imagej", total if count == 1 else count, spacing, kept)
-
-
-def _about_ome(text: str, count: int) -> _About:
-    from defusedxml import ElementTree
-
-    try:
-        root = ElementTree.fromstring(text) if len(text) <= _MOST_XML else None
-    except Exception:  # pixels can be read without
-        root = None
-    found = [] if root is None else [e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"]
-    if len(found) != 1:
-        return _About("", count)
-    pixels = found[0].attrib
-    channels, depth, frames = (_whole(pixels.get(f"Size{axis}"), 0) for axis in "CZT")
-    if channels not in (1, 3) or depth * frames != count or (depth > 1 and frames > 1):
-        return _About("ome", 0)
-    kept: dict[str, Any] = {}
-    sides = []
-    for axis in "ZYX":
-        size = _number(pixels.get(f"PhysicalSize{axis}"))
-        unit = str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        if size and unit.lower() in _TO_MM:
-            kept |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": unit}
-        sides.append(size * _TO_MM.get(unit.lower(), 0.0))
-    return _About("ome", count, plausible_spacing(*sides), kept)
-
-
-def _whole(value: object, default: int) -> int:
-    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else default
-
-
-def _number(text: object) -> float:
-    try:
-        value = float(str(text))
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) and value > 0 else 0.0
-
-
-def _is_ratio(value: object) -> bool:
-    """Say whether a tag holds one number above 0, as counter and denominator."""
-    if not (isinstance(value, tuple) and len(value) == 2):
-        return False
-    return all(isinstance(part, int) and part > 0 for part in value)

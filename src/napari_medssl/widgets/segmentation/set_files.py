@@ -11,8 +11,7 @@ from typing import Any
 from qtpy.QtWidgets import QWidget
 
 from napari_medssl.io.images import ImageRef, scan_images
-from napari_medssl.io.volumes import is_nifti
-from napari_medssl.io.volumes.slices import pixel_spacing
+from napari_medssl.io.pixel_size import pixel_size
 from napari_medssl.state.mask_folder import SUFFIX, MaskFolder
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets._image_sets import Found, ImageSets, SetWords, source_of
@@ -62,12 +61,11 @@ class SetFiles(ImageSets):
     def find(places: Sequence[Path]) -> Found:
         """See `ImageSets.find`; the slices of NIfTI files are pictures."""
         listing = scan_images(places, slices=True)
-        volumes = {ref.path for ref in listing.refs if is_nifti(ref.path)}
-        spacings = {path: pixel_spacing(path) for path in volumes}
+        spacings = {path: pixel_size(path) for path in {ref.path for ref in listing.refs}}
         return Found(listing, {path: known for path, known in spacings.items() if known})
 
     def found_image(self, ref: ImageRef, found: Found) -> MaskImage:
-        """See `ImageSets.found_image`; how large pixels are is known of a volume.
+        """See `ImageSets.found_image`; how large pixels are is known of some.
 
         Those that are not square are shown as they are.
         """
