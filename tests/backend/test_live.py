@@ -29,14 +29,14 @@ class Desk:
     def work(self, name, *, should_stop):
         self.ran.append(name)
         self.began.release()
-        assert self.go.acquire(timeout=5)
+        assert self.go.acquire(timeout=60)
         return name, should_stop()
 
 
 def test_waiting_requests_are_replaced_and_stale_results_dropped():
     desk = Desk()
     desk.requests.submit(desk.work, "first")
-    assert desk.began.acquire(timeout=5)
+    assert desk.began.acquire(timeout=60)
     for name in ("second", "third", "last"):
         newest = desk.requests.submit(desk.work, name)
     desk.go.release(2)
@@ -57,7 +57,7 @@ def test_a_superseded_request_is_told_to_stop():
         raise Cancelled
 
     desk.requests.submit(listen)
-    assert desk.began.acquire(timeout=5)
+    assert desk.began.acquire(timeout=60)
     desk.requests.submit(desk.work, "newer")
     assert heard.wait(5)
     desk.go.release()
@@ -85,7 +85,7 @@ def test_a_failing_request_tells_its_error_and_the_next_one_is_answered():
 def test_a_dropped_or_closed_request_is_not_delivered(end):
     desk = Desk()
     desk.requests.submit(desk.work, "late")
-    assert desk.began.acquire(timeout=5)
+    assert desk.began.acquire(timeout=60)
     getattr(desk.requests, end)()
     desk.go.release()
     assert not desk.answered.wait(0.1)

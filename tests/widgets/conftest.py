@@ -10,12 +10,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+_PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +158,11 @@ def embedding_map(map_window, tmp_path):
     """The widget "Embedding map" in a shown viewer, with 60 pictures of three colours."""
     map_window.begin(tmp_path)
     return map_window
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """Wait for as long as a loaded machine may take; what comes at once is noticed at once."""
+    for name in ("waitUntil", "waitSignal"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=_PATIENCE_MS))
+    return qtbot

@@ -69,7 +69,7 @@ def write_figures(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def wait_until(holds: Callable[[], Any], timeout_s: float = 15.0) -> None:
+def wait_until(holds: Callable[[], Any], timeout_s: float = 120.0) -> None:
     """Let Qt work until a condition holds."""
     end = time.monotonic() + timeout_s
     while not holds():

@@ -43,7 +43,7 @@ def panel(qtbot):
 def test_a_job_runs_off_the_gui_thread_and_its_result_arrives(panel, qtbot):
     steps = []
     panel.progressed.connect(lambda p: steps.append(p.done))
-    with qtbot.waitSignal(panel.done, timeout=5000) as blocker:
+    with qtbot.waitSignal(panel.done) as blocker:
         panel.start(three_steps, "config", title="Counting")
         assert panel.is_busy
     assert blocker.args == [("config", False)]
@@ -53,20 +53,20 @@ def test_a_job_runs_off_the_gui_thread_and_its_result_arrives(panel, qtbot):
 
 
 def test_an_error_is_shown_and_goes_with_the_next_job(panel, qtbot):
-    with qtbot.waitSignal(panel.failed, timeout=5000):
+    with qtbot.waitSignal(panel.failed):
         panel.start(refuse, None, title="Reading")
     assert panel._error.text() == "Image 'x' has no pixels."
     assert panel._error.isVisible()
-    with qtbot.waitSignal(panel.done, timeout=5000):
+    with qtbot.waitSignal(panel.done):
         panel.start(three_steps, None, title="Counting")
     assert not panel._error.isVisible()
 
 
 def test_the_bar_says_what_is_done_and_cancel_stops_it(panel, qtbot):
     panel.start(until_stopped, None, title="Waiting")
-    qtbot.waitUntil(lambda: panel._bar.maximum() == 10, timeout=5000)
+    qtbot.waitUntil(lambda: panel._bar.maximum() == 10)
     assert (panel._bar.value(), panel._words.text()) == (1, "waiting")
-    with qtbot.waitSignal(panel.ended, timeout=5000) as blocker:
+    with qtbot.waitSignal(panel.ended) as blocker:
         panel._cancel.click()
         assert panel._words.text() == "Stopping ..."
     assert blocker.args[0].state == "cancelled"
@@ -87,7 +87,7 @@ def test_counts_beyond_32_bits_are_shown(panel, qtbot):
         return until_stopped(config, on_progress=lambda p: None, should_stop=should_stop)
 
     job = panel.start(huge, None, title="Reading")
-    qtbot.waitUntil(lambda: panel._bar.maximum() == 1000, timeout=5000)
+    qtbot.waitUntil(lambda: panel._bar.maximum() == 1000)
     assert panel._bar.value() == 250
     job.cancel()
     assert job.wait(5)
@@ -105,7 +105,7 @@ def test_closing_stops_the_job(qtbot):
 def test_destroying_without_closing_stops_the_job(qtbot):
     panel = JobPanel()
     job = panel.start(until_stopped, None, title="Waiting")
-    with qtbot.waitSignal(panel.destroyed, timeout=5000):
+    with qtbot.waitSignal(panel.destroyed):
         panel.deleteLater()
     assert job.wait(5)
     assert job.state == "cancelled"
@@ -139,7 +139,7 @@ def test_a_job_widget_runs_its_form_and_shows_the_result(qtbot):
     widget = Counter()
     qtbot.addWidget(widget)
     widget.form.set_value("steps", 4)
-    with qtbot.waitSignal(widget.panel.ended, timeout=5000):
+    with qtbot.waitSignal(widget.panel.ended):
         widget.run_button.click()
         assert not widget.run_button.isEnabled()
     assert widget.shown == [0, 1, 2, 3]
@@ -161,7 +161,7 @@ def test_live_requests_are_answered_in_the_gui_thread(qtbot):
     live = LiveRequests()
     threads = []
     live.ready.connect(lambda result: threads.append(threading.current_thread()))
-    with qtbot.waitSignal(live.ready, timeout=5000) as blocker:
+    with qtbot.waitSignal(live.ready) as blocker:
         live.submit(lambda a, should_stop: a + 1, 1)
     assert blocker.args == [2]
     assert threads == [threading.main_thread()]
@@ -174,7 +174,7 @@ def test_live_requests_tell_errors(qtbot):
     def fail(should_stop):
         raise UserError("No image.")
 
-    with qtbot.waitSignal(live.failed, timeout=5000) as blocker:
+    with qtbot.waitSignal(live.failed) as blocker:
         live.submit(fail)
     assert blocker.args == ["No image."]
     live.close()

@@ -36,7 +36,7 @@ def handle_events():
     app.processEvents()
     app.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
-def until(is_so, seconds=10):
+def until(is_so, seconds=60):
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end
