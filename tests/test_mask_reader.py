@@ -1,13 +1,21 @@
 """Exported masks come back into napari: in their place, with their classes and colours."""
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
 
 from napari_medssl._errors import UserError
 from napari_medssl._mask_reader import get_mask_reader
+from napari_medssl.backend.export_masks import ExportJob, export_masks
+from napari_medssl.backend.export_volumes import VolumeToExport
+from napari_medssl.backend.segment_files import segment_files
+from napari_medssl.backend.segmenters import SegmentConfig
 from napari_medssl.io.class_colors import class_color
 from napari_medssl.io.class_formats import MaskFacts, write_class_mask
+from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.images import ImageRef, read_image
 
 HEX = {1: "#112233", 2: "#a0b0c0"}
 
@@ -55,6 +63,92 @@ def test_a_mask_without_a_size_lies_on_its_picture(tmp_path):
     layer = layer_of(data)
     assert layer.scale.tolist() == [1, 1]
     assert [str(unit) for unit in layer.units] == ["pixel"] * 2
+
+
+AFFINE = np.array([[0, -0.5, 0.1, 12], [0.25, 0.1, 0, -40], [0, 0, 3.0, 7], [0, 0, 0, 1]])
+
+
+def make_scan(path, values, **header):
+    """Save (Z, Y, X) values as a scan that lies aslant."""
+    image = nibabel.Nifti1Image(values.T, AFFINE)
+    image.header.set_xyzt_units("mm")
+    for key, value in header.items():
+        image.header[key] = value
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["heart.nii.gz", "heart.nii"])
+def test_a_volume_comes_back_slices_first_with_names_and_colours(tmp_path, name):
+    """In the order of the slices "heart.nii.gz#page=N", as large as the scan."""
+    masks = [drawn(), np.zeros_like(drawn()), drawn()[::-1].copy()]
+    scan = make_scan(tmp_path / "scan.nii.gz", np.stack(masks).astype(np.int16) * 100)
+    place, legend = tmp_path / name, ClassLegend({1: "wall", 3: "spot"}, {2: "#112233"})
+    volume = VolumeToExport(scan, {0: masks[0], 2: masks[2]}, place, legend)
+    assert not export_masks(ExportJob((volume,), "nifti")).failures
+    (data,) = read(place)
+    layer = layer_of(data)
+    assert (type(layer).__name__, layer.name, layer.ndim) == ("Labels", "heart", 3)
+    np.testing.assert_array_equal(layer.data, masks)
+    sides = nibabel.load(scan).header.get_zooms()[::-1]
+    np.testing.assert_allclose(layer.scale, sides, rtol=1e-6)
+    assert [str(unit) for unit in layer.units] == ["millimeter"] * 3
+    for page in (1, 3):
+        slice_of_scan = read_image(f"{scan}#page={page}")[..., 0]
+        assert ((slice_of_scan > 0) == (layer.data[page - 1] > 0)).all()
+    assert layer.features["class"][:4].tolist() == ["", "wall", "class 2", "spot"]
+    assert layer.get_color(2)[:3] == pytest.approx(np.array([0x11, 0x22, 0x33]) / 255)
+    assert layer.get_color(200) is not None  # of a class that is painted from now on
+
+
+def test_a_volume_of_a_model_comes_back_with_its_classes(tmp_path):
+    class Bright:
+        name, classes = "bright", ("dim", "light")
+
+        def segment(self, pixels, *, should_stop=None):
+            return (pixels[..., 0] > 100).astype(np.uint8) * 2
+
+    scan = make_scan(tmp_path / "a.nii.gz", np.stack([drawn()] * 2).astype(np.int16) * 100)
+    refs = [ImageRef(scan), ImageRef(scan, 2)]
+    segment_files(refs, tmp_path / "out", SegmentConfig(model="x"), segmenter=Bright())
+    for name, ndim in (("a.nii.gz", 3), ("a-p2.nii.gz", 2)):
+        (data,) = read(tmp_path / "out" / name)
+        layer = layer_of(data)
+        assert layer.ndim == ndim
+        assert layer.features["class"][1:3].tolist() == ["dim", "light"]
+        assert layer.data.max() == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "header"),
+    [
+        (np.float32, {}),
+        (np.float32, {"intent_code": 1002}),  # whatever it says: classes are whole numbers
+        (np.uint8, {}),
+        (np.uint8, {"intent_code": 1002, "scl_slope": 0.5, "scl_inter": 1.0}),
+    ],
+)
+def test_a_scan_is_never_taken_for_masks(tmp_path, values, header):
+    path = make_scan(tmp_path / "scan.nii.gz", np.stack([drawn()] * 3).astype(values))
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    for key, value in header.items():
+        at, kind = {
+            "intent_code": (68, "<i2"),
+            "scl_slope": (112, "<f4"),
+            "scl_inter": (116, "<f4"),
+        }[key]
+        data = np.array(value, kind).tobytes()
+        content[at : at + len(data)] = data
+    path.write_bytes(gzip.compress(bytes(content)))
+    assert get_mask_reader(str(path)) is None
+
+
+def test_labels_of_other_numbers_say_what_is_due(tmp_path):
+    image = nibabel.Nifti1Image(np.full((4, 4, 2), 2035, np.int16), np.eye(4))
+    image.header.set_intent("label")
+    nibabel.save(image, tmp_path / "aseg.nii.gz")
+    with pytest.raises(UserError, match="slice 1 holds other values than whole numbers of 0 to 25"):
+        read(tmp_path / "aseg.nii.gz")
 
 
 @pytest.mark.parametrize("kind", ["geojson", "geojson-classes"])

@@ -1,7 +1,7 @@
 """Masks that were exported, in napari again: NIfTI as Labels, outlines in GeoJSON as Shapes.
 
 PNG and TIFF of class numbers are opened by napari, as pictures: nothing in them says that they are
-masks.
+masks. A scan in NIfTI is left to other readers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_colors import class_color
 from napari_medssl.io.class_formats import mask_stem
-from napari_medssl.io.class_nifti import is_class_nifti, read_class_nifti
+from napari_medssl.io.class_volumes import is_class_volume, read_class_volume
 
 if TYPE_CHECKING:
     from napari_medssl.io.geojson import Feature
@@ -35,7 +35,7 @@ def get_mask_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData
     """Return a reader for masks in NIfTI and outlines in GeoJSON, None for any other file."""
     places = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     files = [Path(one) for one in places]
-    if not files or not all(_is_outlines(file) or is_class_nifti(file) for file in files):
+    if not files or not all(_is_outlines(file) or is_class_volume(file) for file in files):
         return None  # a scan in NIfTI: another reader may know it
     return lambda _: [_outlines(file) if _is_outlines(file) else _labels(file) for file in files]
 
@@ -45,18 +45,27 @@ def _is_outlines(file: Path) -> bool:
 
 
 def _labels(file: Path) -> LayerData:
-    """Return class numbers with the colours of their numbers, where and as large as they say."""
-    classes, spacing = read_class_nifti(file)
-    numbers = np.flatnonzero(np.bincount(classes.ravel(), minlength=256)).tolist()
-    colors: dict[int | None, str] = {number: class_color(number) for number in numbers if number}
-    colors |= {None: _CLEAR, 0: _CLEAR}
+    """Return class numbers with names and colours, where and as large as they say.
+
+    Several slices are (Z, Y, X), as `io.volumes` has them, and one is (Y, X); nothing is turned.
+    """
+    found = read_class_volume(file)
+    classes, legend = found.classes, found.facts.legend
+    if len(classes) == 1:
+        classes = classes[0]
+    colors: dict[int | None, str] = {None: _CLEAR, 0: _CLEAR}
+    for number in range(1, 256):  # more than there are: a person may paint others
+        colors[number] = legend.colors.get(number) or class_color(number)
+    names = {0: ""} | {number: f"class {number}" for number in range(1, 256)} | dict(legend.names)
     options: dict[str, Any] = {
         "name": mask_stem(file),
         "colormap": colors,
+        "features": {"index": list(names), "class": list(names.values())},
         "opacity": _OPACITY,
     }
+    spacing = found.facts.spacing_mm
     if spacing is not None:
-        options |= {"scale": spacing[::-1], "units": ("mm", "mm")}
+        options |= {"scale": spacing[-classes.ndim :], "units": ("mm",) * classes.ndim}
     return classes, options, "labels"
 
 

@@ -16,6 +16,8 @@ from napari_medssl.io.class_formats import (
     read_class_mask,
     write_class_mask,
 )
+from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.geojson import read_geojson
 
 FACTS = MaskFacts({1: "vessel"}, {2: "#ff8000"}, (0.25, 0.1))
@@ -69,6 +71,7 @@ def test_the_nifti_is_a_slice_with_axes_as_itk_writes_a_picture(mask, tmp_path):
     assert image.header.get_xyzt_units()[0] == "mm"
     assert nibabel.aff2axcodes(image.affine) == ("L", "P", "S")
     assert image.get_data_dtype() == np.uint8
+    assert image.header.get_intent()[0] == "label"
 
 
 @pytest.mark.parametrize(("kind", "features"), [("geojson", None), ("geojson-classes", 3)])
@@ -118,7 +121,7 @@ def test_what_is_no_mask_is_refused_in_a_line(mask, tmp_path):
         read_class_mask(tmp_path / "a.txt")
     for name in ("a.tif", "a.nii.gz", "a.png"):
         (tmp_path / name).write_bytes(b"no mask")
-        with pytest.raises(UserError, match=rf"Cannot read the mask '.*{name}'"):
+        with pytest.raises(UserError, match=rf"Cannot read .*'.*{name}'"):
             read_class_mask(tmp_path / name)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.tif")
     with pytest.raises(UserError, match=r"due is one page of 8 bits of grey"):
@@ -129,10 +132,51 @@ def test_a_nifti_of_several_slices_or_of_other_values_is_refused(tmp_path):
     import nibabel
 
     for values, words in (
-        (np.zeros((3, 4, 5), np.uint8), "due is one slice"),
+        (
+            np.zeros((3, 4, 5), np.uint8),
+            "as one picture: it has 5 slices. Name one of them, as 'a.nii.gz#page=1'",
+        ),
         (np.full((3, 4, 1), 300, np.int16), "other values than whole numbers of 0 to 255"),
         (np.full((3, 4, 1), 0.5, np.float32), "other values than whole numbers of 0 to 255"),
     ):
         nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
         with pytest.raises(UserError, match=words):
             read_class_mask(tmp_path / "a.nii.gz")
+
+
+def test_a_nifti_knows_the_names_and_colours_of_its_classes(mask, tmp_path):
+    """As a comment behind the header, which other programs pass over."""
+    import nibabel
+
+    facts = replace(FACTS, names={1: "vessel", 3: 'Gefäß "#", \u2603'})
+    write_class_mask(tmp_path / "a.nii.gz", mask, "nifti", facts)
+    known = volume_facts(tmp_path / "a.nii.gz")
+    assert known.legend == ClassLegend(facts.names, facts.colors)
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    (extension,) = image.header.extensions
+    assert extension.get_code() == 6
+    assert extension.text.isascii()
+    assert image.header["vox_offset"] % 16 == 0
+    assert (mask == np.asarray(image.dataobj)[..., 0].T).all()
+    write_class_mask(tmp_path / "b.nii.gz", mask, "nifti", MaskFacts())
+    assert volume_facts(tmp_path / "b.nii.gz").legend == ClassLegend()
+    assert not nibabel.load(tmp_path / "b.nii.gz").header.extensions
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "[" * 100_000,
+        "[1]",
+        "{}",
+        '{"medssl classes": 3}',
+        '{"medssl classes": [{"number": "1", "name": "a"}]}',
+        '{"medssl classes": [{"number": 256, "name": "a"}]}',
+        '{"medssl classes": [{"number": 1, "name": ["a"]}]}',
+        '{"medssl classes": [{"number": 1, "color": "red"}]}',
+    ],
+)
+def test_a_text_that_is_no_legend_is_none(text):
+    assert ClassLegend.of_text(text) == ClassLegend()

@@ -14,9 +14,11 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 from segmentation_world import HEIGHT, WIDTH, wait_until
 
+from napari_medssl._mask_reader import get_mask_reader
 from napari_medssl.backend.picture_slices import read_slices
 from napari_medssl.backend.segment_files import segment_files
 from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.images import ImageRef, scan_images
 from napari_medssl.io.volumes import Volume
 from napari_medssl.io.volumes.nifti import NiftiVolume
@@ -92,6 +94,8 @@ def test_slices_are_painted_and_leave_as_one_file_where_the_volume_lies(
     window.open(tmp_path / "scans")
     assert names(window) == [f"heart.nii.gz#page={page}" for page in range(1, DEPTH + 1)]
     window.widget.classes.add()
+    window.session.name_class(1, "chamber")
+    window.session.color_class(1, "#ff8000")
     drawn = {page: paint(window, page, (40, 60), (90, 60 + 10 * page)) for page in (2, 3)}
     export(window, monkeypatch, tmp_path / "out")
     assert window.widget.error.text() == ""
@@ -108,6 +112,9 @@ def test_slices_are_painted_and_leave_as_one_file_where_the_volume_lies(
     assert readers
     assert threading.main_thread() not in readers  # which draws the window
     assert (drawn[2] != drawn[3]).any()
+    known = volume_facts(file)
+    assert (known.legend.names[1], known.legend.colors) == ("chamber", {1: "#ff8000"})
+    assert get_mask_reader(str(file)) is not None  # dropped on napari it is a layer again
 
 
 class Kept:

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
-from napari_medssl.io.class_files import read_class_file
+from napari_medssl.io.class_formats import read_class_mask
+from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
+from napari_medssl.io.images import ImageRef
 from napari_medssl.io.volumes import Volume, open_volume
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeToExport:
-    """A volume whose masks are to be written, each the class numbers or the file that holds them.
+    """A volume whose masks are to be written, each the class numbers or where they are.
 
     Attributes
     ----------
@@ -27,11 +29,14 @@ class VolumeToExport:
         By slice, from 0; slices that are missing have no class.
     place
         Where to.
+    legend
+        What the classes are called.
     """
 
     volume: Path
-    masks: Mapping[int, NDArray[np.uint8] | Path]
+    masks: Mapping[int, NDArray[np.uint8] | ImageRef | Path]
     place: Path
+    legend: ClassLegend = NO_LEGEND
 
 
 def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -> int:
@@ -47,7 +52,7 @@ def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -
         If `should_stop` said so.
     """
     with open_volume(one.volume) as volume:
-        volume.write_classes(one.place, _slices(one, volume, should_stop))
+        volume.write_classes(one.place, _slices(one, volume, should_stop), one.legend)
         return volume.shape[0] - len(one.masks)
 
 
@@ -68,7 +73,7 @@ def _slices(
             yield np.zeros(volume.shape[1:], np.uint8)
             continue
         # Copied: a stroke of this very moment may still come in.
-        classes = read_class_file(mask) if isinstance(mask, Path) else mask.copy()
+        classes = mask.copy() if isinstance(mask, np.ndarray) else read_class_mask(mask)[0]
         if classes.shape != volume.shape[1:]:
             raise UserError(
                 f"The mask of slice {z + 1} of {one.volume.name!r} has {classes.shape[1]} x "

@@ -25,6 +25,7 @@ from napari_medssl.backend.segment_volume import segment_volume
 from napari_medssl.backend.segmenters import SegmentConfig, Segmenter, load_segmenter
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.class_formats import mask_stem, picture_stem
+from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.volumes import is_nifti, is_zarr, open_volume, volume_kind
@@ -218,6 +219,7 @@ class _Work:
     def segment(self, ref: ImageRef, place: Path) -> None:
         """Write the mask of a picture or volume, whole or not at all."""
         self._tell(0, ref.name)
+        legend = ClassLegend(dict(enumerate(self.segmenter.classes, start=1)))
         if _is_volume(ref):
             with open_volume(ref.path) as volume:
                 volume.write_classes(
@@ -225,6 +227,7 @@ class _Work:
                     segment_volume(
                         self.segmenter, volume, on_slice=self._tell, should_stop=self.should_stop
                     ),
+                    legend,
                 )
             return
         pixels = read_image(ref, robust=True)
@@ -233,7 +236,7 @@ class _Work:
             from napari_medssl.io.volumes.nifti import NiftiVolume
 
             with NiftiVolume(ref.path) as volume:
-                volume.write_slice(place, classes, (ref.page or 1) - 1)
+                volume.write_slice(place, classes, (ref.page or 1) - 1, legend)
             return
         if place.suffix.lower() not in _TIFF:
             write_whole(place, class_png(classes))

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_colors import class_color, color_of
 from napari_medssl.io.class_files import class_png, read_class_file
-from napari_medssl.io.class_nifti import class_nifti, read_class_nifti
+from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_nifti import class_nifti
 from napari_medssl.io.class_tiff import class_tiff, read_class_tiff
+from napari_medssl.io.class_volumes import read_class_slice, read_one_slice
 from napari_medssl.io.files import write_whole
 from napari_medssl.io.images import ImageRef
 
@@ -54,6 +56,11 @@ class MaskFacts:
     corner: tuple[float, float] = (0.0, 0.0)
     step: tuple[float, float] = (1.0, 1.0)
 
+    @property
+    def legend(self) -> ClassLegend:
+        """Names and colours alone."""
+        return ClassLegend(self.names, self.colors)
+
 
 def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: MaskFacts) -> None:
     """Write a mask in one of the formats of `SUFFIXES`, whole or not at all.
@@ -79,26 +86,31 @@ def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: Mask
     elif kind == "tiff":
         write_whole(path, class_tiff(mask, facts.spacing_mm))
     elif kind == "nifti":
-        write_whole(path, class_nifti(mask, facts.spacing_mm))
+        write_whole(path, class_nifti(mask, facts.spacing_mm, facts.legend))
     elif kind == "png":
         write_whole(path, class_png(mask))
     else:
         raise UserError(f"Format {kind!r} is unknown; choose one of {', '.join(SUFFIXES)}.")
 
 
-def read_class_mask(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+def read_class_mask(ref: ImageRef | Path) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the class numbers of a PNG, TIFF or NIfTI file, and the size of a pixel if it tells.
+
+    Of a volume the slice is meant that the page of `ref` names.
 
     Raises
     ------
     UserError
         If it is missing, damaged or of another kind.
     """
+    path, page = (ref.path, ref.page) if isinstance(ref, ImageRef) else (ref, None)
+    if page is not None:
+        return read_class_slice(path, page - 1)
     kind = READABLE.get(path.suffix.lower())
     if kind == "tiff":
         return read_class_tiff(path)
     if kind == "nifti":
-        return read_class_nifti(path)
+        return read_one_slice(path)
     if kind == "png":
         return read_class_file(path), None
     raise UserError(

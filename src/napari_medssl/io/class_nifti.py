@@ -1,85 +1,143 @@
-"""Class numbers of pixels as a NIfTI file of one slice, with the size of a pixel.
+"""Class numbers in NIfTI: what the header of a mask says, and a file of one slice.
 
-Axes and affine are as ITK writes a picture: x to the left and y to the back of the patient, so that
-viewers show the slice as the picture, beside one that was converted by ITK.
+A mask is told by its header, never by its values: it has the intent "label", as the standard has it
+for numbers that stand for something. What the classes are called, and their colours, lie behind the
+header as an extension of the kind "comment", which programs that do not know it pass over.
 """
 
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medssl._errors import UserError
-from napari_medssl.io.limits import check_size, one_line
+from napari_medssl.io.class_legend import MOST_BYTES, NO_LEGEND, ClassLegend
+
+EFFORT = 4
+"""Of gzip: numbers of classes get hardly smaller with more, but 9 takes 20 times as long."""
+
+LABEL = 1002
+"""NIfTI's code for values that are indices of labels."""
 
 _MM = 2  # NIfTI's code for millimetres
-_EFFORT = (
-    4  # of gzip: numbers of classes get hardly smaller with more, but 9 takes 20 times as long
-)
+_COMMENT = 6  # NIfTI's code for an extension of plain text
+_BLOCK = 16  # bytes, of which an extension is a multiple
+_ALIGNED = 2  # NIfTI's code for coordinates of another image
 Spacing = tuple[float, float]
 
 
-def class_nifti(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes:
+def class_nifti(
+    classes: NDArray[np.uint8], spacing_mm: Spacing | None, legend: ClassLegend
+) -> bytes:
     """Return class numbers, shape (Y, X), as the content of a packed NIfTI file, shape (X, Y, 1).
 
-    The size of a pixel, `(x, y)` in mm; None writes 1 and leaves the unit open.
+    Axes and affine are as ITK writes a picture: x to the left and y to the back of the patient, so
+    that viewers show the slice as the picture, beside one that was converted by ITK.
+
+    Parameters
+    ----------
+    spacing_mm
+        The size of a pixel, `(x, y)`; None writes 1 and leaves the unit open.
+    legend
+        See `mask_head`.
     """
-    import nibabel
+    from nibabel.nifti1 import Nifti1Header
 
     x, y = spacing_mm or (1.0, 1.0)
+    header = Nifti1Header()
+    header.set_data_shape((classes.shape[1], classes.shape[0], 1))
+    header.set_zooms((x, y, 1.0))
     affine = np.diag([-x, -y, 1.0, 1.0])
-    image = nibabel.Nifti1Image(np.ascontiguousarray(classes.T[..., None]), affine)
-    image.header["xyzt_units"] = 0 if spacing_mm is None else _MM
-    image.header.set_intent("label")
+    header.set_qform(affine, 0)
+    header.set_sform(affine, _ALIGNED)
+    header["xyzt_units"] = 0 if spacing_mm is None else _MM
+    parts = mask_parts(header, legend, [classes])
     # No time in the header: the same mask gives the same bytes.
-    return gzip.compress(image.to_bytes(), _EFFORT, mtime=0)
+    return gzip.compress(b"".join(parts), EFFORT, mtime=0)
 
 
-def is_class_nifti(path: Path) -> bool:
-    """Say whether a file is NIfTI of one slice whose header calls the values labels."""
-    if not path.name.lower().endswith((".nii", ".nii.gz")) or not path.is_file():
-        return False
-    import nibabel
+def mask_parts(
+    header: Any, legend: ClassLegend, slices: Iterable[NDArray[np.uint8]]
+) -> Iterator[bytes]:
+    """Give the parts of an unpacked NIfTI file of class numbers, the header first.
 
-    try:
-        image = nibabel.load(path)
-        is_slice = len(image.shape) >= 2 and all(side == 1 for side in image.shape[2:])
-        return is_slice and image.header.get_intent()[0] == "label"
-    except Exception:  # nibabel raises what it pleases: it is none that could be read
-        return False
-
-
-def read_class_nifti(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
-    """Return the class numbers of a NIfTI file of one slice, shape (Y, X), and the size of a pixel.
-
-    Raises
-    ------
-    UserError
-        If it is missing, damaged, or holds more than one slice or other numbers than 0 to 255.
+    Parameters
+    ----------
+    header
+        nibabel's, of the image: the mask keeps all that says where it lies.
+    legend
+        What the classes are called.
+    slices
+        Class numbers, shape (Y, X) each, of which X is the first axis of the file.
     """
-    import nibabel
+    yield _mask_head(header, legend)
+    for classes in slices:
+        yield classes.tobytes()
 
-    try:
-        image = nibabel.load(path)
-        shape = [*image.shape, 1, 1]
-        if any(side != 1 for side in shape[2:]):
-            raise ValueError(f"its shape is {image.shape}; due is one slice")
-        check_size("mask", shape[0], shape[1])
-        values = np.asarray(image.dataobj).reshape(shape[:2]).T
-        if values.size and not (values == values.astype(np.uint8)).all():
-            raise ValueError("it holds other values than whole numbers of 0 to 255")
-        sides = image.header.get_zooms()[:2]
-        is_mm = int(image.header["xyzt_units"]) & 7 == _MM
-    except UserError:
-        raise
-    except Exception as error:  # nibabel raises what it pleases
-        raise UserError(
-            f"Cannot read the mask {str(path)!r} ({one_line(error)}). Export it again."
-        ) from error
-    # The header has 32 bits: 0.1 is 0.1 again.
-    known = float(f"{sides[0]:.7g}"), float(f"{sides[1]:.7g}")
-    spacing = known if is_mm and min(known) > 0 else None
-    return np.ascontiguousarray(values, np.uint8), spacing
+
+def header_of_slice(header: Any, z: int) -> Any:
+    """Return the header of slice `z` (from 0) of an image as a file of its own."""
+    one = header.copy()
+    if int(one["dim"][0]) < 3:  # there is no other slice
+        return one
+    one["dim"][3] = 1
+    steps = {"srow": one.get_sform()[:3, 2], "qoffset": one.get_qform()[:3, 2]}
+    for axis, name in enumerate("xyz"):
+        one[f"srow_{name}"][3] += z * steps["srow"][axis]
+        one[f"qoffset_{name}"] += z * steps["qoffset"][axis]
+    return one
+
+
+def legend_of(header: Any, beyond: bytes) -> ClassLegend:
+    """Return the legend in the extensions of a header, nothing known if there is none.
+
+    Parameters
+    ----------
+    header
+        nibabel's, for the order of its bytes.
+    beyond
+        What the file holds between the header and the values.
+    """
+    number = np.dtype(f"{header.endianness}i4")
+    at = 4  # whether there are any: what says so is not needed to find them
+    while at + 8 <= len(beyond):
+        size, code = np.frombuffer(beyond, number, 2, at).tolist()
+        if size < 8:
+            break
+        if code == _COMMENT:
+            text = beyond[at + 8 : at + size].rstrip(b"\0").decode("ascii", "replace")
+            legend = ClassLegend.of_text(text)
+            if legend != NO_LEGEND:
+                return legend
+        at += size
+    return NO_LEGEND
+
+
+def _mask_head(header: Any, legend: ClassLegend) -> bytes:
+    """Return the header of an image as that of its mask, with all that says where it lies."""
+    mask = header.copy()
+    mask.set_data_dtype(np.uint8)
+    mask.set_intent("label")
+    mask["scl_slope"], mask["scl_inter"] = 1, 0
+    mask["cal_min"], mask["cal_max"] = 0, 0
+    more = _extension(mask, legend)
+    mask["vox_offset"] = int(mask["sizeof_hdr"]) + 4 + len(more)
+    stream = io.BytesIO()
+    stream.write(mask.binaryblock)
+    stream.write(bytes([bool(more), 0, 0, 0]))
+    stream.write(more)
+    return stream.getvalue()
+
+
+def _extension(header: Any, legend: ClassLegend) -> bytes:
+    """Return a legend as an extension, nothing of one that knows nothing."""
+    text = legend.as_text().encode("ascii")
+    if not text or len(text) > MOST_BYTES:
+        return b""
+    size = -(-(len(text) + 8) // _BLOCK) * _BLOCK
+    start = np.array([size, _COMMENT], f"{header.endianness}i4").tobytes()
+    return (start + text).ljust(size, b"\0")

@@ -9,9 +9,9 @@ megabytes of unpacking (indexed_gzip), also when it is opened again, while the f
 from __future__ import annotations
 
 import gzip
-import io
 import math
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_legend import MOST_BYTES, NO_LEGEND, ClassLegend
+from napari_medssl.io.class_nifti import EFFORT, LABEL, header_of_slice, legend_of, mask_parts
 from napari_medssl.io.files import replace_whole
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.volumes.remembered import Remembered, Stamp, stamp_of
@@ -61,6 +63,33 @@ class NiftiVolume(Volume):
             return None
         found = np.asarray(self._header.get_best_affine(), np.float64)
         return None if (found == np.eye(4)).all() else found
+
+    @property
+    def is_mask(self) -> bool:
+        """See `Volume.is_mask`; floats, or values that a line is applied to, are no classes."""
+        return int(self._header["intent_code"]) == LABEL and (
+            self.dtype.kind in "ui" and not self._kind.fields
+        )
+
+    @property
+    def legend(self) -> ClassLegend:
+        """See `Volume.legend`."""
+        size = int(self._header["sizeof_hdr"])
+        if not self.is_mask or self._offset > size + 2 * MOST_BYTES:
+            return NO_LEGEND
+        try:
+            with self.path.open("rb") as file:
+                whole: Any = gzip.GzipFile(fileobj=file) if self._is_packed else file
+                return legend_of(self._header, whole.read(self._offset)[size:])
+        except (OSError, EOFError, zlib.error):  # names are no reason to refuse the numbers
+            return NO_LEGEND
+
+    @property
+    def sure_spacing_mm(self) -> Spacing | None:
+        """See `Volume.sure_spacing_mm`: a file without a unit whose sides are all 1 is not sure."""
+        if self.spacing_mm is None or int(self._header["xyzt_units"]) & 7:
+            return self.spacing_mm
+        return None if set(self.spacing_mm) == {1.0} else self.spacing_mm
 
     def close(self) -> None:
         """See `Volume.close`."""
@@ -109,7 +138,13 @@ class NiftiVolume(Volume):
         length = self._offset + self.shape[0] * self._slice_bytes
         return cast(bytes, _unpacker(self._stamp, length).pread(self._slice_bytes, at))
 
-    def write_slice(self, target: Path, classes: NDArray[np.uint8], z: int) -> None:
+    def write_slice(
+        self,
+        target: Path,
+        classes: NDArray[np.uint8],
+        z: int,
+        legend: ClassLegend = NO_LEGEND,
+    ) -> None:
         """Write the class numbers of slice `z` (from 0) alone, where it lies in space.
 
         Parameters
@@ -118,24 +153,30 @@ class NiftiVolume(Volume):
             File to make.
         classes
             uint8, of the size of a slice, shape (Y, X).
+        legend
+            What the classes are called.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        self._put(target, _mask_head(_moved(self._header, z)), iter([classes]))
+        _put(target, mask_parts(header_of_slice(self._header, z), legend, [classes]))
 
-    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
-        self._put(target, _mask_head(self._header), slices)
+    def _write(
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], legend: ClassLegend
+    ) -> None:
+        _put(target, mask_parts(self._header, legend, slices))
 
-    def _put(self, target: Path, head: bytes, slices: Iterator[NDArray[np.uint8]]) -> None:
-        with replace_whole(target) as temporary, temporary.open("wb") as file:
-            if not target.name.lower().endswith(".gz"):
-                file.writelines(_bytes_of(head, slices))
-                return
-            with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                packed.writelines(_bytes_of(head, slices))
+
+def _put(target: Path, parts: Iterable[bytes]) -> None:
+    """Write a file, compressed if its name says so, whole or not at all."""
+    with replace_whole(target) as temporary, temporary.open("wb") as file:
+        if not target.name.lower().endswith(".gz"):
+            file.writelines(parts)
+            return
+        with gzip.GzipFile("", "wb", EFFORT, file, mtime=0) as packed:
+            packed.writelines(parts)
 
 
 def _open(path: Path) -> tuple[BinaryIO, bool]:
@@ -245,36 +286,3 @@ def _spacing(header: Any) -> Spacing | None:
     x, y, z = (abs(float(value)) * factor for value in header["pixdim"][1:4])
     is_flat = int(header["dim"][0]) < _AXES
     return plausible_spacing(z or 1.0 if is_flat else z, y, x)
-
-
-def _moved(header: Any, z: int) -> Any:
-    """Return the header of slice `z` of an image as a file of its own."""
-    one = header.copy()
-    if int(one["dim"][0]) < _AXES:  # there is no other slice
-        return one
-    one["dim"][3] = 1
-    steps = {"srow": one.get_sform()[:3, 2], "qoffset": one.get_qform()[:3, 2]}
-    for axis, name in enumerate("xyz"):
-        one[f"srow_{name}"][3] += z * steps["srow"][axis]
-        one[f"qoffset_{name}"] += z * steps["qoffset"][axis]
-    return one
-
-
-def _mask_head(header: Any) -> bytes:
-    """Return the header of an image as that of a mask, with all that says where it lies."""
-    mask = header.copy()
-    mask.set_data_dtype(np.uint8)
-    mask["scl_slope"], mask["scl_inter"] = 1, 0
-    mask["cal_min"], mask["cal_max"] = 0, 0
-    size = int(mask["sizeof_hdr"])
-    mask["vox_offset"] = size + 4
-    stream = io.BytesIO()
-    stream.write(mask.binaryblock)
-    stream.write(bytes(4))  # no extensions
-    return stream.getvalue()
-
-
-def _bytes_of(head: bytes, slices: Iterator[NDArray[np.uint8]]) -> Iterator[bytes]:
-    yield head
-    for classes in slices:
-        yield classes.tobytes()

@@ -18,6 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.files import replace_whole
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.pillow_pictures import read_with_pillow
@@ -102,7 +103,9 @@ class TiffStack(Volume):
         stored = np.fromfile(self.path, kind, count, offset=start)
         return stored.reshape(page.shape).astype(page.dtype, copy=False)
 
-    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
+    def _write(
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], _legend: ClassLegend
+    ) -> None:
         about, shape = self._about, self.shape
         options: dict[str, Any] = {"metadata": {"axes": "ZYX", **about.metadata}}
         if about.kind != "imagej":  # which reads no compressed stacks

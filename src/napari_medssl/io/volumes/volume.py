@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
 from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.pixels import Scaling, choose_scaling, is_surely_light
 from napari_medssl.io.volumes.remembered import Remembered, Stamp, stamp_of
@@ -70,7 +71,9 @@ class Volume(ABC):
         """Return the values of a slice, shape (Y, X) or (Y, X, 3); may raise anything."""
 
     @abstractmethod
-    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
+    def _write(
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], legend: ClassLegend
+    ) -> None:
         """Write the classes of all slices, whole or not at all."""
 
     @abstractmethod
@@ -87,6 +90,21 @@ class Volume(ABC):
     def place(self) -> NDArray[np.float64] | None:
         """From voxels (x, y, z) to mm, shape (4, 4); None where the file does not say it."""
         return None
+
+    @property
+    def is_mask(self) -> bool:
+        """True if the file itself says that its values are class numbers."""
+        return False
+
+    @property
+    def legend(self) -> ClassLegend:
+        """Names and colours of classes that the file knows."""
+        return NO_LEGEND
+
+    @property
+    def sure_spacing_mm(self) -> Spacing | None:
+        """As `spacing_mm`, but None also where a program wrote a size because it knew none."""
+        return self.spacing_mm
 
     def values(self, z: int) -> NDArray[np.generic]:
         """Return the values of slice `z` (from 0) as they are meant, shape (Y, X) or (Y, X, 3).
@@ -161,7 +179,12 @@ class Volume(ABC):
         grey = pixels[..., None] if pixels.ndim == 2 else pixels
         return np.ascontiguousarray(np.broadcast_to(grey, (*grey.shape[:2], 3)))
 
-    def write_classes(self, target: Path, slices: Iterable[NDArray[np.uint8]]) -> None:
+    def write_classes(
+        self,
+        target: Path,
+        slices: Iterable[NDArray[np.uint8]],
+        legend: ClassLegend = NO_LEGEND,
+    ) -> None:
         """Write class numbers in the format of this volume, with its spacing and place.
 
         Parameters
@@ -171,13 +194,15 @@ class Volume(ABC):
         slices
             uint8, shape (Y, X) each, as many as there are. What they raise goes through, and
             nothing is written then.
+        legend
+            What the classes are called; formats that have no place for it leave it out.
 
         Raises
         ------
         UserError
             If it cannot be written.
         """
-        self._write(target, self._checked(slices))
+        self._write(target, self._checked(slices), legend)
 
     def _checked(self, slices: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         count = 0

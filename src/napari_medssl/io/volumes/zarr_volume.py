@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.slides.ome_metadata import (
     OmeImage,
     first_image_path,
@@ -93,7 +94,9 @@ class ZarrVolume(Volume):
         found = found.transpose(order)
         return first, found[..., 0] if "c" in left and found.shape[-1] == 1 else found
 
-    def _write(self, target: Path, slices: Iterator[NDArray[np.uint8]]) -> None:
+    def _write(
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], _legend: ClassLegend
+    ) -> None:
         version = int(self._array.metadata.zarr_format)
         with whole_folder(target) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -19,6 +19,7 @@ from napari_medssl.backend.methods_record import MaskRecord
 from napari_medssl.backend.segment_files import places_apart
 from napari_medssl.io.class_files import read_class_file
 from napari_medssl.io.class_formats import SUFFIXES, MaskFacts
+from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.images import ImageRef
 from napari_medssl.io.volumes import is_nifti
 from napari_medssl.state.mask_items import MaskImage
@@ -156,6 +157,7 @@ def to_export(
     found = wait_for(partial(places_apart, refs, out, SUFFIXES[kind]))
     places = dict(zip(refs, found, strict=True))
     slices: dict[Path, dict[int, Mask | Path]] = {}
+    names: dict[Path, dict[int, str]] = {}
     made: list[MaskToExport | VolumeToExport] = []
     for key in keys:
         ref, place, mask = items[key].ref, places[wholes[key]], mask_of(session, key)
@@ -163,8 +165,10 @@ def to_export(
             made.append(MaskToExport(mask, place, facts_of(session, key), ref))
             continue
         if ref.path not in slices:
-            slices[ref.path] = {}
-            made.append(VolumeToExport(ref.path, slices[ref.path], place))
+            slices[ref.path], names[ref.path] = {}, {}
+            legend = ClassLegend(names[ref.path], session.class_colors())
+            made.append(VolumeToExport(ref.path, slices[ref.path], place, legend))
+        names[ref.path] |= session.class_names(key)
         slices[ref.path][(ref.page or 1) - 1] = mask
     return made
 
