@@ -24,9 +24,12 @@ from napari_medssl.backend.mask_objects import object_sizes
 from napari_medssl.backend.mask_summary import summarize
 from napari_medssl.backend.measure_masks import MeasureMasksConfig, measure_masks
 from napari_medssl.io.class_files import class_png
-from napari_medssl.io.class_formats import MaskFacts, read_class_mask, write_class_mask
+from napari_medssl.io.class_formats import SUFFIXES, MaskFacts, read_class_mask, write_class_mask
+from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.geojson import read_geojson
 from napari_medssl.io.region_pictures import SlideRecord, write_region_picture
+from napari_medssl.io.volumes import open_volume
 
 
 def flooded(mask, number):
@@ -277,3 +280,124 @@ def test_masks_of_slices_find_their_volume(tmp_path):
     assert list(found) == ["heart.nii.gz#page=2", "stack.tif#page=1", "stack.tif#page=3"]
     assert float(found["heart.nii.gz#page=2"]) == pytest.approx(10 * 0.5 * 0.2)
     assert found["stack.tif#page=1"] == ""
+
+
+def make_volumes(folder):
+    """Save masks of a NIfTI volume of names and of a TIFF stack; return (Z, Y, X) of the first."""
+    folder.mkdir()
+    heart = np.zeros((3, 10, 20), np.uint8)
+    heart[0, 1:3, 2:6] = 1
+    heart[2, 4:9, 5:7] = 1
+    heart[2, :, 15:] = 2
+    scan = nibabel.Nifti1Image(heart.T.astype(np.int16), np.diag([0.5, 0.2, 3, 1]))
+    scan.header.set_xyzt_units("mm")
+    nibabel.save(scan, folder.parent / "heart.nii.gz")
+    with open_volume(folder.parent / "heart.nii.gz") as volume:
+        volume.write_classes(folder / "heart.nii.gz", heart, ClassLegend({1: "wall", 2: "blood"}))
+    tifffile.imwrite(folder / "stack.tif", heart[:2], photometric="minisblack")
+    return heart
+
+
+def test_volumes_are_measured_slice_by_slice(tmp_path):
+    heart = make_volumes(tmp_path / "masks")
+    (tmp_path / "masks" / "single.png").write_bytes(class_png(heart[2]))
+    report = measure_masks(
+        tmp_path / "masks",
+        tmp_path / "a.csv",
+        MeasureMasksConfig(),
+        summary=tmp_path / "s.csv",
+        volumes=tmp_path / "v.csv",
+    )
+    assert (report.files, report.images, len(report.volumes)) == (3, 6, 2)
+    rows = read(tmp_path / "a.csv")
+    found = {(row["image"], row["name"]): (row["area_px"], row["area_mm2"]) for row in rows}
+    assert found == {
+        ("heart.nii.gz#page=1", "wall"): ("8", "0.8"),
+        ("heart.nii.gz#page=1", "blood"): ("0", "0.0"),
+        ("heart.nii.gz#page=2", "wall"): ("0", "0.0"),
+        ("heart.nii.gz#page=2", "blood"): ("0", "0.0"),
+        ("heart.nii.gz#page=3", "wall"): ("10", "1.0"),
+        ("heart.nii.gz#page=3", "blood"): ("50", "5.0"),
+        ("single.png", "class 1"): ("10", ""),
+        ("single.png", "class 2"): ("50", ""),
+        ("stack.tif#page=1", "class 1"): ("8", ""),
+    }
+    volumes = [tuple(row.values()) for row in read(tmp_path / "v.csv")]
+    assert volumes == [
+        ("heart.nii.gz", "1", "wall", "18", "5.4", "3", "2"),
+        ("heart.nii.gz", "2", "blood", "50", "15.0", "3", "1"),
+        ("stack.tif", "1", "class 1", "8", "", "2", "1"),
+    ]
+
+
+def test_slices_of_a_mask_find_those_of_their_volume(tmp_path):
+    make_volumes(tmp_path / "masks")
+    (tmp_path / "masks" / "stack.tif").unlink()
+    images = tmp_path / "images"
+    images.mkdir()
+    (tmp_path / "heart.nii.gz").rename(images / "heart.nii.gz")
+    config = MeasureMasksConfig(names=("muscle",))
+    report = measure_masks(tmp_path / "masks", tmp_path / "a.csv", config, images=images)
+    assert not report.notes
+    rows = read(tmp_path / "a.csv")
+    assert [row["name"] for row in rows] == ["muscle", "blood"] * 3  # given goes before known
+    assert {row["field_of_view_px"] for row in rows} != {""}
+    other = nibabel.Nifti1Image(np.zeros((9, 10, 3), np.int16), np.eye(4))
+    nibabel.save(other, images / "heart.nii.gz")
+    with pytest.raises(UserError, match=r"heart.nii.gz#page=1 has 20 x 10 pixels, its picture hea"):
+        measure_masks(tmp_path / "masks", tmp_path / "a.csv", config, images=images)
+
+
+def test_a_volume_that_breaks_off_is_left_out_whole_and_a_stop_writes_nothing(tmp_path):
+    make_volumes(tmp_path / "masks")
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    cut = tmp_path / "masks" / "cut.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), cut)
+    cut.write_bytes(cut.read_bytes()[:-500])
+    out, config = tmp_path / "a.csv", MeasureMasksConfig()
+    report = measure_masks(tmp_path / "masks", out, config)
+    ((name, why),) = report.failures
+    assert name == "cut.nii.gz"
+    assert "of 'cut.nii.gz': the file is damaged or cut off" in why
+    assert not [row for row in read(out) if row["image"].startswith("cut")]
+    out.unlink()
+    asked = iter([False] * 5)
+    with pytest.raises(Cancelled, match="no table was written"):
+        measure_masks(tmp_path / "masks", out, config, should_stop=lambda: next(asked, True))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff", "geojson"])
+def test_slices_of_a_volume_are_exported_as_a_file_each(tmp_path, kind):
+    heart = make_volumes(tmp_path / "masks")
+    out = tmp_path / "out"
+    report = export_folder(tmp_path / "masks", out, ExportMasksConfig(format=kind))
+    assert not report.failures
+    suffix = SUFFIXES[kind]
+    names = [f"heart-p{n}{suffix}" for n in (1, 2, 3)] + [f"stack-p{n}{suffix}" for n in (1, 2)]
+    assert [path.name for path in report.written] == names
+    if kind == "geojson":
+        features = read_geojson(out / "heart-p3.geojson").features
+        assert sorted(feature.class_name for feature in features) == ["blood", "wall"]
+        return
+    for z in range(3):
+        mask, spacing = read_class_mask(out / names[z])
+        assert (mask == heart[z]).all()
+        assert spacing == (None if kind == "png" else pytest.approx((0.5, 0.2)))
+
+
+def test_a_volume_stays_one_nifti_in_its_place_with_the_names_given(tmp_path):
+    heart = make_volumes(tmp_path / "masks")
+    (tmp_path / "masks" / "stack.tif").unlink()
+    config = ExportMasksConfig(format="nifti", names=("muscle",))
+    report = export_folder(tmp_path / "masks", tmp_path / "out", config)
+    (place,) = report.written
+    mask = nibabel.load(place)
+    assert (heart == np.asarray(mask.dataobj).T).all()
+    assert (mask.affine == nibabel.load(tmp_path / "heart.nii.gz").affine).all()
+    assert volume_facts(place).legend.names == {1: "muscle", 2: "blood"}
+    with pytest.raises(UserError, match=r"would overwrite the mask 'heart.nii.gz'"):
+        export_folder(tmp_path / "masks", tmp_path / "masks", config)
+    write_class_mask(tmp_path / "masks" / "heart-p2.tif", heart[1], "tiff", MaskFacts())
+    with pytest.raises(UserError, match=r"'heart-p2.tif' and 'heart.nii.gz#page=2' would both be"):
+        export_folder(tmp_path / "masks", tmp_path / "out", ExportMasksConfig(format="png"))

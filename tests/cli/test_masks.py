@@ -56,3 +56,22 @@ def test_masks_are_exported(tmp_path, capsys):
     assert '"name":"vessel"' in (out / "eye1.geojson").read_text()
     assert main(["masks", "export", str(masks), "--out", str(masks), "--format", "png"]) == 2
     assert "would overwrite the mask 'eye0.png'" in capsys.readouterr().err
+
+
+def test_volumes_are_measured_by_their_slices(tmp_path, capsys):
+    import nibabel
+
+    masks = make_masks(tmp_path / "masks")
+    heart = nibabel.Nifti1Image(np.ones((5, 4, 3), np.uint8), np.diag([0.5, 0.2, 3, 1]))
+    heart.header.set_xyzt_units("mm")
+    nibabel.save(heart, masks / "heart.nii.gz")
+    table = tmp_path / "volumes.csv"
+    words = ["masks", "measure", str(masks), "--out", str(tmp_path / "a.csv")]
+    assert main([*words, "--volumes", str(table)]) == 0
+    assert "3 masks of 5 slices measured, 5 rows written to" in capsys.readouterr().out
+    assert table.read_text().splitlines()[1] == "heart.nii.gz,1,class 1,60,18.0,3,3"
+    assert main([*words, "--volumes", str(masks / "heart.nii.gz")]) == 2
+    assert "is an input, which stays as it is" in capsys.readouterr().err
+    (masks / "heart.nii.gz").unlink()
+    assert main([*words, "--volumes", str(table)]) == 0
+    assert "no mask is a volume; the table has no rows" in capsys.readouterr().err

@@ -23,19 +23,24 @@ from napari_medssl.backend.jobs import (
 from napari_medssl.backend.measure_masks import (
     MeasureMasksConfig,
     check_fits,
+    class_names,
     list_masks,
+    mask_refs,
     pictures_by_stem,
 )
 from napari_medssl.io.class_formats import (
     SUFFIXES,
     MaskFacts,
     mask_stem,
+    picture_stem,
     read_class_mask,
     write_class_mask,
 )
+from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.files import make_folder
 from napari_medssl.io.images import ImageRef
 from napari_medssl.io.region_pictures import read_region_record
+from napari_medssl.io.volumes import is_nifti
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ class ExportMasksConfig(MeasureMasksConfig):
 
 @dataclass(frozen=True, slots=True)
 class MaskToExport:
-    """A mask to write: its class numbers or the file that holds them, where, what is known.
+    """A mask to write: its class numbers or where they are, where to, what is known.
 
     `image` is what the mask is of: the file of a region of a slide says where it lies there.
     """
 
-    mask: NDArray[np.uint8] | Path
+    mask: NDArray[np.uint8] | ImageRef | Path
     place: Path
     facts: MaskFacts
     image: ImageRef | None = None
@@ -140,22 +145,72 @@ def export_folder(
     """
     check(config)
     paths = list_masks(folder)
-    places = _places(paths, out, SUFFIXES[config.format])
-    make_folder(out)
-    facts = MaskFacts(config.class_names(), {}, config.spacing_mm(None))
-    pictures = pictures_by_stem(images)
-    masks: list[MaskToExport] = []
+    found: list[MaskToExport | VolumeToExport] = []
     failures: list[tuple[str, str]] = []
-    for path, place in zip(paths, places, strict=True):
-        picture = pictures.get(mask_stem(path))
-        if images is not None and picture is None:
-            reason = f"No picture {mask_stem(path)!r} in {str(images)!r}. Put it there."
-            failures.append((place.name, reason))
-        else:
-            masks.append(MaskToExport(path, place, facts, picture))
-    job = ExportJob(tuple(masks), config.format)
+    pictures = pictures_by_stem(images)
+    for path in paths:
+        try:
+            found += _exports_of(path, out, config, images, pictures)
+        except UserError as error:
+            failures.append((f"{mask_stem(path)}{SUFFIXES[config.format]}", str(error)))
+    _check_places(found, paths, out)
+    make_folder(out)
+    job = ExportJob(tuple(found), config.format)
     report = export_masks(job, on_progress=on_progress, should_stop=should_stop)
     return replace(report, failures=(*failures, *report.failures))
+
+
+def _exports_of(
+    path: Path,
+    out: Path,
+    config: ExportMasksConfig,
+    images: Path | None,
+    pictures: dict[str, ImageRef],
+) -> list[MaskToExport | VolumeToExport]:
+    """Return what is written of the file of a mask, one file for each slice of a volume.
+
+    As NIfTI the slices of NIfTI are one file again. Pictures say where regions of slides lie, which
+    slices of volumes are not.
+    """
+    suffix, known = SUFFIXES[config.format], volume_facts(path)
+    colors = {} if known is None else known.legend.colors
+    facts = MaskFacts(class_names(config, known), colors, config.spacing_mm(None))
+    refs = mask_refs(path, known)
+    if len(refs) == 1:
+        picture = pictures.get(mask_stem(path))
+        if images is not None and picture is None:
+            raise UserError(f"No picture {mask_stem(path)!r} in {str(images)!r}. Put it there.")
+        return [MaskToExport(path, out / f"{mask_stem(path)}{suffix}", facts, picture)]
+    if config.format == "nifti" and is_nifti(path):
+        slices = dict(enumerate(refs))
+        return [VolumeToExport(path, slices, out / f"{mask_stem(path)}{suffix}", facts.legend)]
+    return [MaskToExport(ref, out / f"{picture_stem(ref)}{suffix}", facts) for ref in refs]
+
+
+def _check_places(
+    masks: Sequence[MaskToExport | VolumeToExport], paths: Sequence[Path], out: Path
+) -> None:
+    """Raise `UserError` if two masks would share a file, or one of `paths` be overwritten."""
+    taken: dict[str, str] = {}
+    sources = {path.resolve() for path in paths}
+    for one in masks:
+        place, name = one.place, _source_name(one)
+        other = taken.setdefault(place.name.casefold(), name)
+        if other != name:
+            raise UserError(
+                f"{other!r} and {name!r} would both be written to {place.name!r}. Put them into "
+                "two folders."
+            )
+        if place.resolve() in sources:
+            raise UserError(
+                f"--out {str(out)!r} would overwrite the mask {place.name!r}. Name another folder."
+            )
+
+
+def _source_name(one: MaskToExport | VolumeToExport) -> str:
+    if isinstance(one, VolumeToExport):
+        return one.volume.name
+    return "" if isinstance(one.mask, np.ndarray) else one.mask.name
 
 
 def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
@@ -165,29 +220,10 @@ def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
         corner, step = (record.x, record.y), (record.step_x, record.step_y)
         side = facts.spacing_mm or record.spacing_mm
         facts = replace(facts, corner=corner, step=step, spacing_mm=side)
-    if not isinstance(one.mask, Path):
+    if isinstance(one.mask, np.ndarray):
         return one.mask.copy(), facts  # a stroke of this very moment may still come in
     mask, spacing = read_class_mask(one.mask)
     if record is not None and one.image is not None:  # else it would lie elsewhere on the slide
-        check_fits(one.mask, mask, one.image)
+        ref = one.mask if isinstance(one.mask, ImageRef) else ImageRef(one.mask)
+        check_fits(ref, mask.shape, one.image)
     return mask, replace(facts, spacing_mm=spacing or facts.spacing_mm)
-
-
-def _places(paths: Sequence[Path], out: Path, suffix: str) -> tuple[Path, ...]:
-    taken: dict[str, Path] = {}
-    for path in paths:
-        name = f"{mask_stem(path)}{suffix}"
-        other = taken.setdefault(name.casefold(), path)
-        if other is not path:
-            raise UserError(
-                f"{other.name!r} and {path.name!r} would both be written to {name!r}. Put them "
-                "into two folders."
-            )
-    places = tuple(out / f"{mask_stem(path)}{suffix}" for path in paths)
-    sources = {path.resolve() for path in paths}
-    for place in places:
-        if place.resolve() in sources:
-            raise UserError(
-                f"--out {str(out)!r} would overwrite the mask {place.name!r}. Name another folder."
-            )
-    return places

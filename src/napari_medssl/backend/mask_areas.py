@@ -86,7 +86,7 @@ class MaskToMeasure:
     image
         Name of the image.
     mask
-        Class numbers, uint8, shape (Y, X), or the file that holds them.
+        Class numbers, uint8, shape (Y, X), or the file, or slice of a volume, that holds them.
     classes
         Names of classes by number; each has a row, also if no pixel has it.
     spacing_mm
@@ -98,7 +98,7 @@ class MaskToMeasure:
     """
 
     image: str
-    mask: NDArray[np.uint8] | Path
+    mask: NDArray[np.uint8] | ImageRef | Path
     classes: Mapping[int, str]
     spacing_mm: tuple[float, float] | None
     made_by: str
@@ -199,7 +199,7 @@ def measure_mask(one: MaskToMeasure) -> tuple[MeasuredMask, str]:
     UserError
         If the mask cannot be read.
     """
-    mask = read_class_mask(one.mask)[0] if isinstance(one.mask, Path) else one.mask
+    mask = one.mask if isinstance(one.mask, np.ndarray) else read_class_mask(one.mask)[0]
     view, failure = None, ""
     try:
         view = _view_of(one)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from napari_medssl.backend.mask_areas import (
     write_measured,
 )
 from napari_medssl.backend.mask_summary import ClassSummary, summarize, write_summary
+from napari_medssl.backend.mask_volumes import MeasuredVolume, write_volumes
 from napari_medssl.io.class_formats import (
     READABLE,
     Spacing,
@@ -32,6 +35,7 @@ from napari_medssl.io.class_formats import (
     picture_stem,
     read_class_mask,
 )
+from napari_medssl.io.class_volumes import VolumeFacts, pixel_side, volume_facts
 from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
 from napari_medssl.io.volumes import is_nifti
 from napari_medssl.io.volumes.slices import pixel_spacing
@@ -66,19 +70,24 @@ class MeasureMasksReport:
 
     Attributes
     ----------
-    images, rows
-        Masks that were measured, and rows of the table.
+    files, images, rows
+        Files that were measured; their pictures, of which each slice of a volume is one; rows of
+        the table.
     summary
-        The classes over all of them.
+        The classes over all pictures.
+    volumes
+        The volumes among the files.
     failures
         (name, reason) of masks that are not in the table.
     notes
         Why masks have no field of view.
     """
 
+    files: int
     images: int
     rows: int
     summary: tuple[ClassSummary, ...]
+    volumes: tuple[MeasuredVolume, ...]
     failures: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
@@ -110,12 +119,26 @@ def pictures_by_stem(folder: Path | None) -> dict[str, ImageRef]:
     return {picture_stem(ref): ref for ref in scan_images([folder], slices=True).refs}
 
 
-def check_fits(path: Path, mask: NDArray[np.uint8], picture: ImageRef) -> None:
-    """Raise `UserError` if a mask, read from `path`, is not of the size of its picture."""
+def mask_refs(path: Path, facts: VolumeFacts | None) -> tuple[ImageRef, ...]:
+    """Return the slices of a mask by what its header tells; the file itself if it has only one."""
+    depth = 1 if facts is None else facts.shape[0]
+    if depth == 1:
+        return (ImageRef(path),)
+    return tuple(ImageRef(path, page) for page in range(1, depth + 1))
+
+
+def class_names(config: MeasureMasksConfig, facts: VolumeFacts | None) -> dict[int, str]:
+    """Return names of classes by number: those that were given, else those that the file knows."""
+    known = {} if facts is None else dict(facts.legend.names)
+    return known | config.class_names()
+
+
+def check_fits(mask: ImageRef, shape: tuple[int, ...], picture: ImageRef) -> None:
+    """Raise `UserError` if a mask, of the shape (Y, X), is not of the size of its picture."""
     width, height = image_size(picture)
-    if mask.shape != (height, width):
+    if shape != (height, width):
         raise UserError(
-            f"{path.name} has {mask.shape[1]} x {mask.shape[0]} pixels, its picture "
+            f"{mask.name} has {shape[1]} x {shape[0]} pixels, its picture "
             f"{picture.name} {width} x {height}. Due is a mask of the size of the picture."
         )
 
@@ -127,10 +150,13 @@ def measure_masks(
     *,
     images: Path | None = None,
     summary: Path | None = None,
+    volumes: Path | None = None,
     on_progress: OnProgress = ignore,
     should_stop: ShouldStop = never,
 ) -> MeasureMasksReport:
     """Measure every mask of a folder and write a CSV table, a row for each class of each.
+
+    A volume is measured slice by slice, each as a picture of its own.
 
     Parameters
     ----------
@@ -145,6 +171,8 @@ def measure_masks(
         those of NIfTI the size of a pixel, where the mask does not.
     summary
         A second table, of all masks together; see `backend.mask_summary.SUMMARY_HEADER`.
+    volumes
+        A table of the classes of each volume; see `backend.mask_volumes.VOLUMES_HEADER`.
 
     Raises
     ------
@@ -157,41 +185,75 @@ def measure_masks(
     paths = list_masks(folder)
     pictures = pictures_by_stem(images)
     measured: list[MeasuredMask] = []
+    solids: list[MeasuredVolume] = []
     failures: list[tuple[str, str]] = []
     notes: list[str] = []
-    for done, path in enumerate(paths):
+
+    def tell(done: int, name: str) -> None:
         if should_stop():
             raise Cancelled("Stopped; no table was written.")
-        on_progress(Progress(done, len(paths), path.name))
+        on_progress(Progress(done, len(paths), name))
+
+    for done, path in enumerate(paths):
+        tell(done, path.name)
         try:
-            one = _to_measure(path, config, pictures)
-            found, note = measure_mask(one)
+            found, told = _measure_file(path, config, pictures, partial(tell, done))
         except UserError as error:
             failures.append((path.name, str(error)))
             continue
-        measured.append(found)
-        if images is not None and one.view is None:
-            note = f"{path.name}: no picture {mask_stem(path)!r} in {str(images)!r}."
-        notes += [note] * bool(note)
+        measured += found.slices
+        solids += [found] * (len(found.slices) > 1)
+        if images is not None and all(one.of.view is None for one in found.slices):
+            told = [f"{path.name}: no picture {mask_stem(path)!r} in {str(images)!r}."]
+        notes += told
     if not measured:
         raise UserError(f"No mask of {str(folder)!r} can be read: {failures[0][1]}")
     rows, classes = write_measured(out, measured), summarize(measured)
     if summary is not None:
         write_summary(summary, classes)
+    if volumes is not None:
+        write_volumes(volumes, solids)
     on_progress(Progress(len(paths), len(paths), "done"))
-    return MeasureMasksReport(len(measured), rows, classes, tuple(failures), tuple(notes))
+    count = len(paths) - len(failures)
+    return MeasureMasksReport(
+        count, len(measured), rows, classes, tuple(solids), tuple(failures), tuple(notes)
+    )
+
+
+def _measure_file(
+    path: Path,
+    config: MeasureMasksConfig,
+    pictures: dict[str, ImageRef],
+    tell: Callable[[str], None],
+) -> tuple[MeasuredVolume, list[str]]:
+    """Return the slices of a mask, one of a picture, and why they have no field of view."""
+    facts = volume_facts(path)
+    measured: list[MeasuredMask] = []
+    notes: list[str] = []
+    for ref in mask_refs(path, facts):
+        tell(ref.name)
+        found, note = measure_mask(_to_measure(ref, facts, config, pictures.get(picture_stem(ref))))
+        measured.append(found)
+        notes += [note] * bool(note)
+    # One line for each file: what ails a volume ails all its slices.
+    sides = None if facts is None else facts.spacing_mm
+    return MeasuredVolume(path.name, sides, tuple(measured)), notes[:1]
 
 
 def _to_measure(
-    path: Path, config: MeasureMasksConfig, pictures: dict[str, ImageRef]
+    ref: ImageRef, facts: VolumeFacts | None, config: MeasureMasksConfig, picture: ImageRef | None
 ) -> MaskToMeasure:
     """Return a mask with its picture; UserError if they are not of one size."""
-    mask, spacing = read_class_mask(path)
-    picture = pictures.get(mask_stem(path))
+    mask: NDArray[np.uint8] | ImageRef
+    if ref.page is None or facts is None:
+        mask, spacing = read_class_mask(ref)
+        shape: tuple[int, ...] = mask.shape
+    else:  # read when it is measured: a volume has hundreds
+        mask, spacing, shape = ref, pixel_side(facts.spacing_mm), facts.shape[1:]
     if picture is not None:
-        check_fits(path, mask, picture)
+        check_fits(ref, shape, picture)
         if spacing is None and is_nifti(picture.path):
             spacing = pixel_spacing(picture.path)
-    name = path.name if picture is None else picture.name
-    names, side = config.class_names(), config.spacing_mm(spacing)
-    return MaskToMeasure(name, mask, names, side, "", picture)
+    name = ref.name if picture is None else picture.name
+    names = class_names(config, facts)
+    return MaskToMeasure(name, mask, names, config.spacing_mm(spacing), "", picture)

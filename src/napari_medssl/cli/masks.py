@@ -16,7 +16,8 @@ from napari_medssl.cli._places import check_output
 _Folder = Annotated[
     Path,
     typer.Argument(
-        help="Folder of masks: PNG, TIFF or NIfTI of class numbers, 0 for none.", metavar="DIR"
+        help="Folder of masks: PNG, TIFF or NIfTI of class numbers, 0 for none, slices or volumes.",
+        metavar="DIR",
     ),
 ]
 
@@ -64,16 +65,22 @@ def measure(
         Path | None,
         typer.Option(metavar="CSV", help="Second table: each class over all images."),
     ] = None,
+    volumes: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Table of volumes: voxels and mm³ of each class."),
+    ] = None,
 ) -> None:
     """Measure masks: area, objects and their size, part of the image, for each class.
 
     An object is what touches, also at a corner only. Areas are in pixels and, where the size of a
-    pixel is known, in mm².
+    pixel is known, in mm². Each slice of a volume (NIfTI, TIFF stack) is an image of its own.
     """
     inputs = list_masks(masks)
     check_output(out, "--out", inputs)
     if summary is not None:
         check_output(summary, "--summary", [*inputs, out])
+    if volumes is not None:
+        check_output(volumes, "--volumes", [*inputs, out, *([summary] if summary else [])])
     with (
         _console.stop_on_interrupt() as should_stop,
         _console.progress_bar("Measuring") as on_progress,
@@ -84,6 +91,7 @@ def measure(
             config,
             images=images,
             summary=summary,
+            volumes=volumes,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -96,8 +104,11 @@ def measure(
             f"{one.name}: {mean:.6g} pixels{mm2} on average, in {one.present} of "
             f"{one.pixels.count} images, {_console.counted(one.object_count, 'object')}"
         )
+    if volumes is not None and not report.volumes:
+        _console.warn("--volumes: no mask is a volume; the table has no rows")
+    slices = f" of {report.images} slices" if report.images > report.files else ""
     _console.say(
-        f"{_console.counted(report.images, 'mask')} measured, "
+        f"{_console.counted(report.files, 'mask')}{slices} measured, "
         f"{_console.counted(report.rows, 'row')} written to {_console.escape_name(str(out))}"
     )
     _console.finish(report.images, report.failures)
@@ -121,8 +132,9 @@ def export(
 ) -> None:
     """Write masks in another format: PNG, TIFF, NIfTI, or GeoJSON outlines for QuPath.
 
-    Outlines run along the edges of pixels, so their areas are those of the mask. Ctrl+C keeps what
-    is finished.
+    Outlines run along the edges of pixels, so their areas are those of the mask. Of a volume each
+    slice is a file, "heart-p3.png", but NIfTI stays one file as NIfTI. Ctrl+C keeps what is
+    finished.
     """
     with (
         _console.stop_on_interrupt() as should_stop,
