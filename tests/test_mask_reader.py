@@ -5,9 +5,11 @@ import gzip
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 
 from napari_medssl._errors import UserError
 from napari_medssl._mask_reader import get_mask_reader
+from napari_medssl._slide_reader import get_slide_reader
 from napari_medssl.backend.export_masks import ExportJob, export_masks
 from napari_medssl.backend.export_volumes import VolumeToExport
 from napari_medssl.backend.segment_files import segment_files
@@ -65,6 +67,15 @@ def test_a_mask_without_a_size_lies_on_its_picture(tmp_path):
     assert [str(unit) for unit in layer.units] == ["pixel"] * 2
 
 
+class Bright:
+    """Finds what is bright."""
+
+    name, classes = "bright", ("dim", "light")
+
+    def segment(self, pixels, *, should_stop=None):
+        return (pixels[..., 0] > 100).astype(np.uint8) * 2
+
+
 AFFINE = np.array([[0, -0.5, 0.1, 12], [0.25, 0.1, 0, -40], [0, 0, 3.0, 7], [0, 0, 0, 1]])
 
 
@@ -102,12 +113,6 @@ def test_a_volume_comes_back_slices_first_with_names_and_colours(tmp_path, name)
 
 
 def test_a_volume_of_a_model_comes_back_with_its_classes(tmp_path):
-    class Bright:
-        name, classes = "bright", ("dim", "light")
-
-        def segment(self, pixels, *, should_stop=None):
-            return (pixels[..., 0] > 100).astype(np.uint8) * 2
-
     scan = make_scan(tmp_path / "a.nii.gz", np.stack([drawn()] * 2).astype(np.int16) * 100)
     refs = [ImageRef(scan), ImageRef(scan, 2)]
     segment_files(refs, tmp_path / "out", SegmentConfig(model="x"), segmenter=Bright())
@@ -141,6 +146,55 @@ def test_a_scan_is_never_taken_for_masks(tmp_path, values, header):
         content[at : at + len(data)] = data
     path.write_bytes(gzip.compress(bytes(content)))
     assert get_mask_reader(str(path)) is None
+
+
+def read_tiff(path):
+    """As napari asks: it takes any of two readers of a plugin for one suffix."""
+    assert get_mask_reader(str(path)) is None
+    reader = get_slide_reader(str(path))
+    return reader(str(path))
+
+
+def test_tiff_comes_back_as_labels_on_its_picture(tmp_path):
+    facts = MaskFacts({1: "wall"}, {2: "#112233"}, (0.5, 0.25))
+    write_class_mask(tmp_path / "a.tif", drawn(), "tiff", facts)
+    (data,) = read_tiff(tmp_path / "a.tif")
+    layer = layer_of(data)
+    assert (type(layer).__name__, layer.name) == ("Labels", "a")
+    assert (layer.data == drawn()).all()
+    assert layer.scale.tolist() == [1, 1]  # as napari shows TIFF pictures
+    assert layer.features["class"][:3].tolist() == ["", "wall", "class 2"]
+    assert layer.get_color(2)[:3] == pytest.approx(np.array([0x11, 0x22, 0x33]) / 255)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"imagej": True, "metadata": {"axes": "ZYX"}}, {"ome": True, "metadata": {"axes": "ZYX"}}],
+)
+def test_what_a_model_makes_of_tiff_comes_back_with_its_classes(tmp_path, form):
+    stack = np.stack([drawn()] * 3) * 100
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **form)
+    tifffile.imwrite(tmp_path / "one.tif", stack[0], photometric="minisblack")
+    refs = [ImageRef(tmp_path / "stack.tif"), ImageRef(tmp_path / "one.tif")]
+    segment_files(refs, tmp_path / "out", SegmentConfig(model="x"), segmenter=Bright())
+    for name, shape in (("stack.tif", stack.shape), ("one.tif", stack[0].shape)):
+        (data,) = read_tiff(tmp_path / "out" / name)
+        layer = layer_of(data)
+        assert type(layer).__name__ == "Labels"
+        np.testing.assert_array_equal(layer.data, (np.broadcast_to(drawn(), shape) > 1) * 2)
+        assert layer.features["class"][1:3].tolist() == ["dim", "light"]
+        with tifffile.TiffFile(tmp_path / "out" / name) as file:
+            assert len(file.series) == 1  # tifffile still sees what it was
+            assert file.series[0].shape == shape
+
+
+def test_pictures_in_tiff_stay_pictures(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", drawn(), photometric="minisblack")
+    (data,) = read_tiff(tmp_path / "a.tif")
+    assert len(data) == 1  # napari's own reader gives nothing but the pixels
+    write_class_mask(tmp_path / "b.tif", drawn(), "tiff", MaskFacts())
+    both = [str(tmp_path / name) for name in ("a.tif", "b.tif")]
+    assert [len(one) for one in get_slide_reader(both)(both)] == [1]  # stacked by napari
 
 
 def test_labels_of_other_numbers_say_what_is_due(tmp_path):

@@ -1,7 +1,7 @@
 """Masks that were exported, in napari again: NIfTI as Labels, outlines in GeoJSON as Shapes.
 
-PNG and TIFF of class numbers are opened by napari, as pictures: nothing in them says that they are
-masks. A scan in NIfTI is left to other readers.
+A scan in NIfTI is left to other readers. Masks in TIFF come by `_slide_reader`: of two readers of a
+plugin for one suffix napari takes any.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_colors import class_color
-from napari_medssl.io.class_formats import mask_stem
-from napari_medssl.io.class_volumes import is_class_volume, read_class_volume
+from napari_medssl.io.class_volumes import is_class_volume
+from napari_medssl.io.mask_layer import OPACITY, nifti_layer
 
 if TYPE_CHECKING:
     from napari_medssl.io.geojson import Feature
@@ -27,8 +27,6 @@ LayerData = tuple[Any, dict[str, Any], str]
 PathOrPaths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 _MOST_OUTLINES = 5000  # napari takes half a minute and more to draw many more
-_CLEAR = "transparent"
-_OPACITY = 0.6
 
 
 def get_mask_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
@@ -37,36 +35,13 @@ def get_mask_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData
     files = [Path(one) for one in places]
     if not files or not all(_is_outlines(file) or is_class_volume(file) for file in files):
         return None  # a scan in NIfTI: another reader may know it
-    return lambda _: [_outlines(file) if _is_outlines(file) else _labels(file) for file in files]
+    return lambda _: [
+        _outlines(file) if _is_outlines(file) else nifti_layer(file) for file in files
+    ]
 
 
 def _is_outlines(file: Path) -> bool:
     return file.name.lower().endswith(".geojson") and file.is_file()
-
-
-def _labels(file: Path) -> LayerData:
-    """Return class numbers with names and colours, where and as large as they say.
-
-    Several slices are (Z, Y, X), as `io.volumes` has them, and one is (Y, X); nothing is turned.
-    """
-    found = read_class_volume(file)
-    classes, legend = found.classes, found.facts.legend
-    if len(classes) == 1:
-        classes = classes[0]
-    colors: dict[int | None, str] = {None: _CLEAR, 0: _CLEAR}
-    for number in range(1, 256):  # more than there are: a person may paint others
-        colors[number] = legend.colors.get(number) or class_color(number)
-    names = {0: ""} | {number: f"class {number}" for number in range(1, 256)} | dict(legend.names)
-    options: dict[str, Any] = {
-        "name": mask_stem(file),
-        "colormap": colors,
-        "features": {"index": list(names), "class": list(names.values())},
-        "opacity": _OPACITY,
-    }
-    spacing = found.facts.spacing_mm
-    if spacing is not None:
-        options |= {"scale": spacing[-classes.ndim :], "units": ("mm",) * classes.ndim}
-    return classes, options, "labels"
 
 
 def _outlines(file: Path) -> LayerData:
@@ -95,7 +70,7 @@ def _outlines(file: Path) -> LayerData:
         "face_color": colors,
         "edge_color": colors,
         "edge_width": 0,
-        "opacity": _OPACITY,
+        "opacity": OPACITY,
     }
     return [outline for outline, _ in found], options, "shapes"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_tiff import tiff_legend
+from napari_medssl.io.mask_layer import tiff_layer
 from napari_medssl.io.slides.layer_data import LayerData, slide_layer
 from napari_medssl.io.slides.opening import is_slide, open_slide
 
@@ -27,7 +29,7 @@ def get_slide_reader(path: PathOrPaths) -> Reader | None:
 
     A name that only slides have (.svs, .ndpi, .ome.zarr) is taken as it is, so that a damaged file
     is refused with the reason; a TIFF or DICOM file or a folder is looked into. Pictures among
-    those are read by napari.
+    those are read by napari; masks among them that say so become Labels.
     """
     paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     if not paths:
@@ -37,6 +39,8 @@ def get_slide_reader(path: PathOrPaths) -> Reader | None:
             return _read_slides_or_arrays
         return _read_slides
     if all(_is_picture_name(one) for one in paths):
+        if all(tiff_legend(Path(one)) is not None for one in paths):
+            return lambda _: [tiff_layer(Path(one)) for one in paths]
         return _napari_reader(path)
     return None
 

@@ -401,3 +401,32 @@ def test_a_volume_stays_one_nifti_in_its_place_with_the_names_given(tmp_path):
     write_class_mask(tmp_path / "masks" / "heart-p2.tif", heart[1], "tiff", MaskFacts())
     with pytest.raises(UserError, match=r"'heart-p2.tif' and 'heart.nii.gz#page=2' would both be"):
         export_folder(tmp_path / "masks", tmp_path / "out", ExportMasksConfig(format="png"))
+
+
+@pytest.mark.parametrize("unit", ["mm", "micron"])
+def test_slanted_voxels_are_as_large_as_they_are(tmp_path, unit):
+    """By the determinant, in mm³ whatever the unit of the file; a turn leaves them as they are."""
+    turn = np.array([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
+    for name, shear in (("turned", 0.0), ("slanted", 1.0)):
+        steps = turn @ np.array([[0.5, 0, 0], [0, 0.2, shear], [0, 0, 3]])
+        affine = np.eye(4)
+        affine[:3, :3] = steps
+        mask = nibabel.Nifti1Image(np.ones((5, 4, 3), np.uint8), affine)
+        mask.header.set_xyzt_units(unit)
+        nibabel.save(mask, tmp_path / f"{name}.nii.gz")
+        factor = 1.0 if unit == "mm" else 1e-9
+        found = volume_facts(tmp_path / f"{name}.nii.gz").voxel_mm3
+        assert found == pytest.approx(0.3 * factor, rel=1e-5)
+
+
+def test_the_names_in_a_tiff_are_used_where_none_are_given(tmp_path):
+    (tmp_path / "masks").mkdir()
+    facts = MaskFacts(names={1: "wall", 2: "blood"}, colors={1: "#112233"})
+    write_class_mask(tmp_path / "masks/a.tif", np.ones((4, 5), np.uint8), "tiff", facts)
+    config = MeasureMasksConfig(names=("muscle",))
+    measure_masks(tmp_path / "masks", tmp_path / "a.csv", config)
+    found = [(row["name"], row["area_px"]) for row in read(tmp_path / "a.csv")]
+    assert found == [("muscle", "20"), ("blood", "0")]
+    export_folder(tmp_path / "masks", tmp_path / "out", ExportMasksConfig())
+    (feature,) = read_geojson(tmp_path / "out" / "a.geojson").features
+    assert (feature.class_name, feature.class_color) == ("wall", (0x11, 0x22, 0x33))

@@ -17,6 +17,7 @@ from napari_medssl.io.class_formats import (
     write_class_mask,
 )
 from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_tiff import tiff_legend
 from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.geojson import read_geojson
 
@@ -163,6 +164,25 @@ def test_a_nifti_knows_the_names_and_colours_of_its_classes(mask, tmp_path):
     assert not nibabel.load(tmp_path / "b.nii.gz").header.extensions
 
 
+def test_a_tiff_knows_that_it_is_a_mask_and_what_its_classes_are_called(mask, tmp_path):
+    """Until another program makes a picture of it."""
+    facts = replace(FACTS, names={1: "vessel", 3: "Gefäß"})
+    write_class_mask(tmp_path / "a.tif", mask, "tiff", facts)
+    assert tiff_legend(tmp_path / "a.tif") == ClassLegend(facts.names, facts.colors)
+    write_class_mask(tmp_path / "b.tif", mask, "tiff", MaskFacts())
+    assert tiff_legend(tmp_path / "b.tif") == ClassLegend()
+    with Image.open(tmp_path / "a.tif") as picture:
+        picture.point(lambda value: 100 * value).save(tmp_path / "c.tif")
+    (tmp_path / "d.tif").write_bytes(b"no TIFF")
+    for name in ("c.tif", "d.tif", "gone.tif"):
+        assert tiff_legend(tmp_path / name) is None
+
+
+def test_colours_that_are_none_are_left_out():
+    text = '{"medssl classes": [{"number": 1, "name": "a", "color": "red"}]}'
+    assert ClassLegend.of_text(text) == ClassLegend({1: "a"})
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -175,8 +195,8 @@ def test_a_nifti_knows_the_names_and_colours_of_its_classes(mask, tmp_path):
         '{"medssl classes": [{"number": "1", "name": "a"}]}',
         '{"medssl classes": [{"number": 256, "name": "a"}]}',
         '{"medssl classes": [{"number": 1, "name": ["a"]}]}',
-        '{"medssl classes": [{"number": 1, "color": "red"}]}',
+        '{"medssl classes": [3]}',
     ],
 )
 def test_a_text_that_is_no_legend_is_none(text):
-    assert ClassLegend.of_text(text) == ClassLegend()
+    assert ClassLegend.of_text(text) is None

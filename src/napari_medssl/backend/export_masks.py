@@ -23,7 +23,7 @@ from napari_medssl.backend.jobs import (
 from napari_medssl.backend.measure_masks import (
     MeasureMasksConfig,
     check_fits,
-    class_names,
+    legend_of,
     list_masks,
     mask_refs,
     pictures_by_stem,
@@ -173,8 +173,8 @@ def _exports_of(
     slices of volumes are not.
     """
     suffix, known = SUFFIXES[config.format], volume_facts(path)
-    colors = {} if known is None else known.legend.colors
-    facts = MaskFacts(class_names(config, known), colors, config.spacing_mm(None))
+    legend = legend_of(path, known, config)
+    facts = MaskFacts(legend.names, legend.colors, config.spacing_mm(None))
     refs = mask_refs(path, known)
     if len(refs) == 1:
         picture = pictures.get(mask_stem(path))
@@ -183,7 +183,7 @@ def _exports_of(
         return [MaskToExport(path, out / f"{mask_stem(path)}{suffix}", facts, picture)]
     if config.format == "nifti" and is_nifti(path):
         slices = dict(enumerate(refs))
-        return [VolumeToExport(path, slices, out / f"{mask_stem(path)}{suffix}", facts.legend)]
+        return [VolumeToExport(path, slices, out / f"{mask_stem(path)}{suffix}", legend)]
     return [MaskToExport(ref, out / f"{picture_stem(ref)}{suffix}", facts) for ref in refs]
 
 

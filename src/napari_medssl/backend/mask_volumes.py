@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,14 @@ class MeasuredVolume:
     ----------
     name
         Of its file.
-    spacing_mm
-        Distance of voxels along (z, y, x), None where it is not known.
+    voxel_mm3
+        Volume of a voxel, None where it is not known.
     slices
         All of them, in their order.
     """
 
     name: str
-    spacing_mm: tuple[float, float, float] | None
+    voxel_mm3: float | None
     slices: tuple[MeasuredMask, ...]
 
 
@@ -47,9 +46,8 @@ def _rows(one: MeasuredVolume) -> Iterator[tuple[str | int | float, ...]]:
         for area in measured.areas.classes:
             found.setdefault(area.number, []).append(area)
             names.setdefault(area.number, measured.name(area.number))
-    voxel = None if one.spacing_mm is None else math.prod(one.spacing_mm)
     for number in sorted(found):
         voxels = sum(area.pixels for area in found[number])
-        mm3 = None if voxel is None else voxels * voxel
+        mm3 = None if one.voxel_mm3 is None else voxels * one.voxel_mm3
         present = sum(area.pixels > 0 for area in found[number])
         yield one.name, number, names[number], voxels, rounded_mm2(mm3), len(one.slices), present

@@ -35,6 +35,8 @@ from napari_medssl.io.class_formats import (
     picture_stem,
     read_class_mask,
 )
+from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
+from napari_medssl.io.class_tiff import tiff_legend
 from napari_medssl.io.class_volumes import VolumeFacts, pixel_side, volume_facts
 from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
 from napari_medssl.io.volumes import is_nifti
@@ -127,10 +129,11 @@ def mask_refs(path: Path, facts: VolumeFacts | None) -> tuple[ImageRef, ...]:
     return tuple(ImageRef(path, page) for page in range(1, depth + 1))
 
 
-def class_names(config: MeasureMasksConfig, facts: VolumeFacts | None) -> dict[int, str]:
-    """Return names of classes by number: those that were given, else those that the file knows."""
-    known = {} if facts is None else dict(facts.legend.names)
-    return known | config.class_names()
+def legend_of(path: Path, facts: VolumeFacts | None, config: MeasureMasksConfig) -> ClassLegend:
+    """Return what classes are called: the names that were given before those of the file."""
+    known = tiff_legend(path) if facts is None else facts.legend
+    found = known or NO_LEGEND
+    return ClassLegend(dict(found.names) | config.class_names(), found.colors)
 
 
 def check_fits(mask: ImageRef, shape: tuple[int, ...], picture: ImageRef) -> None:
@@ -236,8 +239,8 @@ def _measure_file(
         measured.append(found)
         notes += [note] * bool(note)
     # One line for each file: what ails a volume ails all its slices.
-    sides = None if facts is None else facts.spacing_mm
-    return MeasuredVolume(path.name, sides, tuple(measured)), notes[:1]
+    voxel = None if facts is None else facts.voxel_mm3
+    return MeasuredVolume(path.name, voxel, tuple(measured)), notes[:1]
 
 
 def _to_measure(
@@ -255,5 +258,5 @@ def _to_measure(
         if spacing is None and is_nifti(picture.path):
             spacing = pixel_spacing(picture.path)
     name = ref.name if picture is None else picture.name
-    names = class_names(config, facts)
+    names = legend_of(ref.path, facts, config).names
     return MaskToMeasure(name, mask, names, config.spacing_mm(spacing), "", picture)

@@ -243,7 +243,7 @@ class _Work:
             return
         from napari_medssl.io.volumes.tiff_stack import write_class_tiff
 
-        write_class_tiff(place, classes, like=ref.path)
+        write_class_tiff(place, classes, like=ref.path, legend=legend)
 
     def _tell(self, slices: int, message: str) -> None:
         if self.should_stop():

@@ -84,7 +84,7 @@ def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: Mask
     if kind in ("geojson", "geojson-classes"):
         _write_outlines(path, mask, facts, is_by_class=kind == "geojson-classes")
     elif kind == "tiff":
-        write_whole(path, class_tiff(mask, facts.spacing_mm))
+        write_whole(path, class_tiff(mask, facts.spacing_mm, facts.legend))
     elif kind == "nifti":
         write_whole(path, class_nifti(mask, facts.spacing_mm, facts.legend))
     elif kind == "png":

@@ -23,23 +23,23 @@ class ClassLegend:
     colors: Mapping[int, str] = field(default_factory=dict)
 
     def as_text(self) -> str:
-        """Return it as JSON in ASCII, "" if nothing is known; the same for the same legend."""
+        """Return it as JSON in ASCII, the same for the same legend."""
         rows = [
             {"number": number, "name": self.names.get(number, "")}
             | ({"color": self.colors[number]} if number in self.colors else {})
             for number in sorted({*self.names, *self.colors})
             if 0 < number < 256
         ]
-        return json.dumps({_KEY: rows}) if rows else ""
+        return json.dumps({_KEY: rows})
 
     @classmethod
-    def of_text(cls, text: str) -> ClassLegend:
-        """Return the legend that `as_text` wrote, as far as it is one: files may be damaged."""
+    def of_text(cls, text: str) -> ClassLegend | None:
+        """Return the legend that `as_text` wrote, None of another text: files may be damaged."""
         try:
             rows = json.loads(text)[_KEY]
             found = [_row(row) for row in rows]
         except (ValueError, KeyError, TypeError, RecursionError):
-            return cls()
+            return None
         return cls(
             {number: name for number, name, _ in found if name},
             {number: color for number, _, color in found if _COLOR.fullmatch(color)},

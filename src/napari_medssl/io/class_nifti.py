@@ -111,7 +111,7 @@ def legend_of(header: Any, beyond: bytes) -> ClassLegend:
         if code == _COMMENT:
             text = beyond[at + 8 : at + size].rstrip(b"\0").decode("ascii", "replace")
             legend = ClassLegend.of_text(text)
-            if legend != NO_LEGEND:
+            if legend is not None:
                 return legend
         at += size
     return NO_LEGEND
@@ -136,7 +136,7 @@ def _mask_head(header: Any, legend: ClassLegend) -> bytes:
 def _extension(header: Any, legend: ClassLegend) -> bytes:
     """Return a legend as an extension, nothing of one that knows nothing."""
     text = legend.as_text().encode("ascii")
-    if not text or len(text) > MOST_BYTES:
+    if legend == NO_LEGEND or len(text) > MOST_BYTES:
         return b""
     size = -(-(len(text) + 8) // _BLOCK) * _BLOCK
     start = np.array([size, _COMMENT], f"{header.endianness}i4").tobytes()

@@ -1,4 +1,8 @@
-"""Class numbers of pixels as a grey TIFF file of 8 bits, with the size of a pixel."""
+"""Class numbers of pixels as a grey TIFF file of 8 bits, with the size of a pixel.
+
+That they are class numbers, and what the classes are called, says a tag of our own, which other
+programs pass over and do not write again: a picture made of the mask is none any more.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
+from napari_medssl.io.class_legend import MOST_BYTES, ClassLegend
 from napari_medssl.io.limits import check_size, one_line
 
 _MM = {2: 25.4, 3: 10.0}  # of TIFF's units of length: inch, centimetre
+_LEGEND = 65330  # of those that are free for private use
+_ASCII = 2  # TIFF's type
 _NO_UNIT, _CENTIMETRE = 1, 3
 Spacing = tuple[float, float]
 
 
-def class_tiff(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes:
+def class_tiff(
+    classes: NDArray[np.uint8], spacing_mm: Spacing | None, legend: ClassLegend
+) -> bytes:
     """Return class numbers, shape (Y, X), as the content of a TIFF file, deflated.
 
-    The size of a pixel, `(x, y)` in mm, is its resolution in pixels per cm; None leaves it out.
+    Parameters
+    ----------
+    spacing_mm
+        The size of a pixel, `(x, y)`: the resolution in pixels per cm. None leaves it out.
+    legend
+        What the classes are called.
     """
     from tifffile import TiffWriter
 
@@ -38,9 +52,35 @@ def class_tiff(classes: NDArray[np.uint8], spacing_mm: Spacing | None) -> bytes:
             rowsperstrip=max(1, 2**18 // max(1, classes.shape[1])),
             metadata=None,
             software=False,
+            extratags=legend_tags(legend),
             **known,
         )
     return stream.getvalue()
+
+
+def legend_tags(legend: ClassLegend) -> list[tuple[int, int, int, str, bool]]:
+    """Return the tag of a mask, as tifffile takes it: the first page alone has it."""
+    return [(_LEGEND, _ASCII, 0, legend.as_text(), True)]
+
+
+def tiff_legend(path: Path) -> ClassLegend | None:
+    """Return what the classes of a mask are called; None of a file that does not say it is one."""
+    from tifffile import TiffFile
+
+    try:
+        with TiffFile(path, is_ome=False) as file:
+            return page_legend(file.pages[0])
+    except Exception:  # tifffile raises what it pleases: it is none that could be read
+        return None
+
+
+def page_legend(page: Any) -> ClassLegend | None:
+    """Return what `tiff_legend` does of the first page of an open file."""
+    text = page.tags.valueof(_LEGEND)
+    if not isinstance(text, str) or len(text) > MOST_BYTES:
+        return None
+    is_grey = page.dtype == np.uint8 and page.samplesperpixel == 1
+    return ClassLegend.of_text(text) if is_grey else None
 
 
 def read_class_tiff(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:

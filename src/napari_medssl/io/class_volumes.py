@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,15 @@ class VolumeFacts:
         (Z, Y, X).
     spacing_mm
         Distance of voxels along (z, y, x), None where it is not known.
+    voxel_mm3
+        Volume of a voxel; less than the product of the distances where slices are slanted.
     legend
         Names and colours of classes, as far as the file knows them.
     """
 
     shape: tuple[int, int, int]
     spacing_mm: VolumeSpacing | None
+    voxel_mm3: float | None
     legend: ClassLegend
 
 
@@ -129,7 +133,21 @@ def _facts(volume: Volume) -> VolumeFacts:
     if spacing is not None:  # the header has 32 bits: 0.1 is 0.1 again
         z, y, x = (float(f"{side:.7g}") for side in spacing)
         spacing = (z, y, x)
-    return VolumeFacts(volume.shape, spacing, volume.legend)
+    voxel = None if spacing is None else math.prod(spacing) * _slant(volume)
+    return VolumeFacts(volume.shape, spacing, voxel, volume.legend)
+
+
+def _slant(volume: Volume) -> float:
+    """Return by which part a voxel is smaller than a box of its sides: 1 of what is upright."""
+    if volume.place is None:
+        return 1.0
+    steps = volume.place[:3, :3]
+    sides = np.linalg.norm(steps, axis=0)
+    if not (np.isfinite(steps).all() and sides.all()):
+        return 1.0
+    part = abs(float(np.linalg.det(steps / sides)))
+    # Turned volumes differ from 1 by what 32 bits leave; what is nearly flat is a broken header.
+    return part if 0.1 < part < 1 - 1e-5 else 1.0
 
 
 def _class_numbers(volume: Volume, z: int) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
+from napari_medssl.io.class_tiff import legend_tags, page_legend
 from napari_medssl.io.files import replace_whole
 from napari_medssl.io.limits import one_line
 from napari_medssl.io.pillow_pictures import read_with_pillow
@@ -82,6 +83,16 @@ class TiffStack(Volume):
             self._file.close()
             raise
 
+    @property
+    def is_mask(self) -> bool:
+        """See `Volume.is_mask`."""
+        return page_legend(self._file.pages[self._pages[0].index]) is not None
+
+    @property
+    def legend(self) -> ClassLegend:
+        """See `Volume.legend`."""
+        return page_legend(self._file.pages[self._pages[0].index]) or NO_LEGEND
+
     def close(self) -> None:
         """See `Volume.close`."""
         self._file.close()
@@ -104,10 +115,11 @@ class TiffStack(Volume):
         return stored.reshape(page.shape).astype(page.dtype, copy=False)
 
     def _write(
-        self, target: Path, slices: Iterator[NDArray[np.uint8]], _legend: ClassLegend
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], legend: ClassLegend
     ) -> None:
         about, shape = self._about, self.shape
         options: dict[str, Any] = {"metadata": {"axes": "ZYX", **about.metadata}}
+        options["extratags"] = legend_tags(legend)
         if about.kind != "imagej":  # which reads no compressed stacks
             options |= {"compression": "zlib"}
         if about.kind != "ome":
@@ -120,13 +132,20 @@ class TiffStack(Volume):
             writer.write(slices, shape=shape, dtype=np.uint8, photometric="minisblack", **options)
 
 
-def write_class_tiff(target: Path, classes: NDArray[np.uint8], like: Path | None = None) -> None:
+def write_class_tiff(
+    target: Path,
+    classes: NDArray[np.uint8],
+    like: Path | None = None,
+    legend: ClassLegend = NO_LEGEND,
+) -> None:
     """Write class numbers, shape (Y, X), as a grey TIFF file of 8 bits, whole or not at all.
 
     Parameters
     ----------
     like
         TIFF file whose resolution the mask shall have.
+    legend
+        What the classes are called.
     """
     options: dict[str, Any] = {}
     if like is not None:
@@ -140,6 +159,7 @@ def write_class_tiff(target: Path, classes: NDArray[np.uint8], like: Path | None
             photometric="minisblack",
             compression="zlib",
             metadata=None,
+            extratags=legend_tags(legend),
             **options,
         )
 
