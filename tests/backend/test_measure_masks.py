@@ -26,7 +26,7 @@ from napari_medssl.backend.measure_masks import MeasureMasksConfig, measure_mask
 from napari_medssl.io.class_files import class_png
 from napari_medssl.io.class_formats import SUFFIXES, MaskFacts, read_class_mask, write_class_mask
 from napari_medssl.io.class_legend import ClassLegend
-from napari_medssl.io.class_volumes import volume_facts
+from napari_medssl.io.class_volumes import read_class_volume, volume_facts
 from napari_medssl.io.geojson import read_geojson
 from napari_medssl.io.region_pictures import SlideRecord, write_region_picture
 from napari_medssl.io.volumes import open_volume
@@ -430,3 +430,24 @@ def test_the_names_in_a_tiff_are_used_where_none_are_given(tmp_path):
     export_folder(tmp_path / "masks", tmp_path / "out", ExportMasksConfig())
     (feature,) = read_geojson(tmp_path / "out" / "a.geojson").features
     assert (feature.class_name, feature.class_color) == ("wall", (0x11, 0x22, 0x33))
+
+
+def test_a_stack_becomes_one_nifti_as_large_as_it_says(tmp_path):
+    heart = make_volumes(tmp_path / "masks")
+    about = {"axes": "ZYX", "spacing": 3.0, "unit": "um"}
+    path = tmp_path / "masks" / "stack.tif"
+    tifffile.imwrite(path, heart, imagej=True, resolution=(2, 5), metadata=about)
+    config = ExportMasksConfig(format="nifti", names=("wall",))
+    report = export_folder(tmp_path / "masks", tmp_path / "out", config)
+    assert [place.name for place in report.written] == ["heart.nii.gz", "stack.nii.gz"]
+    found = volume_facts(report.written[1])
+    assert found.spacing_mm == pytest.approx((3e-3, 0.2e-3, 0.5e-3))
+    assert found.legend.names == {1: "wall"}
+    assert (read_class_volume(report.written[1]).classes == heart).all()
+    with tifffile.TiffWriter(path) as writer:
+        for page in heart:
+            writer.write(page, photometric="minisblack", metadata=None)
+    (tmp_path / "masks" / "heart.nii.gz").unlink()
+    (place,) = export_folder(tmp_path / "masks", tmp_path / "out2", config).written
+    assert volume_facts(place).spacing_mm is None
+    assert volume_facts(place).voxel_mm3 is None

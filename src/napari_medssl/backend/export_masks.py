@@ -40,7 +40,6 @@ from napari_medssl.io.class_volumes import volume_facts
 from napari_medssl.io.files import make_folder
 from napari_medssl.io.images import ImageRef
 from napari_medssl.io.region_pictures import read_region_record
-from napari_medssl.io.volumes import is_nifti
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def _exports_of(
 ) -> list[MaskToExport | VolumeToExport]:
     """Return what is written of the file of a mask, one file for each slice of a volume.
 
-    As NIfTI the slices of NIfTI are one file again. Pictures say where regions of slides lie, which
+    As NIfTI the slices are one file again. Pictures say where regions of slides lie, which
     slices of volumes are not.
     """
     suffix, known = SUFFIXES[config.format], volume_facts(path)
@@ -181,7 +180,7 @@ def _exports_of(
         if images is not None and picture is None:
             raise UserError(f"No picture {mask_stem(path)!r} in {str(images)!r}. Put it there.")
         return [MaskToExport(path, out / f"{mask_stem(path)}{suffix}", facts, picture)]
-    if config.format == "nifti" and is_nifti(path):
+    if config.format == "nifti":
         slices = dict(enumerate(refs))
         return [VolumeToExport(path, slices, out / f"{mask_stem(path)}{suffix}", legend)]
     return [MaskToExport(ref, out / f"{picture_stem(ref)}{suffix}", facts) for ref in refs]

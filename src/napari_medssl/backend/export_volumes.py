@@ -13,8 +13,10 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, ShouldStop, never
 from napari_medssl.io.class_formats import read_class_mask
 from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
+from napari_medssl.io.class_nifti import header_of_pictures, mask_parts
 from napari_medssl.io.images import ImageRef
-from napari_medssl.io.volumes import Volume, open_volume
+from napari_medssl.io.volumes import Volume, is_nifti, open_volume
+from napari_medssl.io.volumes.nifti import write_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class VolumeToExport:
 def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -> int:
     """Write the classes of all slices with the header of the volume, whole or not at all.
 
+    Of a volume that is no NIfTI but is to become one the size of a voxel is kept.
+
     Returns how many slices have no mask.
 
     Raises
@@ -52,7 +56,12 @@ def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -
         If `should_stop` said so.
     """
     with open_volume(one.volume) as volume:
-        volume.write_classes(one.place, _slices(one, volume, should_stop), one.legend)
+        slices = _slices(one, volume, should_stop)
+        if is_nifti(one.place) and not is_nifti(one.volume):
+            header = header_of_pictures(volume.shape, volume.sure_spacing_mm)
+            write_parts(one.place, mask_parts(header, one.legend, slices))
+        else:
+            volume.write_classes(one.place, slices, one.legend)
         return volume.shape[0] - len(one.masks)
 
 

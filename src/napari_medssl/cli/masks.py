@@ -133,8 +133,7 @@ def export(
     """Write masks in another format: PNG, TIFF, NIfTI, or GeoJSON outlines for QuPath.
 
     Outlines run along the edges of pixels, so their areas are those of the mask. Of a volume each
-    slice is a file, "heart-p3.png", but NIfTI stays one file as NIfTI. Ctrl+C keeps what is
-    finished.
+    slice is a file, "heart-p3.png", but as NIfTI it is one. Ctrl+C keeps what is finished.
     """
     with (
         _console.stop_on_interrupt() as should_stop,

@@ -35,9 +35,6 @@ def class_nifti(
 ) -> bytes:
     """Return class numbers, shape (Y, X), as the content of a packed NIfTI file, shape (X, Y, 1).
 
-    Axes and affine are as ITK writes a picture: x to the left and y to the back of the patient, so
-    that viewers show the slice as the picture, beside one that was converted by ITK.
-
     Parameters
     ----------
     spacing_mm
@@ -45,19 +42,39 @@ def class_nifti(
     legend
         See `mask_head`.
     """
-    from nibabel.nifti1 import Nifti1Header
-
-    x, y = spacing_mm or (1.0, 1.0)
-    header = Nifti1Header()
-    header.set_data_shape((classes.shape[1], classes.shape[0], 1))
-    header.set_zooms((x, y, 1.0))
-    affine = np.diag([-x, -y, 1.0, 1.0])
-    header.set_qform(affine, 0)
-    header.set_sform(affine, _ALIGNED)
-    header["xyzt_units"] = 0 if spacing_mm is None else _MM
+    spacing = None if spacing_mm is None else (1.0, spacing_mm[1], spacing_mm[0])
+    header = header_of_pictures((1, *classes.shape), spacing)
     parts = mask_parts(header, legend, [classes])
     # No time in the header: the same mask gives the same bytes.
     return gzip.compress(b"".join(parts), EFFORT, mtime=0)
+
+
+def header_of_pictures(
+    shape: tuple[int, ...], spacing_mm: tuple[float, float, float] | None
+) -> Any:
+    """Return the header of slices that are pictures, of no known place, as nibabel's.
+
+    Axes and affine are as ITK writes a picture: x to the left and y to the back of the patient, so
+    that viewers show a slice as the picture, beside one that was converted by ITK.
+
+    Parameters
+    ----------
+    shape
+        (Z, Y, X).
+    spacing_mm
+        Distance of voxels along (z, y, x); None writes 1 and leaves the unit open.
+    """
+    from nibabel.nifti1 import Nifti1Header
+
+    z, y, x = spacing_mm or (1.0, 1.0, 1.0)
+    header = Nifti1Header()
+    header.set_data_shape(shape[::-1])
+    header.set_zooms((x, y, z))
+    affine = np.diag([-x, -y, z, 1.0])
+    header.set_qform(affine, 0)
+    header.set_sform(affine, _ALIGNED)
+    header["xyzt_units"] = 0 if spacing_mm is None else _MM
+    return header
 
 
 def mask_parts(

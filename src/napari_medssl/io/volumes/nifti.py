@@ -161,16 +161,16 @@ class NiftiVolume(Volume):
         UserError
             If it cannot be written.
         """
-        _put(target, mask_parts(header_of_slice(self._header, z), legend, [classes]))
+        write_parts(target, mask_parts(header_of_slice(self._header, z), legend, [classes]))
 
     def _write(
         self, target: Path, slices: Iterator[NDArray[np.uint8]], legend: ClassLegend
     ) -> None:
-        _put(target, mask_parts(self._header, legend, slices))
+        write_parts(target, mask_parts(self._header, legend, slices))
 
 
-def _put(target: Path, parts: Iterable[bytes]) -> None:
-    """Write a file, compressed if its name says so, whole or not at all."""
+def write_parts(target: Path, parts: Iterable[bytes]) -> None:
+    """Write the parts of a file, see `io.class_nifti`; compressed if its name says so."""
     with replace_whole(target) as temporary, temporary.open("wb") as file:
         if not target.name.lower().endswith(".gz"):
             file.writelines(parts)
