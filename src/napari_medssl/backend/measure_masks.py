@@ -39,8 +39,7 @@ from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
 from napari_medssl.io.class_tiff import tiff_legend
 from napari_medssl.io.class_volumes import VolumeFacts, pixel_side, volume_facts
 from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
-from napari_medssl.io.volumes import is_nifti
-from napari_medssl.io.volumes.slices import pixel_spacing
+from napari_medssl.io.pixel_size import pixel_size
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def measure_masks(
         See `MeasureMasksConfig`.
     images
         Folder of the pictures, told by the names of their masks; they give the field of view, and
-        those of NIfTI the size of a pixel, where the mask does not.
+        those that tell it the size of a pixel, where the mask does not (`io.pixel_size`).
     summary
         A second table, of all masks together; see `backend.mask_summary.SUMMARY_HEADER`.
     volumes
@@ -255,8 +254,8 @@ def _to_measure(
         mask, spacing, shape = ref, pixel_side(facts.spacing_mm), facts.shape[1:]
     if picture is not None:
         check_fits(ref, shape, picture)
-        if spacing is None and is_nifti(picture.path):
-            spacing = pixel_spacing(picture.path)
+        if spacing is None:
+            spacing = pixel_size(picture.path)
     name = ref.name if picture is None else picture.name
     names = legend_of(ref.path, facts, config).names
     return MaskToMeasure(name, mask, names, config.spacing_mm(spacing), "", picture)
