@@ -236,8 +236,8 @@ def test_means_leave_out_what_has_no_score():
     assert run.mean("dsc", None) == 0.75
 
 
-def table_of(runs, classes=("a", "b")):
-    settings = {"recipes": ["supervised"], "percents": [5], "keep": "teacher", "seeds": 3}
+def table_of(runs, classes=("a", "b"), recipes=("supervised",)):
+    settings = {"recipes": list(recipes), "percents": [5], "keep": "teacher", "seeds": 3}
     settings |= {"start": "random", "steps": 2, "batch": 2, "size": 64}
     one = ComparedSet("x|y", classes, ("t",), ("u",), 1, (1,) * len(classes), tuple(runs))
     return ComparisonReport(settings, (one,))
@@ -257,3 +257,19 @@ def test_a_cell_says_how_many_seeds_have_a_score():
     one = table_of([run_of([[0.25]])], classes=("a",))
     assert one.rows("asd") == [("x/y", "a", "1", "5", "0.2")]
     assert "mean ± standard deviation over 3 seeds" in one.footnote()
+
+
+def test_recipes_are_set_beside_masks_alone_seed_by_seed():
+    """Only seeds that both have count, and smaller distances are better."""
+    alone, other = (0.5, 0.75, 0.25, 0.9), (0.75, 0.5, None, 0.9)
+    runs = [run_of([[v]], seed=n) for n, v in enumerate(alone)]
+    runs += [run_of([[v]], seed=n, recipe="action") for n, v in reversed(list(enumerate(other)))]
+    runs += [run_of([[0.125]], seed=2, recipe="mean-teacher")]
+    recipes = ("action", "supervised", "mean-teacher")
+    lines = table_of(runs, ("a",), recipes).paired()
+    assert lines[0].startswith("Better than supervised by")
+    assert lines[2].endswith("| % | action | mean-teacher |")
+    assert lines[4] == "| x/y | DSC | 1 | 5 | +0.000 ± 0.250 (1 of 3) | -0.125 (0 of 1) |"
+    assert lines[5] == "| x/y | ASD, pixels | 1 | 5 | +0.0 ± 0.2 (1 of 3) | +0.1 (1 of 1) |"
+    assert table_of(runs, ("a",)).paired() == []
+    assert "Better than action by" in "\n".join(table_of(runs, ("a",), ("action", "x")).paired())

@@ -8,6 +8,7 @@ over images, then over classes, then over seeds.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALL_CLASSES = "mean"
-MEASURES = ("dsc", "asd", "hd95")
+_WORDS = {"dsc": "DSC", "asd": "ASD, pixels", "hd95": "95HD, pixels"}
+MEASURES = tuple(_WORDS)
 BRANCHES = ("teacher", "student")
 
 Scores = dict[str, list[list[float | None]]]
@@ -99,6 +101,23 @@ class ComparedSet:
             ]
         )
 
+    def gains(
+        self, recipe: str, base: str, percent: int, measure: str, branch: str
+    ) -> NDArray[np.float64]:
+        """Return by how much a recipe is better than another with each seed that both have.
+
+        Of the mean of all classes; above 0 is better, also of distances.
+        """
+        by_seed: tuple[dict[int, float], dict[int, float]] = ({}, {})
+        for found, name in zip(by_seed, (recipe, base), strict=True):
+            for run in self.runs:
+                if (run.recipe, run.percent, run.branch) == (name, percent, branch):
+                    found[run.seed] = run.mean(measure, None)
+        seeds = sorted(set(by_seed[0]) & set(by_seed[1]))
+        sign = 1 if measure == "dsc" else -1
+        gains = [sign * (by_seed[0][seed] - by_seed[1][seed]) for seed in seeds]
+        return np.array([gain for gain in gains if not math.isnan(gain)], np.float64)
+
     def labelled(self, percent: int) -> int:
         """Return how many images that part of the training images is."""
         return next((run.labelled for run in self.runs if run.percent == percent), 0)
@@ -126,7 +145,7 @@ class ComparisonReport:
         recipes = tuple(self.settings["recipes"])
         heads = ("set", "class", "labelled", "%", *recipes)
         lines: list[str] = []
-        for measure, words in (("dsc", "DSC"), ("asd", "ASD, pixels"), ("hd95", "95HD, pixels")):
+        for measure, words in _WORDS.items():
             lines += [
                 f"{words}:",
                 "",
@@ -135,7 +154,35 @@ class ComparisonReport:
                 *("| " + " | ".join(row) + " |" for row in self.rows(measure)),
                 "",
             ]
-        return "\n".join([*lines, self.footnote()]) + "\n"
+        return "\n".join([*lines, *self.paired(), self.footnote()]) + "\n"
+
+    def paired(self) -> list[str]:
+        """Return the lines on how much better recipes are than masks alone, seed by seed.
+
+        None of one seed. Labelled images differ more from seed to seed than recipes do, so what a
+        recipe adds is seen in differences, not in means.
+        """
+        settings = self.settings
+        recipes, branch = list(settings["recipes"]), str(settings["keep"])
+        base = "supervised" if "supervised" in recipes else recipes[0]
+        others = [recipe for recipe in recipes if recipe != base]
+        if not others or settings["seeds"] < 2:
+            return []
+        lines = [
+            f"Better than {base} by (and with how many seeds):",
+            "",
+            "| set | measure | labelled | % | " + " | ".join(others) + " |",
+            "|---|---|---:|---:|" + "---:|" * len(others),
+        ]
+        for one in self.sets:
+            name = one.name.replace("|", "/")
+            for measure, words in _WORDS.items():
+                for percent in settings["percents"]:
+                    gains = [one.gains(each, base, percent, measure, branch) for each in others]
+                    cells = [_gain(values, measure) for values in gains]
+                    row = (name, words, str(one.labelled(percent)), str(percent), *cells)
+                    lines.append("| " + " | ".join(row) + " |")
+        return [*lines, ""]
 
     def rows(self, measure: str, branch: str | None = None) -> list[tuple[str, ...]]:
         """Return the rows of a table: mean over seeds and, of several, standard deviation."""
@@ -173,6 +220,14 @@ class ComparisonReport:
             f"{settings['size']} px, and as many unlabelled where they look at them; scored are "
             f"the weights of the {settings['keep']}. {split}."
         )
+
+
+def _gain(values: NDArray[np.float64], measure: str) -> str:
+    if not len(values):
+        return "-"
+    digits = 3 if measure == "dsc" else 1
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():+.{digits}f}{spread} ({int((values > 0).sum())} of {len(values)})"
 
 
 def _cell(values: NDArray[np.float64], measure: str) -> str:
