@@ -123,6 +123,16 @@ def segmentation_window(qapp, tmp_path_factory):
         yield world
 
 
+@pytest.fixture(scope="module")
+def menu_window(qapp, tmp_path_factory):
+    from segmentation_world import MenuWorld
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        with shown(MenuWorld, tmp_path_factory) as world:
+            yield world
+
+
 @pytest.fixture
 def segmentation(segmentation_window, tmp_path):
     """The widget "Segmentation" in a shown viewer, with three pictures."""

@@ -11,6 +11,7 @@ from typing import Any
 import napari
 import numpy as np
 import pytest
+from napari.utils._proxies import PublicOnlyProxy
 from painted_world import SmallPainted
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
@@ -27,6 +28,7 @@ from napari_medssl.backend.region_maps import RegionMap
 from napari_medssl.backend.segment_live import Segmented
 from napari_medssl.io.images import read_image
 from napari_medssl.io.slide_rectangles import read_rectangle
+from napari_medssl.widgets import docks
 from napari_medssl.widgets.segmentation import SegmentationWidget
 from napari_medssl.widgets.segmentation.trainer import run_training
 
@@ -235,3 +237,14 @@ class SegmentationWorld(World):
         QTest.mouseRelease(self.canvas, left, NO_KEYS, last)
         self.settle()
         self.wait_saved()
+
+
+class MenuWorld(SegmentationWorld):
+    """A window whose widget is docked with the stand-in of the viewer that napari gives."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.widget = docks.Segmentation(PublicOnlyProxy(self.viewer))
+        self.session = self.widget.session
+        self.viewer.window.add_dock_widget(self.widget, name="Segmentation", area="right")
+        self.settle(0.3)

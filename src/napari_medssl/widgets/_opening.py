@@ -32,8 +32,11 @@ class Docked(QWidget):
     title: ClassVar[str]
 
     def __new__(cls, napari_viewer: Any) -> Any:
+        # napari gives plugins a stand-in of its viewer, whose layers are stand-ins, too: none of
+        # them is the layer that an event comes from, so that strokes would be taken for another's.
+        viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         made = getattr(sys.modules.get(cls.module), cls.kind, None)
-        return Opening(cls, napari_viewer) if made is None else made(napari_viewer)
+        return Opening(cls, viewer) if made is None else made(viewer)
 
     def __init__(self, napari_viewer: Any) -> None:
         raise AssertionError("what is made is another class")
