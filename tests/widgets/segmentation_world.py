@@ -160,7 +160,7 @@ class SegmentationWorld(World):
         else:
             self.widget.files.close_set()
             self.widget.regions_box.setChecked(False)
-            self.widget.messages.refuse("")
+            self.widget.messages.tell("", False)
             self.widget.files._sets = folder / "sets"
             self.widget.files._recent = folder / "sets" / "recent.json"
             self.widget.training._models = folder / "models"

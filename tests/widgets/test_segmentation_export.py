@@ -373,6 +373,6 @@ def test_without_a_mask_nothing_is_exported_and_that_is_told(segmentation, tmp_p
         lambda: widget.export.export_summary(tmp_path / "s.csv"),
         lambda: widget.export.write_methods(tmp_path / "m.md"),
     ):
-        widget.messages.refuse("")
+        widget.messages.tell("", False)
         work()
         assert "No image has a mask yet" in widget.error.text()

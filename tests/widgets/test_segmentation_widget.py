@@ -283,6 +283,30 @@ def test_a_file_that_cannot_be_opened_is_still_told_when_the_others_are_shown(
     assert "All are in the set already." in world.widget.status.text()
 
 
+def test_a_first_image_that_cannot_be_shown_is_told_beside_files_that_could_not_be_opened(
+    segmentation_window, tmp_path
+):
+    world = segmentation_window
+    world.begin(tmp_path, count=0)
+    paths = write_pictures(tmp_path / "others", 3)
+    (tmp_path / "others" / "empty.png").write_bytes(b"")
+    paths[0].write_bytes(paths[0].read_bytes()[:-60])  # its header can be read
+    world.open(tmp_path / "others")
+    assert world.session.item.name == "eye1.png"
+    for _ in range(2):
+        assert "empty.png" in world.widget.error.text()
+        assert "eye0.png" in world.widget.error.text()
+        world.settle(0.6)  # it looks whether all is saved
+    world.choose(list(world.store)[2])
+    assert "empty.png" in world.widget.error.text()
+    assert "eye0.png" not in world.widget.error.text()
+    world.session.choose(next(iter(world.store)))
+    wait_until(lambda: "eye0.png" in world.widget.error.text())
+    assert "empty.png" in world.widget.error.text()
+    world.choose(list(world.store)[1])
+    assert "eye0.png" not in world.widget.error.text()
+
+
 def test_a_folder_without_images_says_what_is_due(segmentation, tmp_path):
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "heart.mha").write_bytes(b"")

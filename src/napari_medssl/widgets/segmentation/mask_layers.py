@@ -259,9 +259,9 @@ class MaskLayers(QObject):
             if key == self._session.image:
                 for pair in self._pairs:
                     pair.show(False)
-            self.failed.emit(error_text(error))
             if key == self._session.image and all(pair.key is None for pair in self._pairs):
                 self._session.choose_readable()  # a canvas that stays empty says nothing
+            self.failed.emit(error_text(error))  # last: what is told goes with the next choice
 
     # -- layers ----------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -32,7 +32,6 @@ from napari_medssl.widgets._gl_context import keep_context
 from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
-from napari_medssl.widgets._messages import Messages
 from napari_medssl.widgets._section import Section
 from napari_medssl.widgets._set_places import shown_name
 from napari_medssl.widgets._settings import read_settings
@@ -58,6 +57,7 @@ from napari_medssl.widgets.segmentation.review import ReviewPanel
 from napari_medssl.widgets.segmentation.segmenting import Segmenting
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_files import SetFiles
+from napari_medssl.widgets.segmentation.set_messages import SetMessages
 from napari_medssl.widgets.segmentation.slide_regions import SlideRegions
 from napari_medssl.widgets.segmentation.train_painted import PaintedTrainer
 from napari_medssl.widgets.segmentation.train_panel import TrainPanel
@@ -65,7 +65,6 @@ from napari_medssl.widgets.segmentation.train_shapes import ShapeTrainer
 from napari_medssl.widgets.segmentation.trainer import run_training
 from napari_medssl.widgets.segmentation.uncertainty_view import UncertaintyView
 
-_SAVED_MS = 500
 _HELP = "Paint the mask: 2 brush, 3 polygon, 4 fill, 1 eraser, [ and ] size, Ctrl+Z undo."
 
 
@@ -99,7 +98,6 @@ class SegmentationWidget(QWidget):
         keep_context(napari_viewer)
         self._viewer = napari_viewer
         self.is_closed = False
-        self._words = self._wrong = self._not_shown = self._unsaved = ""
         self._models, self._train_work = models, train_work
         engine = engine or ComputeEngine()
         self.session = MaskSession()
@@ -136,7 +134,7 @@ class SegmentationWidget(QWidget):
         self.list = ImageList(self.session, self.thumbnails, self)
         self.classes = ClassPanel(self.session, self.layers, self.model, self)
         self.areas = self.classes.areas
-        self.messages = Messages()
+        self.messages = SetMessages(self.session, self.layers)
         self.status, self.error = self.messages.status, self.messages.error
         self.help = QLabel(_HELP)
         self.help.setWordWrap(True)
@@ -231,9 +229,8 @@ class SegmentationWidget(QWidget):
         told = (self.files, self.model, self.segmenting, self.regions, self.classes, self.review)
         more = (self.uncertainty, self.next_images, self.slide_regions, self.exchange)
         for part in (*told, *more, self.reader, self.export):
-            part.told.connect(self._tell)
+            part.told.connect(self.messages.tell)
         self.files.added.connect(self._on_added)
-        self.layers.failed.connect(self._on_not_shown)
         self.layers.made.connect(self.keys.bind)
         self.layers.shown.connect(self._on_shown)
         self.regions_box.toggled.connect(self.regions.switch)
@@ -250,10 +247,6 @@ class SegmentationWidget(QWidget):
         self.session.set_changed.connect(self._on_set)
         settings = read_settings()
         self.thumbnails.use(settings.has_thumbnails, settings.open_cache("thumbnails"))
-        self._saver = QTimer(self)
-        self._saver.setInterval(_SAVED_MS)
-        self._saver.timeout.connect(self._show_saved)
-        self._saver.start()
         self._threads = (
             self.thumbnails.background,
             self.layers.background,
@@ -290,8 +283,6 @@ class SegmentationWidget(QWidget):
         name = "" if folder is None else shown_name(folder.folder)
         self.title.setText(f"<b>{name}</b>" if name else "No images")
         self.title.setToolTip("" if folder is None else str(folder.folder))
-        self._words = ""
-        self._show_saved()  # "autosaved" is not of a set that is closed
 
     def _on_added(self, keys: tuple[int, ...]) -> None:
         if keys:  # what a person has just opened; a layer that was taken is hidden
@@ -309,15 +300,9 @@ class SegmentationWidget(QWidget):
             self.segmenting.segment_all()
             return
         then = "Every image has your mask; open more to use it." if segments else ""
-        self._tell(f"{name} is trained and chosen. {then or 'Press Segment all.'}", False)
-
-    def _on_not_shown(self, text: str) -> None:
-        self._not_shown = text
-        self.messages.refuse(text)
+        self.messages.tell(f"{name} is trained and chosen. {then or 'Press Segment all.'}", False)
 
     def _on_shown(self) -> None:
-        if self.error.text() == self._not_shown:  # others are of something else and stay
-            self.messages.refuse("")
         self.areas.count_later()
         self._show_buttons()
 
@@ -356,7 +341,7 @@ class SegmentationWidget(QWidget):
         """
         count = self.review.want(names)
         self.pages.setCurrentIndex(0)
-        self._tell(f"{count} image{'s' * (count != 1)} come first now. Press Q.", False)
+        self.messages.tell(f"{count} image{'s' * (count != 1)} come first now. Press Q.", False)
         return count
 
     def begin_training(self) -> None:
@@ -371,33 +356,6 @@ class SegmentationWidget(QWidget):
     def show_keys(self) -> None:
         """Show the cheat sheet."""
         CheatSheet(self.keys, self).show()
-
-    # -- words -----------------------------------------------------------------------------------
-
-    def _tell(self, text: str, is_error: bool) -> None:
-        self.messages.refuse(text if is_error else "")
-        self._words, self._wrong = ("", text) if is_error else (text, "")
-        self._show_saved()
-
-    def _show_saved(self) -> None:
-        folder = self.session.folder
-        if folder is None or folder.is_closed:
-            if not self.error.text():
-                self.messages.say(self._words)
-            return
-        if folder.save_error is not None:
-            line = f"Changes cannot be saved: {folder.save_error}. They are kept in memory."
-            # What was told of another disk, such as of masks saved there, is said too.
-            self._unsaved = f"{line} {self._wrong or self._words}".rstrip()
-            self.messages.refuse(self._unsaved)
-            return
-        if self._unsaved and self.error.text() == self._unsaved:
-            self.messages.refuse(self._wrong)
-        self._unsaved = ""
-        is_saved = folder.is_saved and not self.layers.is_waiting
-        if not self.error.text():
-            words = (self._words, "autosaved" if is_saved else "saving ...")
-            self.messages.say(" · ".join(part for part in words if part))
 
     # -- window ----------------------------------------------------------------------------------
 
@@ -416,7 +374,7 @@ class SegmentationWidget(QWidget):
         if self.is_closed:
             return
         self.is_closed = True
-        self._saver.stop()
+        self.messages.stop()
         self.segmenting.close()
         self.reader.close()
         self.training.close_jobs()
