@@ -208,6 +208,48 @@ def test_images_in_pixels_that_are_closed_leave_no_warning_of_units(beside, tmp_
     assert "Inconsistent units" not in "".join(capfd.readouterr())
 
 
+def units(viewer):
+    return {str(unit) for layer in viewer.layers for unit in layer.units}
+
+
+def test_files_and_regions_in_one_set_are_in_one_unit(beside, tmp_path, capfd):
+    """As are the layers that others keep: napari warns of hidden ones, too."""
+    beside.shapes()
+    beside.slides.drag((400, 300), (900, 700))
+    beside.take()
+    capfd.readouterr()
+    write_pictures(tmp_path / "eyes")
+    beside.widget.files.add_paths([tmp_path / "eyes"])
+    beside.wait()
+    layers = beside.widget.layers
+    for key in (*beside.session.store, *beside.session.store):
+        beside.session.choose(key)
+        wait_until(lambda due=key: layers.front == due and not layers.is_reading)
+        beside.slides.settle()
+        assert units(beside.viewer) == {"micrometer"}
+        assert layers.layer(key).visible
+    assert tuple(layers.layer(key).scale) == (1, 1)  # how large its pixels are is not known
+    assert "Inconsistent units" not in "".join(capfd.readouterr())
+
+
+def test_a_slide_that_comes_after_files_is_in_one_unit_with_them(beside, tmp_path):
+    write_pictures(tmp_path / "eyes")
+    beside.widget.files.add_paths([tmp_path / "eyes"])
+    beside.wait()
+    slide = beside.slides.layer
+    beside.viewer.layers.remove(slide)
+    beside.session.checked_folder().store.set_spacing(beside.session.store, (0.02, 0.01))
+    beside.widget.files.close_set()
+    beside.widget.files.add_paths([tmp_path / "eyes"])
+    beside.wait()
+    assert units(beside.viewer) == {"pixel"}
+    beside.viewer.layers.append(slide)
+    beside.slides.settle()
+    assert units(beside.viewer) == {"micrometer"}
+    mask = beside.widget.layers.layer(beside.session.image)
+    assert tuple(mask.scale) == (10, 20)
+
+
 def test_its_outlines_are_in_coordinates_of_the_slide(beside, tmp_path):
     beside.shapes()
     beside.slides.drag((400, 300), (900, 700))

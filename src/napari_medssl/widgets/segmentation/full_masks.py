@@ -18,7 +18,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.io.class_files import read_class_file
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._messages import wrapped
-from napari_medssl.widgets.segmentation.mask_layers import Mask
+from napari_medssl.widgets.segmentation.mask_reading import Mask
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import mask_of
 

@@ -18,7 +18,8 @@ from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import add_entry
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets.segmentation.mask_layers import Mask, MaskLayers
+from napari_medssl.widgets.segmentation.mask_layers import MaskLayers
+from napari_medssl.widgets.segmentation.mask_reading import Mask
 from napari_medssl.widgets.segmentation.part import Part
 from napari_medssl.widgets.segmentation.session import MaskSession
 from napari_medssl.widgets.segmentation.set_masks import (

@@ -19,23 +19,18 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, error_text
-from napari_medssl.io.class_files import read_class_file
-from napari_medssl.io.field_of_view import small_field_of_view
-from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
-from napari_medssl.widgets._warm_layers import wait_for_labels
 from napari_medssl.widgets.segmentation.colors import label_colors
 from napari_medssl.widgets.segmentation.layer_pair import LayerPair, ToolInHand, use_tool
 from napari_medssl.widgets.segmentation.layer_places import fit_view, place_of, put_at
+from napari_medssl.widgets.segmentation.mask_reading import Mask, View, read_both
 from napari_medssl.widgets.segmentation.mask_step import put_as_step
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 IMAGE_KIND, MASK_KIND = "image to segment", "mask"
 _MOST_KEPT = 4
 _TAKE_IN_MS = 150
-Mask = NDArray[np.uint8]
-View = NDArray[np.bool_]
 
 
 class MaskLayers(QObject):
@@ -49,6 +44,8 @@ class MaskLayers(QObject):
         A layer was made.
     shown
         Another image is on the canvas.
+    placed
+        Layers lie where they belong beside others, which may have come just now.
     label_chosen
         The brush of the image in front paints this class from now on.
     """
@@ -56,6 +53,7 @@ class MaskLayers(QObject):
     failed = Signal(str)
     made = Signal(object)
     shown = Signal()
+    placed = Signal()
     label_chosen = Signal(int)
 
     def __init__(self, viewer: Any, session: MaskSession, parent: QObject) -> None:
@@ -80,6 +78,7 @@ class MaskLayers(QObject):
         session.current_changed.connect(self.refresh)
         session.list_changed.connect(self._on_list)
         session.classes_changed.connect(self._on_classes)
+        viewer.layers.events.inserted.connect(self._put_all)
 
     @property
     def front(self) -> int | None:
@@ -192,6 +191,7 @@ class MaskLayers(QObject):
     def close(self) -> None:
         """Stop the thread and take the layers away."""
         self.background.close()
+        self._viewer.layers.events.inserted.disconnect(self._put_all)
         for timer in (self._later, self._tidy):
             timer.stop()
         pairs, self._pairs, self._tool = self._pairs, [], ToolInHand()
@@ -221,7 +221,7 @@ class MaskLayers(QObject):
         self._reading = key
         held, file = folder.held(key), folder.mask_file(key)
         mask = None if held is None else held.copy()
-        work = partial(_read_both, self._session.store[key].ref, mask, file)
+        work = partial(read_both, self._session.store[key].ref, mask, file)
         self.background.submit(
             "read",
             work,
@@ -281,7 +281,7 @@ class MaskLayers(QObject):
     def _fill(self, key: int, pixels: NDArray[np.uint8], mask: Mask) -> None:
         """Give an image the layers that were not looked at for longest, or new ones."""
         item = self._session.store[key]
-        placed = place_of(item)
+        placed = place_of(item, self._viewer)
         free = next((pair for pair in self._pairs if pair.key is None), None)
         if free is None and len(self._pairs) >= _MOST_KEPT:
             free = self._pairs[0]
@@ -300,12 +300,20 @@ class MaskLayers(QObject):
             free.mask.editable = False  # this forgets the undo of the former image
             free.mask.data = mask
             free.mask.editable = True
-            for layer in (free.image, free.mask):
-                put_at(layer, placed)
             free.image.name, free.mask.name = item.name, _mask_name(item.name)
         free.key = key
         self._pairs.append(free)
+        self._put_all()
         self._name_classes(free.mask, key)
+
+    def _put_all(self, *_: object) -> None:
+        """Put all layers where they belong beside the others: those may be in other units."""
+        for pair in self._pairs:
+            if pair.key is not None and pair.key in self._session.store:
+                place = place_of(self._session.store[pair.key], self._viewer)
+                for layer in (pair.image, pair.mask):
+                    put_at(layer, place)
+        self.placed.emit()
 
     def _let_go(self, pair: LayerPair) -> None:
         self._tool.keep_from(pair.mask)
@@ -414,19 +422,3 @@ class MaskLayers(QObject):
 
 def _mask_name(name: str) -> str:
     return f"{name} mask"
-
-
-def _read_both(ref: ImageRef, mask: Mask | None, file: Path | None) -> tuple[Mask, Mask, View]:
-    """Return pixels of an image, its mask, from the disk unless given, and its field of view."""
-    pixels = read_image(ref, robust=True)
-    size = pixels.shape[:2]
-    if mask is None:
-        mask = np.zeros(size, np.uint8) if file is None else read_class_file(file)
-    if mask.shape != size:
-        raise UserError(
-            f"The mask of {ref.name!r} has {mask.shape[1]} x {mask.shape[0]} pixels, the image "
-            f"{size[1]} x {size[0]}: the image was changed. Segment it again."
-        )
-    view = small_field_of_view(pixels)
-    wait_for_labels()
-    return pixels, mask, view

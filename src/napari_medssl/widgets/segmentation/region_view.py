@@ -63,6 +63,7 @@ class RegionView(Part):
         self._requests.ready.connect(self._on_ready)
         self._requests.failed.connect(self._on_failed)
         layers.shown.connect(self._show)
+        layers.placed.connect(self._put_again)
         model.changed.connect(self._show)
         session.set_changed.connect(self._on_set)
 
@@ -172,7 +173,7 @@ class RegionView(Part):
                 opacity=0.45,
                 colormap=label_colors(max(255, len(regions.names))),
                 metadata={"medssl": {"kind": KIND}},
-                **place_of(image),
+                **place_of(image, self._viewer),
             )
             self._layer = layer
         else:
@@ -191,10 +192,16 @@ class RegionView(Part):
             False,
         )
 
+    def _put_again(self) -> None:
+        """Put the layer in the units of all others, shown or not: napari warns of others."""
+        layer, image = self.layer, self._session.item
+        if layer is not None and image is not None:
+            put_at(layer, place_of(image, self._viewer))
+
     def _place(self, layer: Any, image: MaskImage, active: Any) -> None:
         """Put a layer above its image and below the mask, which a person may be painting."""
         layers = self._viewer.layers
-        put_at(layer, place_of(image))
+        put_at(layer, place_of(image, self._viewer))
         mask = self._layers.layer(self._session.image)
         if mask is not None:
             layers.move(layers.index(layer), layers.index(mask))

@@ -25,7 +25,7 @@ from napari_medssl.io.volumes import is_nifti
 from napari_medssl.state.mask_items import MaskImage
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets._waiting import wait_for
-from napari_medssl.widgets.segmentation.mask_layers import Mask
+from napari_medssl.widgets.segmentation.mask_reading import Mask
 from napari_medssl.widgets.segmentation.session import MaskSession
 
 _SOME = 3

@@ -48,7 +48,7 @@ class UncertaintyView(RegionView):
                 opacity=0.7,
                 contrast_limits=(0.0, 1.0),
                 metadata={"medssl": {"kind": UNCERTAINTY_KIND}},
-                **place_of(image),
+                **place_of(image, self._viewer),
             )
         else:
             layer.data = found
