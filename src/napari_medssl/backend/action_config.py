@@ -82,7 +82,10 @@ class TrainActionConfig:
     amp: bool = option(True, help=AMP_HELP, advanced=True)
     seed: int = option(1, help="Seed of weights, images and views.", min=0, advanced=True)
     checkpoint_every: int = option(
-        50, help="Steps after which a checkpoint is written.", min=1, advanced=True
+        50,
+        help="Steps after which a checkpoint is written; it is after 30 s at the latest.",
+        min=1,
+        advanced=True,
     )
     preview_every: int = option(
         0, help="Steps after which NAME.preview.png shows what it finds in a few images; 0 for "

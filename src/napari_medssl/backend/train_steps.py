@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from _typeshed import DataclassInstance
     from torch import nn
+
+_MOST_UNSAVED_S = 30.0  # a step takes seconds where the machine is slow or has other work
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def take_steps(
     total
         Steps in all; a function if the run may change that.
     save_every
-        Steps from one checkpoint to the next.
+        Most steps from one checkpoint to the next; where they take long, it is written before.
     stage
         Names what a step is about to do, for progress.
 
@@ -130,6 +133,7 @@ def take_steps(
         If `should_stop` said so, after writing a checkpoint.
     """
     steps = total if callable(total) else lambda: total
+    saved = time.monotonic()
     while run.done < steps():
         if should_stop():
             run.save()
@@ -137,8 +141,9 @@ def take_steps(
         words = stage()
         values = run.step()
         on_progress(Progress(run.done, steps(), words, values))
-        if run.done % save_every == 0:
+        if run.done % save_every == 0 or time.monotonic() - saved >= _MOST_UNSAVED_S:
             run.save()
+            saved = time.monotonic()
 
 
 def stop_line(done: int, total: int, checkpoint: Path) -> str:
