@@ -165,10 +165,23 @@ def test_a_model_that_learned_from_masks_alone_is_told_as_what_it_is(tmp_path):
     recipe = replace(CARD.recipe, config={"stages": "supervised", "unlabelled_images": 9})
     card = replace(CARD, task="segmentation", recipe=recipe, metrics={"labelled_images": 1})
     write_model(path, {"weight": torch.ones(2)}, card)
-    text = methods_of(records_of(path), software=SOFTWARE).text.split("The same again")[0]
+    records = records_of(path)
+    text = methods_of(records, software=SOFTWARE).text
     assert ", from 1 labelled image. Its data" in text
     assert "), which takes the likeliest class of each pixel. 1 mask" in text
     assert "threshold" not in text
+    path.unlink()
+    text = methods_of(records, software=SOFTWARE).text
+    assert "is not at hand" in text
+    assert "), which takes the likeliest class of each pixel. 1 mask" in text
+    assert "threshold" not in text
+
+
+def test_data_that_a_model_has_seen_twice_is_told_once(tmp_path):
+    """It was trained from the model that it replaced."""
+    path = tmp_path / "again.safetensors"
+    write_model(path, {"weight": torch.ones(2)}, replace(CARD, data=CARD.data * 2))
+    assert methods_of(records_of(path), software=SOFTWARE).text.count("(CC0)") == 1
 
 
 def test_two_settings_are_two_runs(model):

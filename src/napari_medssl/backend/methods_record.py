@@ -14,6 +14,7 @@ from napari_medssl.backend.config import to_json
 from napari_medssl.backend.models import ModelCard, file_sha256, find_weights, load_card
 from napari_medssl.backend.segmenters import SegmentConfig
 
+LIKELIEST = "segmentation"  # task of models that learned from masks: they have no threshold
 _NOT_OF_RESULT = ("model", "device")  # the same mask comes of any place and device
 
 
@@ -57,6 +58,8 @@ class MaskRun:
         Of `SegmentConfig`, without the model and the device; None if not known.
     images, edited
         Names of the images, and of those of them whose masks a person changed afterwards.
+    task
+        Of the model, "" if not known; its card may be gone.
     """
 
     model: str
@@ -66,6 +69,7 @@ class MaskRun:
     settings: Mapping[str, Any] | None
     images: tuple[str, ...]
     edited: tuple[str, ...]
+    task: str = ""
 
 
 def made_with(config: SegmentConfig) -> str:
@@ -82,6 +86,7 @@ def made_with(config: SegmentConfig) -> str:
         "sha256": weights_sha256(config.model),
         "program": __version__,
         "settings": settings,
+        "task": load_card(config.model).task,
     }
     return json.dumps(known, sort_keys=True)
 
@@ -115,6 +120,7 @@ def runs_of(records: Iterable[MaskRecord]) -> tuple[MaskRun, ...]:
                 known.get("settings"),
                 tuple(record.image for record in made),
                 tuple(record.image for record in made if record.is_edited),
+                str(known.get("task", "")),
             )
         )
     return tuple(runs)

@@ -14,6 +14,7 @@ from typing import Any
 from napari_medssl import __version__
 from napari_medssl._errors import UserError
 from napari_medssl.backend.methods_record import (
+    LIKELIEST,
     MaskRecord,
     MaskRun,
     card_of,
@@ -36,7 +37,6 @@ _COUNTS = {
     "unlabelled_images": ("unlabelled image", "unlabelled images"),
 }
 _OTHERS = ("unlabelled", "unlabelled_images")
-_LIKELIEST = "segmentation"  # task of models that learned from masks
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _run_words(run: MaskRun, card: ModelCard | None, total: int) -> str:
     by = "" if run.program in ("", __version__) else f", by version {run.program} of the program"
     if run.settings is None:
         settings = "with settings that were not recorded"
-    elif card is not None and card.task == _LIKELIEST:  # it has no readout and no threshold
+    elif LIKELIEST in (run.task, "" if card is None else card.task):  # it has no threshold
         settings = "which takes the likeliest class of each pixel"
     else:
         settings = "with " + ", ".join(f"{_spoken(k)} {v}" for k, v in run.settings.items())
@@ -170,7 +170,8 @@ def _training_words(run: MaskRun, card: ModelCard | None) -> str:
         for key, words in _COUNTS.items()
         if isinstance(count := told.get(key), int) and key not in unseen
     ]
-    data = "; ".join(f"{_plain(one.name)} ({_plain(one.licence)})" for one in card.data)
+    sources = dict.fromkeys(f"{_plain(one.name)} ({_plain(one.licence)})" for one in card.data)
+    data = "; ".join(sources)
     words = (
         f"The model {_plain(card.name)} (version {card.version}: {card.task}, {card.architecture})"
     )
@@ -209,8 +210,9 @@ def _commands(records: Sequence[MaskRecord], runs: Sequence[MaskRun]) -> tuple[s
     found = []
     for number, run in enumerate(runs, start=1):
         words = ["medssl", "segment", "IMAGES", "--model", shown_model(run)]
-        for name, value in (run.settings or {}).items():
-            words += _option(name, value)
+        if run.task != LIKELIEST:
+            for name, value in (run.settings or {}).items():
+                words += _option(name, value)
         found.append(shlex.join([*words, "--out", "masks" if len(runs) == 1 else f"masks{number}"]))
     names = dict(pair for r in records for pair in r.classes.items())
     words = ["medssl", "masks", "measure", "masks", "--images", "IMAGES"]

@@ -247,7 +247,7 @@ class _Run:
                 duration_s=round(max(duration_s, self._seconds()), 1),
                 hardware=self.device,
             ),
-            data=(*inherited, *self._sources()),
+            data=tuple(dict.fromkeys((*inherited, *self._sources()))),
             metrics={
                 "labelled_images": len(self.known.images),
                 **seen,
