@@ -705,8 +705,10 @@ def test_layers_of_the_viewer_are_segmented_where_they_lie(segmentation_window, 
     assert not layer.visible
     world.segment()
     assert (world.mask_layer.data == truth(1)).all()
-    assert tuple(world.mask_layer.scale) == (0.5, 0.5)
-    assert tuple(world.mask_layer.translate) == (7, 9)
+    # In microns, as slides are: napari brings lengths together, and warns of pixels beside them.
+    assert [str(unit) for unit in world.mask_layer.units] == ["micrometer", "micrometer"]
+    assert tuple(world.mask_layer.scale) == (500, 500)
+    assert tuple(world.mask_layer.translate) == (7000, 9000)
     assert world.store[world.session.image].spacing_mm == (0.5, 0.5)
     world.viewer.layers.remove(layer)
     folder = world.session.folder.folder
