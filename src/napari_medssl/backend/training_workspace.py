@@ -5,6 +5,7 @@ A folder `training/NAME` beside the user's models holds
 - `shapes/`: the shapes, if they came from a layer;
 - `training.json`: the trainer and its config, so that a training that was stopped goes on later.
 It is deleted when the model is there. The checkpoint lies beside the model, as with `medssl train`.
+While a program is at it, it holds `training/NAME.lock`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.backend.models import list_models
 from napari_medssl.backend.train_steps import checkpoint_of
 from napari_medssl.io.class_files import class_png
+from napari_medssl.io.file_lock import FileLock, LockHeldError
 from napari_medssl.io.files import make_folder, write_whole
 from napari_medssl.io.images import ImageRef, read_image
 from napari_medssl.io.png_files import png_bytes
@@ -74,6 +77,11 @@ class Workspace:
     def out(self) -> Path:
         """Its model."""
         return self.models / f"{self.name}.safetensors"
+
+    @property
+    def lock(self) -> Path:
+        """Who is at it."""
+        return self.models / "training" / f"{self.name}.lock"
 
     @property
     def checkpoint(self) -> Path:
@@ -194,12 +202,50 @@ def note(workspace: Workspace, trainer: str, config: dict[str, Any]) -> None:
     write_whole(workspace.folder / _NOTE, text)
 
 
+@contextmanager
+def in_use(workspace: Workspace) -> Iterator[None]:
+    """Hold a workspace in a block; UserError if another program, or part of this one, does."""
+    make_folder(workspace.lock.parent)
+    try:
+        lock = FileLock(workspace.lock)
+    except LockHeldError as error:
+        raise UserError(
+            f"{workspace.name!r} is being trained by another program{error.holder}. Wait for its "
+            "end, or stop it there."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"Cannot write {str(workspace.lock)!r}: {error.strerror or error}. Let the folder of "
+            "models be written to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
+
+
+def _is_in_use(workspace: Workspace) -> bool:
+    try:
+        if workspace.lock.exists():  # also left by a program that was killed
+            FileLock(workspace.lock).release(remove=True)
+    except LockHeldError:
+        return True
+    except OSError:  # nobody can have it
+        return False
+    return False
+
+
 def unfinished(models: Path | None = None) -> tuple[Unfinished, ...]:
-    """Return the trainings that were stopped and can go on; damaged ones are passed over."""
+    """Return the trainings that were stopped and can go on.
+
+    Damaged ones are passed over, and those that another window is at.
+    """
     folder = (models or user_models_folder()) / "training"
     found = []
     for path in sorted(folder.glob(f"*/{_NOTE}")):
         workspace = Workspace(path.parent.name, folder.parent)
+        if _is_in_use(workspace):
+            continue
         try:
             values = json.loads(path.read_text("utf-8"))
             done = read_step(workspace.checkpoint)
@@ -208,6 +254,12 @@ def unfinished(models: Path | None = None) -> tuple[Unfinished, ...]:
         except (OSError, UserError, ValueError, KeyError, TypeError):
             continue  # stopped before its first checkpoint, or not ours
     return tuple(found)
+
+
+def throw_away(workspace: Workspace) -> None:
+    """Discard a training that was stopped; UserError if it goes on in another window."""
+    with in_use(workspace):
+        discard(workspace)
 
 
 def discard(workspace: Workspace) -> None:

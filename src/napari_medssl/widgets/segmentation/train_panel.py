@@ -15,7 +15,7 @@ from napari_medssl.backend.jobs import Job, Progress
 from napari_medssl.backend.training_workspace import (
     Unfinished,
     Workspace,
-    discard,
+    throw_away,
     unfinished,
     workspace_of,
 )
@@ -187,7 +187,7 @@ class TrainPanel(QWidget):
             return
         try:
             if may_discard(self, stopped):
-                wait_for(partial(discard, stopped.workspace))
+                wait_for(partial(throw_away, stopped.workspace))
                 self._forget(stopped.workspace)
         except UserError as error:
             self.jobs.show_error(str(error))

@@ -19,7 +19,14 @@ from napari_medssl.backend.compute_worker import call_function
 from napari_medssl.backend.config import to_json
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop
 from napari_medssl.backend.painted_workspace import PaintedImages, fill_painted
-from napari_medssl.backend.training_workspace import Unfinished, Workspace, discard, fill, note
+from napari_medssl.backend.training_workspace import (
+    Unfinished,
+    Workspace,
+    discard,
+    fill,
+    in_use,
+    note,
+)
 
 
 class TrainReport(Protocol):
@@ -123,6 +130,13 @@ def run_training(
     Cancelled
         If it was stopped; if there is a checkpoint it can go on.
     """
+    with in_use(job.workspace):
+        report = _trained(job, on_progress, should_stop)
+        discard(job.workspace)
+    return report
+
+
+def _trained(job: TrainingJob, on_progress: OnProgress, should_stop: ShouldStop) -> TrainReport:
     from napari_medssl.backend.training import run_in_child
 
     config = replace(job.config, resume=job.goes_on)
@@ -138,5 +152,4 @@ def run_training(
     report: TrainReport = run_in_child(
         partial(call_function, job.work), config, on_progress=on_progress, should_stop=should_stop
     )
-    discard(job.workspace)
     return report
