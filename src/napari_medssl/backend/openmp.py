@@ -1,8 +1,9 @@
 """Let the threads of torch sleep soon where they wait for each other.
 
 GNU OpenMP, which torch brings on Linux, has a thread that is done spin for milliseconds. Beside
-another program the one that it waits for has no core then, since the waiting one keeps it: a
-training on two cores fell to a sixth of its pace (benchmarks/bench_openmp.py).
+another program, such as the window, the one that it waits for has no core then, since the waiting
+one keeps it. A training on two cores falls to a third of its pace beside one busy core; with fewer
+turns it is a quarter faster there, and a tenth slower alone (benchmarks/bench_openmp.py).
 """
 
 from __future__ import annotations
