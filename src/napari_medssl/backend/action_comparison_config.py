@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.action_comparison import BRANCHES
-from napari_medssl.backend.action_config import MULTIPLE, check_stages
+from napari_medssl.backend.action_config import FIT_HEAD_HELP, MULTIPLE, check_stages
 from napari_medssl.backend.action_polarity import INVERT, INVERT_HELP
 from napari_medssl.backend.config import check, option
 from napari_medssl.backend.mixed_precision import AMP_HELP
@@ -35,6 +35,7 @@ class EvaluateActionConfig:
     batch: int = option(4, help="Labelled crops in a step, and as many others.", min=1)
     size: int = option(192, help="Side of a crop, a multiple of 32.", min=64, max=1024, unit="px")
     start: str = option("imagenet", help="imagenet, random, or a model of `medssl train action`.")
+    fit_head: bool = option(True, help=FIT_HEAD_HELP)
     keep: str = option(
         "teacher", help="Whose scores the tables have; the report has both.", choices=BRANCHES
     )

@@ -25,6 +25,9 @@ START_TASK = "segmentation-start"
 
 ARCHITECTURE = "action unet efficientnet-lite0"
 STARTS = ("imagenet", "random")
+FIT_HEAD_HELP = (
+    "Begin with a last layer that is fitted to the labelled images in one go, not a random one."
+)
 MULTIPLE = 32
 """Sides of crops are multiples of this: the network halves five times."""
 
@@ -60,6 +63,7 @@ class TrainActionConfig:
     start: str = option(
         "imagenet", help="Weights to begin with: imagenet, random, or a model of this verb."
     )
+    fit_head: bool = option(True, help=FIT_HEAD_HELP, advanced=True)
     mask_values: str = option(
         "auto",
         help="What values of masks are: numbers of classes, or anything but 0 is foreground.",

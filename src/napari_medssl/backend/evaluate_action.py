@@ -27,6 +27,7 @@ from napari_medssl.backend.action_comparison import (
 from napari_medssl.backend.action_comparison_config import EvaluateActionConfig, check_comparison
 from napari_medssl.backend.action_config import check_stages
 from napari_medssl.backend.action_data import prepare, short_side_for
+from napari_medssl.backend.action_head import fit_head, is_head_random
 from napari_medssl.backend.action_polarity import inverted_share
 from napari_medssl.backend.action_run import ActionRun, Schedule
 from napari_medssl.backend.action_segmenter import ActionSegmenter
@@ -42,6 +43,9 @@ from napari_medssl.io.files import write_whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_medssl.backend.action_data import ActionImages
+    from napari_medssl.methods.action.network import SegmentationUNet
 
 _FORMAT = "medssl-action-5"
 _NONE = -1.0  # in the journal, which holds numbers alone: there is no score
@@ -163,8 +167,18 @@ class _Runner:
         if not schedule.inverted:  # as before there were negatives: those runs still hold
             del asked["inverted"]
         what = [_FORMAT, digest, self._start, asked, side, ends, terms]
+        if self._config.fit_head:  # runs from before heads were fitted still hold, too
+            what.append("fitted head")
         text = json.dumps([*what, plan.part, plan.seed, branch])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _start_of(self, images: ActionImages, classes: int, seed: int) -> SegmentationUNet:
+        """Return the network that a run begins with: the same for each recipe."""
+        config = self._config
+        network = start_network(config.start, classes, seed)
+        if config.fit_head and is_head_random(config.start, classes):
+            fit_head(network, images, config.size, seed, self._device, self._inverted)
+        return network
 
     def _make(self, known: LabelledSet, plan: _Plan, side: int, done: int) -> dict[str, Scores]:
         """Return the scores of one run by branch; `done` runs are before it."""
@@ -172,10 +186,10 @@ class _Runner:
         words = f"{known.name}: {plan.recipe}, {plan.percent} %, seed {plan.seed}"
         labelled = [known.train[place] for place in plan.part]
         others = [i.pixels for n, i in enumerate(known.train) if n not in plan.part]
-        network = start_network(self._config.start, len(known.classes) + 1, plan.seed)
+        images = prepare(labelled, others, side)
         run = ActionRun(
-            network,
-            prepare(labelled, others, side),
+            self._start_of(images, len(known.classes) + 1, plan.seed),
+            images,
             self._schedule(plan.recipe),
             plan.seed,
             self._device,

@@ -23,6 +23,7 @@ from napari_medssl.backend.action_course import Course
 from napari_medssl.backend.action_data import prepare, short_side_for
 from napari_medssl.backend.action_early_stop import EarlyStop
 from napari_medssl.backend.action_folders import read_folders
+from napari_medssl.backend.action_head import fit_head, is_head_random
 from napari_medssl.backend.action_polarity import inverted_share
 from napari_medssl.backend.action_previews import preview_of, previewed
 from napari_medssl.backend.action_run import ActionRun, Schedule
@@ -167,7 +168,10 @@ class _Run:
 
     def _begun(self, steps: int) -> ActionRun:
         config = self.config
-        network = start_network(config.start, len(self.known.class_names) + 1, config.seed)
+        classes = len(self.known.class_names) + 1
+        network = start_network(config.start, classes, config.seed)
+        if config.fit_head and not config.resume and is_head_random(config.start, classes):
+            fit_head(network, self.images, config.size, config.seed, self.device, self.inverted)
         return ActionRun(network, self.images, self._schedule(steps), config.seed, self.device)
 
     def _schedule(self, steps: int) -> Schedule:

@@ -159,6 +159,11 @@ class SegmentationUNet(nn.Module):
         inside = self.head.in_channels
         self.head = nn.Conv2d(inside, classes, 1).to(self.head.weight.device)
 
+    def set_head(self, weights: Tensor, bias: Tensor) -> None:
+        """Take the weights of the head, shape (K, 16), and its bias, shape (K,)."""
+        state = {"weight": weights[:, :, None, None], "bias": bias}
+        self.head.load_state_dict(state)
+
 
 def _normalise_fast(network: nn.Module) -> None:
     """Put `FastGroupNorm` where MONAI has made `nn.GroupNorm`."""
