@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from scored_world import Reader, square, write_pair, write_table
+import tifffile
+from scored_world import Reader, grey_of, square, write_pair, write_table
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend import evaluate_segmentation as work
@@ -136,6 +137,116 @@ def test_volumes_are_scored_in_three_axes(tmp_path, reader):
     due = surface_distances(found, truth, (5, 0.5, 0.5))
     assert (one.each("asd"), one.each("hd95")) == ((due.asd,), (due.hd95,))
     assert due.hd95 > 0.5
+
+
+def write_known(folder, name, pair, sides_um, tell=("images",)):
+    """Write a pair of TIFF files of which some tell the size of a pixel, `(y, x)` in µm."""
+    for kind, pixels in (("images", grey_of(pair[0])), ("masks", pair[1])):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        resolution = tuple(1 / side for side in sides_um[::-1])
+        told = {"imagej": True, "resolution": resolution, "metadata": {"unit": "um"}}
+        tifffile.imwrite(folder / kind / name, pixels, **(told if kind in tell else {}))
+
+
+NEAR = (square(1, (4, 4)), square(1, (6, 7)))
+TABLE = "image,mask,group,labels,spacing_mm"
+
+
+def asd(report):
+    """Return the ASD of each image."""
+    return report.methods[0].classes[0].each("asd")
+
+
+def due(*spacing):
+    """Return the ASD of `NEAR` with pixels of a size."""
+    return pytest.approx(surface_distances(NEAR[0] > 0, NEAR[1] > 0, spacing).asd)
+
+
+def test_mm_and_pixels_are_never_averaged(tmp_path, reader):
+    """One image without a size, and the distances of all are in pixels, which is told."""
+    for name in ("a.png", "b.png", "c.png"):
+        write_pair(tmp_path, name, *NEAR)
+    rows = [
+        f"{name}.png,{name}.png,g,0|1,{side}"
+        for name, side in zip("abc", ("5", "", "2|3"), strict=True)
+    ]
+    report = evaluate(write_table(tmp_path, rows, TABLE), "reader:1")
+    assert (report.unit, asd(report)) == ("pixels", (due(1, 1),) * 3)
+    assert report.warnings == (
+        "The size of a pixel is not known of 1 of 3 images ('b.png'): all distances are in "
+        "pixels. Write spacing_mm into pairs.csv to have them in mm.",
+    )
+    assert json.loads(report.to_json())["warnings"] == list(report.warnings)
+    rows[1] += "1"
+    report = evaluate(write_table(tmp_path, rows, TABLE), "reader:1")
+    assert (report.unit, report.warnings) == ("mm", ())
+    assert asd(report) == (due(5, 5), due(1, 1), due(2, 3))
+    assert evaluate(tmp_path, "reader:1", distances=False).warnings == ()
+
+
+def test_volumes_of_slices_have_one_unit_too(tmp_path, reader):
+    for number in range(4):
+        write_pair(tmp_path, f"{number}.png", *NEAR)
+    places = ("v,0,5|1|1", "v,1,5|1|1", "w,0,", "w,1,")
+    rows = [f"{n}.png,{n}.png,g,0|1,{place}" for n, place in enumerate(places)]
+    write_table(tmp_path, rows, "image,mask,group,labels,volume,z,spacing_mm")
+    report = evaluate(tmp_path, "reader:1")
+    found, truth = (np.stack([mask, mask]) > 0 for mask in NEAR)
+    assert asd(report) == (pytest.approx(surface_distances(found, truth, (1, 1, 1)).asd),) * 2
+    assert "not known of 1 of 2 volumes ('w')" in report.warnings[0]
+
+
+def test_the_size_of_a_pixel_is_read_from_tiff_files(tmp_path, reader):
+    """Rows and columns by themselves; a mask is asked where its image does not say it."""
+    write_known(tmp_path, "a.tif", NEAR, (2, 3))
+    write_known(tmp_path, "b.tif", NEAR, (4, 1), tell=("masks",))
+    write_known(tmp_path, "c.tif", NEAR, (2, 3), tell=("images", "masks"))
+    report = evaluate(tmp_path, "reader:1")
+    assert (report.unit, report.warnings, report.failures) == ("mm", (), ())
+    assert asd(report) == (due(0.002, 0.003), due(0.004, 0.001), due(0.002, 0.003))
+    write_known(tmp_path, "d.tif", NEAR, (2, 3), tell=())
+    report = evaluate(tmp_path, "reader:1")
+    assert (report.unit, asd(report)) == ("pixels", (due(1, 1),) * 4)
+    assert "not known of 1 of 4 images ('d.tif')" in report.warnings[0]
+
+
+def test_the_table_goes_before_the_file_and_says_so(tmp_path, reader, capsys):
+    for name in "ab":
+        write_known(tmp_path, f"{name}.tif", NEAR, (2, 3))
+    rows = ["a.tif,a.tif,g,0|1,0.004|0.006", "b.tif,b.tif,g,0|1,0.002|0.003"]
+    report = evaluate(write_table(tmp_path, rows, TABLE), "reader:1")
+    told = (
+        "pairs.csv has another spacing_mm than the file of 1 of 2 images ('a.tif': 0.004 x 0.006 "
+        "in the table, 0.002 x 0.003 in the file): that of the table is taken."
+    )
+    assert (report.unit, report.warnings) == ("mm", (told,))
+    assert asd(report) == (due(0.004, 0.006), due(0.002, 0.003))
+    command = ["evaluate", "segmentation", "--data", str(tmp_path), "--model", "reader:1"]
+    assert main([*command, "--no-baselines"]) == 0
+    assert f"warning: {told}" in capsys.readouterr().err
+
+
+def test_a_table_goes_before_the_files_of_slices(tmp_path, reader):
+    for name in "ab":
+        write_known(tmp_path, f"{name}.tif", NEAR, (2, 3))
+    rows = [f"{name}.tif,{name}.tif,g,0|1,v,{z},5|1|1" for z, name in enumerate("ab")]
+    write_table(tmp_path, rows, "image,mask,group,labels,volume,z,spacing_mm")
+    report = evaluate(tmp_path, "reader:1")
+    assert report.unit == "mm"
+    assert "1 of 1 volume ('v': 1 x 1 in the table, 0.002 x 0.003 in the" in report.warnings[0]
+
+
+def test_an_image_and_a_mask_of_other_pixels_are_told(tmp_path, reader):
+    write_known(tmp_path, "a.tif", NEAR, (2, 3))
+    write_known(tmp_path, "b.tif", NEAR, (2, 3))
+    mask = tmp_path / "masks" / "b.tif"
+    told = {"imagej": True, "resolution": (1, 1), "metadata": {"unit": "um"}}
+    tifffile.imwrite(mask, NEAR[1], **told)
+    report = evaluate(tmp_path, "reader:1")
+    assert (report.cases, report.unit) == (("a.tif",), "mm")
+    assert report.failures[0][0] == "b.tif"
+    assert "'b.tif' has pixels of 0.003 x 0.002 mm, its mask" in report.failures[0][1]
+    assert evaluate(tmp_path, "reader:1", distances=False).cases == ("a.tif", "b.tif")
 
 
 def test_sets_with_other_labels_in_each_image_are_scored(tmp_path, reader):

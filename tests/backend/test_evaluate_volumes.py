@@ -178,6 +178,26 @@ def test_a_mask_that_lies_elsewhere_in_space_is_told(tmp_path):
         evaluate(tmp_path)
 
 
+def test_a_slice_without_a_spacing_is_an_image_in_pixels(tmp_path):
+    """It needs no distance of slices; beside one that has a size there is one unit for both."""
+    for name, spacing in (("a.zarr", None), ("b.nii", SPACING)):
+        add(tmp_path, name, body()[2:3], body(1)[2:3], spacing=spacing)
+    report = evaluate(tmp_path)
+    assert (report.kind, report.unit, report.failures) == ("image", "pixels", ())
+    (due, _) = score_case(body()[2], body(1)[2], 2, (1, 1))
+    assert report.methods[0].classes[0].each("asd") == (pytest.approx(due.asd),) * 2
+    assert "not known of 1 of 2 images ('a.zarr')" in report.warnings[0]
+
+
+def test_a_table_that_says_another_spacing_than_the_file_is_told(tmp_path):
+    add(tmp_path, "v.nii", body(1), body())
+    rows = ["v.nii,v.nii,anna,0|1|2,8|0.5|0.7"]
+    write_table(tmp_path, rows, "image,mask,group,labels,spacing_mm")
+    report = evaluate(tmp_path)
+    assert report.methods[0].classes[0].scores[0].hd95 == pytest.approx(8)
+    assert "'v.nii': 8 x 0.5 x 0.7 in the table, 4 x 0.5 x 0.7 in the" in report.warnings[0]
+
+
 def test_numbers_that_no_name_has_are_told(tmp_path):
     add(tmp_path, "a.nii", body(), body())
     add(tmp_path, "b.nii", body(), np.where(body() == 2, np.uint8(3), body()))

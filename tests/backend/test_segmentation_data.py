@@ -163,7 +163,7 @@ def test_without_z_slices_are_in_the_order_of_the_table(tmp_path):
     [
         (["g,0|1,a,1,1", "g,0|1,,2,1"], "line 3, has no volume, though other lines have it"),
         (["g,0|1,a,1,1", "g,0|1,a,,1"], "line 3, has no z, though"),
-        (["g,0|1,a,1,1", "g,0|1,a,2,"], "line 3, has no spacing_mm, though"),
+        (["g,0|1,a,1,1", "g,0|1,a,2,"], "volume 'a' has slices with another spacing_mm"),
         (["g,0|1,a,first,1"], "line 2: z 'first'; due is a number"),
         (["g,0|1,a,1,1", "h,0|1,a,2,1"], "volume 'a' has slices with another group"),
         (["g,0|1,a,1,1", "g,0|1,a,2,2"], "volume 'a' has slices with another spacing_mm"),

@@ -19,6 +19,7 @@ from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldSt
 from napari_medssl.backend.mask_meaning import MASK_VALUES
 from napari_medssl.backend.match_classes import ClassMatch, match_classes
 from napari_medssl.backend.region_maps import enlarged
+from napari_medssl.backend.scored_units import in_one_unit
 from napari_medssl.backend.segment_volume import segment_volume
 from napari_medssl.backend.segmentation_cases import ReadCase, plan_cases, read_cases
 from napari_medssl.backend.segmentation_data import PairTable
@@ -90,6 +91,7 @@ def evaluate_segmentation(
         (name, one, match_classes(name, one.classes, table)) for name, one in _segmenters(config)
     ]
     cases, failures = read_cases(table, plan, config.distances, on_progress, should_stop)
+    cases, unit, warnings = in_one_unit(cases, config.distances)
     total = len(models) + bool(config.clusters) + _STEPS * config.baselines
     work = _Work(cases, table, config.distances, (on_progress, should_stop), total)
     methods = [work.score_model(*model) for model in models]
@@ -101,13 +103,14 @@ def evaluate_segmentation(
     return SegmentationReport(
         config.data.name,
         "volume" if cases[0].case.is_volume else "image",
-        "mm" if all(one.case.is_known for one in cases) else "pixels",
+        unit,
         tuple(one.case.name for one in cases),
         tuple(one.case.group for one in cases),
         _facts(table, cases),
         tuple(methods),
         (*folder.failures, *failures),
         (*folder.remarks, *remarks),
+        warnings,
     )
 
 

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop
 from napari_medssl.backend.segmentation_data import TABLE, Pair, PairTable
-from napari_medssl.backend.segmentation_volumes import is_volume_file, read_volume_truth
+from napari_medssl.backend.segmentation_volumes import (
+    image_spacing,
+    is_near,
+    is_volume_file,
+    read_volume_truth,
+)
 from napari_medssl.io.volumes import open_volume
 
 _EVEN = 1e-3  # of a step: slices that lie further from even steps do not make a volume
@@ -31,7 +36,8 @@ class Case:
     pairs
         The image, or the file of a volume; of a volume of slices those in order.
     spacing
-        Of its axes, Y, X or Z, Y, X, in mm; 1 each where it is not known.
+        Of its axes, Y, X or Z, Y, X, in mm; 1 each where it is not known. Before the files are read
+        it is that of the table.
     is_known
         Whether it is.
     """
@@ -68,12 +74,16 @@ class ReadCase:
         Class numbers, shape (Y, X) or (Z, Y, X).
     volume
         The file of a volume, which is read slice by slice when it is looked at.
+    overruled
+        The spacing that the file says, of the last axes, where the table says another; the
+        table's is `case.spacing`.
     """
 
     case: Case
     pixels: tuple[NDArray[np.uint8], ...]
     truth: NDArray[np.uint8]
     volume: Path | None = None
+    overruled: tuple[float, ...] | None = None
 
     @property
     def planes(self) -> tuple[NDArray[np.uint8], ...]:
@@ -112,15 +122,18 @@ def plan_cases(table: PairTable) -> tuple[Case, ...]:
 def read_case(table: PairTable, case: Case, *, distances: bool = True) -> ReadCase:
     """Return a case with its images and truth; a file of a volume becomes one with three axes.
 
+    The spacing is that of the table, else that of the file, or, of slices of a volume, not known.
+
     Parameters
     ----------
     distances
-        Whether a volume has to have a spacing.
+        Whether the spacing matters: files are asked for it, and volumes have to have one.
 
     Raises
     ------
     UserError
-        If an image cannot be read, or slices have different sizes: a part of a volume is another.
+        If an image cannot be read, slices have different sizes (a part of a volume is another), or
+        an image and its mask say different spacings.
     """
     if not case.is_volume:
         image, mask = table.files(case.pairs[0])
@@ -141,7 +154,10 @@ def read_case(table: PairTable, case: Case, *, distances: bool = True) -> ReadCa
             f"{second[0]}; due is one size in a volume."
         )
     pixels, planes = zip(*read, strict=True)
-    return ReadCase(case, pixels, case.stacked(planes))
+    overruled = None
+    if distances:
+        case, overruled = _with_spacing_of_file(case, *table.files(case.pairs[0]))
+    return ReadCase(case, pixels, case.stacked(planes), None, overruled)
 
 
 def read_cases(
@@ -189,6 +205,24 @@ def _check_alike(case: Case, others: Sequence[ReadCase]) -> None:
         )
 
 
+def _with_spacing_of_file(
+    case: Case, image: Path, mask: Path
+) -> tuple[Case, tuple[float, ...] | None]:
+    """Return a case with the spacing of its file where the table has none, and what it overrules.
+
+    How far slices are apart is in no file of one of them: theirs is that of the table alone.
+    """
+    if case.is_known:
+        return case, _overruled(case, image_spacing(image))
+    told = None if case.is_volume else image_spacing(image, mask)
+    return (replace(case, spacing=told, is_known=True) if told else case), None
+
+
+def _overruled(case: Case, told: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """Return what a file says of the last axes of a case, if that is not what the table says."""
+    return told if told and not is_near(case.spacing[-len(told) :], told) else None
+
+
 def _read_volume(
     table: PairTable, case: Case, files: tuple[Path, Path], distances: bool
 ) -> ReadCase:
@@ -199,16 +233,17 @@ def _read_volume(
         spacing: tuple[float, ...] | None = _three(pair, f"{TABLE}, line {pair.line}")
     else:
         spacing = truth.spacing
-    if spacing is None and distances:
+    if spacing is None and distances and len(truth.values) > 1:
         raise UserError(
             f"Volume {pair.name!r} does not say how far apart its voxels are. Write spacing_mm "
             f"(slices|rows|columns) into {TABLE}, or say --no-distances."
         )
     case = replace(case, spacing=spacing or (1.0,) * 3, is_known=spacing is not None)
+    overruled = _overruled(case, truth.spacing) if pair.spacing else None
     classes = table.classes_of(truth.values, pair)
     if len(classes) == 1:
         case, classes = replace(case, spacing=case.spacing[1:]), classes[0]
-    return ReadCase(case, (), classes, files[0])
+    return ReadCase(case, (), classes, files[0], overruled)
 
 
 def _plane_spacing(pair: Pair) -> tuple[float, ...]:

@@ -53,7 +53,8 @@ class Pair:
     volume, z
         The volume that it is a slice of, and where in it; empty and None for an image by itself.
     spacing
-        Distance in mm of pixels along the axes, Y, X or Z, Y, X, or along all; None if not known.
+        Distance in mm of pixels along the axes, Y, X or Z, Y, X, or along all; None if the table
+        does not say it.
     """
 
     name: str
@@ -212,13 +213,15 @@ def _pair(row: dict[str, str], line: int) -> Pair:
 
 
 def _check_optional(pairs: Sequence[Pair]) -> None:
-    """Refuse a table in which some lines have what others lack: no mean would be of one kind."""
-    for name in ("volume", "z", "spacing"):
+    """Refuse a table in which some lines have what others lack: no mean would be of one kind.
+
+    A spacing may be lacking: a file may know it, and `scored_units` finds one unit for all.
+    """
+    for name in ("volume", "z"):
         lacking = [pair for pair in pairs if getattr(pair, name) in ("", None)]
         if lacking and len(lacking) < len(pairs):
-            column = "spacing_mm" if name == "spacing" else name
             raise UserError(
-                f"{TABLE}, line {lacking[0].line}, has no {column}, though other lines have it; "
+                f"{TABLE}, line {lacking[0].line}, has no {name}, though other lines have it; "
                 "due is one in each line, or no such column."
             )
 

@@ -57,6 +57,8 @@ class SegmentationReport:
         (name, reason) of cases that could not be read; they are left out.
     remarks
         What else is to be known.
+    warnings
+        What is not as a reader would take it to be.
     """
 
     data: str
@@ -68,6 +70,7 @@ class SegmentationReport:
     methods: tuple[MethodScores, ...]
     failures: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def rare(self) -> int | None:
@@ -96,6 +99,7 @@ class SegmentationReport:
             "methods": [self._method(one) for one in self.methods],
             "failures": dict(self.failures),
             "remarks": list(self.remarks),
+            "warnings": list(self.warnings),
         }
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

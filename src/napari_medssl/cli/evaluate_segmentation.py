@@ -34,10 +34,10 @@ def evaluate_segmentation(
     """Score segmentation: Dice coefficient (DSC) and surface distances (ASD, HD95) of each class.
 
     Each image is scored, or each volume: a file of one (NIfTI, TIFF stack, zarr), or the slices of
-    one in pairs.csv (column volume). Distances of volumes are in mm, of images if pairs.csv has
-    spacing_mm, else in pixels. Where truth and segmentation are both empty there is
-    nothing to score; where one of them is, the DSC is 0; what is missed has the diagonal as its
-    distance.
+    one in pairs.csv (column volume). Distances are in mm if the size of a pixel is known of all of
+    them, by spacing_mm in pairs.csv or by the file, else in pixels. Where truth and segmentation
+    are both empty there is nothing to score; where one of them is, the DSC is 0; what is missed
+    has the diagonal as its distance.
     """
     from napari_medssl.backend.segmentation_data import TABLE
 
@@ -53,6 +53,8 @@ def evaluate_segmentation(
         _print_distances(report)
     for line in _notes(report):
         _console.say(line)
+    for line in report.warnings:
+        _console.warn(line)
     if images:
         _print_cases(report, "dsc")
         if report.has_distances():
