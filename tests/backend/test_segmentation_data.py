@@ -1,14 +1,18 @@
 """The one reader of `pairs.csv`: what its labels mean, and what is refused."""
 
+import nibabel
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scored_world import square, write_pair, write_table
 
 from napari_medssl._errors import UserError
+from napari_medssl.backend.labelled_folders import read_labelled
 from napari_medssl.backend.segmentation_cases import plan_cases, read_case
 from napari_medssl.backend.segmentation_data import read_pairs
 from napari_medssl.backend.transfer_data import read_set
+from napari_medssl.backend.truth_folders import read_truth_folder
 
 
 def make_set(folder, masks, labels, more=(), columns=""):
@@ -39,6 +43,49 @@ def test_objects_and_single_values_are_foreground(tmp_path, labels, value):
     pixels, classes = table.read(table.pairs[0])
     assert (classes == (mask > 0)).all()
     assert pixels.shape == (*mask.shape, 3)
+
+
+MANY = np.zeros((24, 32), np.uint16)
+MANY.ravel()[: 2 * 300 : 2] = np.arange(1, 301)
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: Image.fromarray(MANY).save(path.with_suffix(".png")),
+        lambda path: tifffile.imwrite(path.with_suffix(".tif"), MANY, compression="zlib"),
+        lambda path: tifffile.imwrite(path.with_suffix(".tif"), MANY.astype(np.uint32)),
+        lambda path: tifffile.imwrite(path.with_suffix(".tif"), MANY.astype(np.int64)),
+        lambda path: tifffile.imwrite(path.with_suffix(".tif"), MANY.astype(np.float32)),
+        lambda path: nibabel.Nifti1Image(MANY.T[..., None], np.eye(4)).to_filename(
+            path.with_suffix(".nii.gz")
+        ),
+    ],
+    ids=["png", "tiff", "uint32", "int64", "float", "nifti"],
+)
+def test_more_than_255_objects_are_foreground_for_training_and_scoring(tmp_path, write, table):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    Image.fromarray(np.minimum(MANY, 200).astype(np.uint8)).save(tmp_path / "images" / "a.png")
+    write(tmp_path / "masks" / "a")
+    (mask,) = (tmp_path / "masks").iterdir()
+    if table:
+        write_table(tmp_path, [f"a.png,{mask.name},g,300 instances"])
+    scored = read_truth_folder(tmp_path).table
+    assert scored.classes == ("foreground",)
+    assert (scored.read(scored.pairs[0])[1] == (MANY > 0)).all()
+    (labelled,) = read_labelled(tmp_path).images
+    assert (labelled.classes == (MANY > 0)).all()
+
+
+def test_a_mask_of_several_slices_is_none_of_a_picture(tmp_path):
+    folder = make_set(tmp_path, [square(1, (1, 1))], ["0|1"])
+    tifffile.imwrite(folder / "masks" / "0.tif", np.stack([square(1, (1, 1))] * 2))
+    write_table(folder, ["0.png,0.tif,g,0|1"])
+    table = read_pairs(folder)
+    with pytest.raises(UserError, match=r"Mask '0.tif' has 2 slices, its image is one"):
+        table.read(table.pairs[0])
 
 
 def test_names_stand_beside_the_table(tmp_path):
@@ -72,7 +119,7 @@ def test_names_that_cannot_be_used_are_told(tmp_path, text, told):
         ("0,5", "labels '0,5'; due are numbers, as 0|1|2, or words for objects"),
         ("0|x", r"line 2: labels '0\|x'; due are numbers"),
         ("255|0", r"line 2: labels '255\|0'; due is 0 first: it is always the rest"),
-        ("|".join(map(str, range(300))), "names 299 classes.* 255 at most"),
+        ("|".join(map(str, range(300))), "names 299 classes.* 255 at most.*as '299 instances'"),
     ],
 )
 def test_labels_that_cannot_be_used_are_told(tmp_path, labels, told):
@@ -92,7 +139,7 @@ def test_a_mask_that_does_not_fit_is_told(tmp_path):
         "Mask '1.png' has the value 7, which no labels of pairs.csv name; due are 0, 1, 2",
         "Mask '2.png' has 9 x 5 pixels, its image 32 x 24; due is one size",
         "Mask '3.png' is in colours; due is one number a pixel",
-        "Mask '4.png' cannot be read",
+        "Mask '4.png' is of no kind that we know; due is PNG, TIFF or NIfTI",
     ]
     for pair, text in zip(table.pairs[1:], told, strict=True):
         with pytest.raises(UserError, match=text):

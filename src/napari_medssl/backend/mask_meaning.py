@@ -215,7 +215,9 @@ def _listed(values: Sequence[int], class_names: dict[int, str]) -> MaskMeaning:
         return _foreground(class_names, "The table lists one value: all but 0 is foreground.")
     if len(values) > MOST_CLASSES:
         raise UserError(
-            f"The table names {len(values)} values of masks; due are {MOST_CLASSES} at most."
+            f"The table names {len(values)} values of masks; due are {MOST_CLASSES} at most. Where "
+            "they number objects, write words instead, as 'instances', or say --mask-values "
+            "foreground."
         )
     names = tuple(class_names.get(value, str(value)) for value in values)
     listed = ", ".join(f"{value} is class {n}" for n, value in enumerate(values, start=1))

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.pair_tables import read_rows
+from napari_medssl.backend.picture_slices import read_mask_slices
 from napari_medssl.io.images import ImageRef, read_image
-from napari_medssl.io.limits import check_size, one_line
 from napari_medssl.io.volumes import is_zarr
 
 TABLE = "pairs.csv"
@@ -157,8 +156,9 @@ def read_pairs(folder: Path) -> PairTable:
         return PairTable(folder, pairs, (), (name or FOREGROUND,), name is not None)
     if not 0 < len(values) <= _MOST:
         raise UserError(
-            f"{str(table)!r} names {len(values)} classes, with labels {rows[0]['labels']!r}; due "
-            f"are two values or more, as 0|255, and {_MOST + 1} at most."
+            f"{str(table)!r} names {len(values)} classes, with labels {rows[0]['labels'][:40]!r}; "
+            f"due are two values or more, as 0|255, and {_MOST + 1} at most. Where the values "
+            f"number objects, write words instead, as '{max(2, len(values))} instances'."
         )
     classes = tuple(names.get(value, str(value)) for value in values)
     return PairTable(folder, pairs, values, classes, bool(names))
@@ -263,18 +263,11 @@ def _inside(folder: Path, name: str, where: str) -> Path:
     return path
 
 
-def _read_mask(path: Path) -> NDArray[np.generic]:
-    """Return the values of a mask, shape (Y, X)."""
-    try:
-        with Image.open(path) as opened:
-            check_size(path.name, *opened.size)
-            values = np.asarray(opened)
-    except UserError:
-        raise
-    except Exception as error:  # decoders raise nearly everything on damaged files
-        raise UserError(f"Mask {path.name!r} cannot be read: {one_line(error)}.") from None
-    if values.ndim == 3:
-        if (values[..., :3] != values[..., :1]).any():
-            raise UserError(f"Mask {path.name!r} is in colours; due is one number a pixel.")
-        values = values[..., 0]
-    return values
+def _read_mask(path: Path) -> NDArray[np.integer]:
+    """Return the values of a mask, shape (Y, X), as training reads them."""
+    planes = read_mask_slices(ImageRef(path))
+    if len(planes) != 1:
+        raise UserError(
+            f"Mask {path.name!r} has {len(planes)} slices, its image is one; due is a mask of one."
+        )
+    return planes[0]
