@@ -419,6 +419,62 @@ def test_slanted_voxels_are_as_large_as_they_are(tmp_path, unit):
         assert found == pytest.approx(0.3 * factor, rel=1e-5)
 
 
+def write_numbered(folder, dtype):
+    """Write 300 objects, each with its number, in all formats; return where they are."""
+    folder.mkdir()
+    numbers = np.zeros((50, 60), dtype)
+    numbers.ravel()[: 5 * 300 : 5] = np.arange(1, 301)
+    if dtype == np.uint16:
+        Image.fromarray(numbers).save(folder / "a.png")
+    tifffile.imwrite(folder / "b.tif", numbers, compression="zlib")
+    nibabel.Nifti1Image(numbers.T[..., None], np.eye(4)).to_filename(folder / "c.nii.gz")
+    stack = np.stack([numbers, numbers])
+    tifffile.imwrite(folder / "d.tif", stack, photometric="minisblack")
+    return numbers != 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.float32])
+def test_more_than_255_objects_are_foreground_if_that_is_said(tmp_path, dtype):
+    """As StarDist and Cellpose write them: classes they cannot be, and that is told."""
+    due = write_numbered(tmp_path / "masks", dtype)
+    out = tmp_path / "a.csv"
+    count = len(list((tmp_path / "masks").iterdir()))
+    with pytest.raises(
+        UserError, match=r"has numbers to 300; due .* 0 to 255. .*say --mask-values"
+    ):
+        measure_masks(tmp_path / "masks", out, MeasureMasksConfig())
+    config = MeasureMasksConfig(mask_values="foreground", names=("nucleus", "other"))
+    report = measure_masks(tmp_path / "masks", out, config)
+    assert (report.files, report.failures) == (count, ())
+    rows = read(out)
+    assert {(row["class"], row["name"], row["area_px"]) for row in rows} == {
+        ("1", "nucleus", "300")
+    }
+    assert len(rows) == count + 1  # of two slices each has its own
+    for kind in ("tiff", "nifti"):
+        wanted = ExportMasksConfig(format=kind, mask_values="foreground")
+        report = export_folder(tmp_path / "masks", tmp_path / kind, wanted)
+        assert not report.failures
+        for path in report.written:
+            many = volume_facts(path)
+            found = read_class_volume(path).classes if many else read_class_mask(path)[0]
+            assert (found == due).all()
+
+
+def test_numbers_of_classes_may_have_more_bits(tmp_path):
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((10, 20), np.uint16)
+    mask[2:4] = 7
+    Image.fromarray(mask).save(tmp_path / "masks" / "a.png")
+    tifffile.imwrite(tmp_path / "masks" / "b.tif", mask.astype(np.int64))
+    tifffile.imwrite(tmp_path / "masks" / "c.tif", mask / np.float32(2))
+    report = measure_masks(tmp_path / "masks", tmp_path / "a.csv", MeasureMasksConfig())
+    assert [(row["class"], row["area_px"]) for row in read(tmp_path / "a.csv")] == [("7", "40")] * 2
+    ((name, told),) = report.failures
+    assert name == "c.tif"
+    assert "has the value 3.5; due are whole numbers" in told
+
+
 def test_the_names_in_a_tiff_are_used_where_none_are_given(tmp_path):
     (tmp_path / "masks").mkdir()
     facts = MaskFacts(names={1: "wall", 2: "blood"}, colors={1: "#112233"})

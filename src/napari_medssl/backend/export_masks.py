@@ -58,13 +58,15 @@ class ExportMasksConfig(MeasureMasksConfig):
 class MaskToExport:
     """A mask to write: its class numbers or where they are, where to, what is known.
 
-    `image` is what the mask is of: the file of a region of a slide says where it lies there.
+    `image` is what the mask is of: the file of a region of a slide says where it lies there;
+    `as_foreground` takes all but 0 of a file as class 1.
     """
 
     mask: NDArray[np.uint8] | ImageRef | Path
     place: Path
     facts: MaskFacts
     image: ImageRef | None = None
+    as_foreground: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +181,18 @@ def _exports_of(
         picture = pictures.get(mask_stem(path))
         if images is not None and picture is None:
             raise UserError(f"No picture {mask_stem(path)!r} in {str(images)!r}. Put it there.")
-        return [MaskToExport(path, out / f"{mask_stem(path)}{suffix}", facts, picture)]
+        place = out / f"{mask_stem(path)}{suffix}"
+        return [MaskToExport(path, place, facts, picture, config.as_foreground)]
     if config.format == "nifti":
         slices = dict(enumerate(refs))
-        return [VolumeToExport(path, slices, out / f"{mask_stem(path)}{suffix}", legend)]
-    return [MaskToExport(ref, out / f"{picture_stem(ref)}{suffix}", facts) for ref in refs]
+        place = out / f"{mask_stem(path)}{suffix}"
+        return [VolumeToExport(path, slices, place, legend, config.as_foreground)]
+    return [
+        MaskToExport(
+            ref, out / f"{picture_stem(ref)}{suffix}", facts, as_foreground=config.as_foreground
+        )
+        for ref in refs
+    ]
 
 
 def _check_places(
@@ -221,7 +230,7 @@ def _read(one: MaskToExport) -> tuple[NDArray[np.uint8], MaskFacts]:
         facts = replace(facts, corner=corner, step=step, spacing_mm=side)
     if isinstance(one.mask, np.ndarray):
         return one.mask.copy(), facts  # a stroke of this very moment may still come in
-    mask, spacing = read_class_mask(one.mask)
+    mask, spacing = read_class_mask(one.mask, as_foreground=one.as_foreground)
     if record is not None and one.image is not None:  # else it would lie elsewhere on the slide
         ref = one.mask if isinstance(one.mask, ImageRef) else ImageRef(one.mask)
         check_fits(ref, mask.shape, one.image)

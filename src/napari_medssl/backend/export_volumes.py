@@ -33,12 +33,15 @@ class VolumeToExport:
         Where to.
     legend
         What the classes are called.
+    as_foreground
+        Whether all but 0 of files is class 1, as where their values number objects.
     """
 
     volume: Path
     masks: Mapping[int, NDArray[np.uint8] | ImageRef | Path]
     place: Path
     legend: ClassLegend = NO_LEGEND
+    as_foreground: bool = False
 
 
 def write_volume_mask(one: VolumeToExport, *, should_stop: ShouldStop = never) -> int:
@@ -81,8 +84,10 @@ def _slices(
         if mask is None:
             yield np.zeros(volume.shape[1:], np.uint8)
             continue
-        # Copied: a stroke of this very moment may still come in.
-        classes = mask.copy() if isinstance(mask, np.ndarray) else read_class_mask(mask)[0]
+        if isinstance(mask, np.ndarray):  # copied: a stroke of this very moment may still come in
+            classes = mask.copy()
+        else:
+            classes = read_class_mask(mask, as_foreground=one.as_foreground)[0]
         if classes.shape != volume.shape[1:]:
             raise UserError(
                 f"The mask of slice {z + 1} of {one.volume.name!r} has {classes.shape[1]} x "

@@ -95,6 +95,8 @@ class MaskToMeasure:
         What made it, in words.
     view
         The field of view at any size, or where the image is, to find it there; None for neither.
+    as_foreground
+        Whether all but 0 of a file is class 1, as where its values number objects.
     """
 
     image: str
@@ -103,6 +105,7 @@ class MaskToMeasure:
     spacing_mm: tuple[float, float] | None
     made_by: str
     view: View | ImageRef | None = None
+    as_foreground: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,9 @@ def measure_mask(one: MaskToMeasure) -> tuple[MeasuredMask, str]:
     UserError
         If the mask cannot be read.
     """
-    mask = one.mask if isinstance(one.mask, np.ndarray) else read_class_mask(one.mask)[0]
+    mask = one.mask
+    if not isinstance(mask, np.ndarray):
+        mask = read_class_mask(mask, as_foreground=one.as_foreground)[0]
     view, failure = None, ""
     try:
         view = _view_of(one)

@@ -26,6 +26,7 @@ from napari_medssl.backend.mask_areas import (
     measure_mask,
     write_measured,
 )
+from napari_medssl.backend.mask_meaning import FOREGROUND
 from napari_medssl.backend.mask_summary import ClassSummary, summarize, write_summary
 from napari_medssl.backend.mask_volumes import MeasuredVolume, write_volumes
 from napari_medssl.io.class_formats import (
@@ -53,6 +54,18 @@ class MeasureMasksConfig:
     names: tuple[str, ...] = option(
         (), help="What class 1 is called; given again, class 2 and so on."
     )
+
+    mask_values: str = option(
+        "classes",
+        help="What values of masks are: numbers of classes, or all but 0 foreground, as where they "
+        "number objects.",
+        choices=("classes", "foreground"),
+    )
+
+    @property
+    def as_foreground(self) -> bool:
+        """Whether all but 0 is one class."""
+        return self.mask_values == "foreground"
 
     def spacing_mm(self, found: Spacing | None) -> Spacing | None:
         """Return the size of a pixel: that of the file, or else the one given."""
@@ -130,6 +143,8 @@ def mask_refs(path: Path, facts: VolumeFacts | None) -> tuple[ImageRef, ...]:
 
 def legend_of(path: Path, facts: VolumeFacts | None, config: MeasureMasksConfig) -> ClassLegend:
     """Return what classes are called: the names that were given before those of the file."""
+    if config.as_foreground:
+        return ClassLegend({1: config.class_names().get(1, FOREGROUND)})
     known = tiff_legend(path) if facts is None else facts.legend
     found = known or NO_LEGEND
     return ClassLegend(dict(found.names) | config.class_names(), found.colors)
@@ -248,7 +263,7 @@ def _to_measure(
     """Return a mask with its picture; UserError if they are not of one size."""
     mask: NDArray[np.uint8] | ImageRef
     if ref.page is None or facts is None:
-        mask, spacing = read_class_mask(ref)
+        mask, spacing = read_class_mask(ref, as_foreground=config.as_foreground)
         shape: tuple[int, ...] = mask.shape
     else:  # read when it is measured: a volume has hundreds
         mask, spacing, shape = ref, pixel_side(facts.spacing_mm), facts.shape[1:]
@@ -258,4 +273,5 @@ def _to_measure(
             spacing = pixel_size(picture.path)
     name = ref.name if picture is None else picture.name
     names = legend_of(ref.path, facts, config).names
-    return MaskToMeasure(name, mask, names, config.spacing_mm(spacing), "", picture)
+    side = config.spacing_mm(spacing)
+    return MaskToMeasure(name, mask, names, side, "", picture, config.as_foreground)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_colors import class_color, color_of
-from napari_medssl.io.class_files import class_png, read_class_file
+from napari_medssl.io.class_files import class_png
 from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.class_nifti import class_nifti
 from napari_medssl.io.class_tiff import class_tiff, read_class_tiff
 from napari_medssl.io.class_volumes import read_class_slice, read_one_slice
 from napari_medssl.io.files import write_whole
 from napari_medssl.io.images import ImageRef
+from napari_medssl.io.mask_values import class_numbers, read_mask_values
 
 SUFFIXES = {
     "png": ".png",
@@ -93,10 +94,18 @@ def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: Mask
         raise UserError(f"Format {kind!r} is unknown; choose one of {', '.join(SUFFIXES)}.")
 
 
-def read_class_mask(ref: ImageRef | Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+def read_class_mask(
+    ref: ImageRef | Path, *, as_foreground: bool = False
+) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the class numbers of a PNG, TIFF or NIfTI file, and the size of a pixel if it tells.
 
-    Of a volume the slice is meant that the page of `ref` names.
+    Of a volume the slice is meant that the page of `ref` names. Numbers of more than 8 bits are
+    read where they are those of classes.
+
+    Parameters
+    ----------
+    as_foreground
+        Whether all but 0 is class 1, as where the values number objects.
 
     Raises
     ------
@@ -105,14 +114,15 @@ def read_class_mask(ref: ImageRef | Path) -> tuple[NDArray[np.uint8], Spacing | 
     """
     path, page = (ref.path, ref.page) if isinstance(ref, ImageRef) else (ref, None)
     if page is not None:
-        return read_class_slice(path, page - 1)
+        return read_class_slice(path, page - 1, as_foreground=as_foreground)
     kind = READABLE.get(path.suffix.lower())
     if kind == "tiff":
-        return read_class_tiff(path)
+        return read_class_tiff(path, as_foreground=as_foreground)
     if kind == "nifti":
-        return read_one_slice(path)
+        return read_one_slice(path, as_foreground=as_foreground)
     if kind == "png":
-        return read_class_file(path), None
+        values = read_mask_values(ImageRef(path))
+        return class_numbers(values, path.name, as_foreground=as_foreground), None
     raise UserError(
         f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file of class "
         "numbers."

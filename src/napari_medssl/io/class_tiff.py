@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_legend import MOST_BYTES, ClassLegend
 from napari_medssl.io.limits import check_size, one_line
+from napari_medssl.io.mask_values import class_numbers
 
 _MM = {2: 25.4, 3: 10.0}  # of TIFF's units of length: inch, centimetre
 _LEGEND = 65330  # of those that are free for private use
@@ -83,13 +84,20 @@ def page_legend(page: Any) -> ClassLegend | None:
     return ClassLegend.of_text(text) if is_grey else None
 
 
-def read_class_tiff(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+def read_class_tiff(
+    path: Path, *, as_foreground: bool = False
+) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the class numbers of a TIFF file, shape (Y, X), and the size of a pixel in mm.
+
+    Parameters
+    ----------
+    as_foreground
+        See `io.mask_values.class_numbers`.
 
     Raises
     ------
     UserError
-        If it is missing, damaged, or no grey picture of 8 bits and one page.
+        If it is missing, damaged, no grey picture of one page, or has numbers of no classes.
     """
     from tifffile import TiffFile
 
@@ -97,12 +105,10 @@ def read_class_tiff(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
         with TiffFile(path) as file:
             page, pages = file.pages[0], len(file.pages)
             check_size("mask", page.imagewidth, page.imagelength)
-            if pages != 1 or page.dtype != np.uint8 or len(page.shape) != 2:
-                raise ValueError(
-                    f"{pages} page(s) of {page.dtype}, shape {page.shape}; due is one page of "
-                    "8 bits of grey"
-                )
-            return np.ascontiguousarray(page.asarray()), _spacing(page)
+            if pages != 1 or len(page.shape) != 2:
+                raise ValueError(f"{pages} page(s) of shape {page.shape}; due is one page of grey")
+            values = page.asarray()
+            return class_numbers(values, path.name, as_foreground=as_foreground), _spacing(page)
     except UserError:
         raise
     except Exception as error:  # tifffile and its codecs raise what they please

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.mask_values import class_numbers
 from napari_medssl.io.volumes import Volume, is_nifti, open_volume, volume_kind
 
 Spacing = tuple[float, float]
@@ -96,8 +97,15 @@ def read_class_volume(path: Path) -> ClassVolume:
         return ClassVolume(classes, _facts(volume))
 
 
-def read_class_slice(path: Path, z: int) -> tuple[NDArray[np.uint8], Spacing | None]:
+def read_class_slice(
+    path: Path, z: int, *, as_foreground: bool = False
+) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the class numbers of slice `z` (from 0), and the size of a pixel `(x, y)` in mm.
+
+    Parameters
+    ----------
+    as_foreground
+        See `io.mask_values.class_numbers`.
 
     Raises
     ------
@@ -109,10 +117,13 @@ def read_class_slice(path: Path, z: int) -> tuple[NDArray[np.uint8], Spacing | N
             raise UserError(
                 f"Cannot read slice {z + 1} of the mask {path.name!r}: it has {volume.shape[0]}."
             )
-        return _class_numbers(volume, z), pixel_side(_facts(volume).spacing_mm)
+        found = _class_numbers(volume, z, as_foreground=as_foreground)
+        return found, pixel_side(_facts(volume).spacing_mm)
 
 
-def read_one_slice(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
+def read_one_slice(
+    path: Path, *, as_foreground: bool = False
+) -> tuple[NDArray[np.uint8], Spacing | None]:
     """Return the only slice of a volume of class numbers, as `read_class_slice` does."""
     with open_volume(path) as volume:
         if volume.shape[0] != 1:
@@ -120,7 +131,7 @@ def read_one_slice(path: Path) -> tuple[NDArray[np.uint8], Spacing | None]:
                 f"Cannot read the mask {path.name!r} as one picture: it has {volume.shape[0]} "
                 f"slices. Name one of them, as '{path.name}#page=1'."
             )
-    return read_class_slice(path, 0)
+    return read_class_slice(path, 0, as_foreground=as_foreground)
 
 
 def pixel_side(spacing: VolumeSpacing | None) -> Spacing | None:
@@ -150,16 +161,6 @@ def _slant(volume: Volume) -> float:
     return part if 0.1 < part < 1 - 1e-5 else 1.0
 
 
-def _class_numbers(volume: Volume, z: int) -> NDArray[np.uint8]:
-    values = volume.values(z)
-    if values.ndim == 2:
-        if values.dtype == np.uint8:
-            return np.ascontiguousarray(values, np.uint8)
-        if not values.size or (values.min() >= 0 and values.max() <= 255):  # NaN is neither
-            numbers = values.astype(np.uint8)
-            if (numbers == values).all():
-                return numbers
-    raise UserError(
-        f"Cannot read the mask {volume.path.name!r} (slice {z + 1} holds other values than whole "
-        "numbers of 0 to 255). Due are the numbers of classes."
-    )
+def _class_numbers(volume: Volume, z: int, *, as_foreground: bool = False) -> NDArray[np.uint8]:
+    name = volume.path.name if volume.shape[0] == 1 else f"{volume.path.name}#page={z + 1}"
+    return class_numbers(volume.values(z), name, as_foreground=as_foreground)

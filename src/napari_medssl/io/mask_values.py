@@ -68,6 +68,35 @@ def whole_numbers(values: NDArray[np.generic], name: str) -> NDArray[np.integer]
     return np.ascontiguousarray(values, dtype=np.min_scalar_type(int(high)))
 
 
+def class_numbers(
+    values: NDArray[np.generic], name: str, *, as_foreground: bool = False
+) -> NDArray[np.uint8]:
+    """Return values, shape (Y, X[, S]), as numbers of classes, shape (Y, X).
+
+    Parameters
+    ----------
+    as_foreground
+        Whether all but 0 is class 1, as where the values number objects.
+
+    Raises
+    ------
+    UserError
+        If they are no whole numbers, or too large for classes.
+    """
+    if values.dtype == np.uint8 and values.ndim == 2 and not as_foreground:
+        return np.ascontiguousarray(values, np.uint8)
+    numbers = whole_numbers(values, name)
+    if as_foreground:
+        return np.asarray(numbers != 0, np.uint8)
+    if numbers.dtype != np.uint8:
+        raise UserError(
+            f"Mask {name!r} has numbers to {numbers.max()}; due are those of classes, 0 to 255. "
+            "Where they number objects, medssl takes all but 0 as one class: say --mask-values "
+            "foreground."
+        )
+    return np.ascontiguousarray(numbers, np.uint8)
+
+
 def _read(ref: ImageRef, kind: str) -> NDArray[np.generic]:
     # The decoders are imported here: listing needs none of them.
     if kind == "tiff":
