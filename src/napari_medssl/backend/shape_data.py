@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_medssl._errors import UserError
 from napari_medssl.backend.flat_pictures import REACH, FlatPicture, flat_picture
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.shape_pictures import read_shape
 from napari_medssl.backend.training_images import find_images
 from napari_medssl.io.images import read_image
 from napari_medssl.io.shape_planes import branch_widths, dark_parts, shape_planes, without_parts
@@ -132,7 +133,7 @@ def _read_shapes(
     for number, ref in enumerate(listing.refs):
         _tell(number, len(listing.refs), "reading shapes", on_progress, should_stop)
         try:
-            mask = _binary(read_image(ref))
+            mask = read_shape(ref)
         except UserError as error:
             failures.append((ref.name, str(error)))
             continue
@@ -148,27 +149,6 @@ def _read_shapes(
             "but for the shapes."
         )
     return found, failures
-
-
-def _binary(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return where a picture of two values is bright.
-
-    Raises
-    ------
-    UserError
-        If most of it lies between: a photograph is no shape.
-    """
-    grey = pixels if pixels.ndim == 2 else pixels.max(axis=2)
-    top = int(grey.max())
-    if top == 0:
-        return np.zeros(grey.shape, bool)
-    between = float(((grey > 0.2 * top) & (grey < 0.8 * top)).mean())
-    if between > 0.2:
-        raise UserError(
-            f"{between:.0%} of a picture of shapes are neither dark nor bright; due is a binary "
-            "picture, black but for the shapes."
-        )
-    return np.asarray(grey > top / 2)
 
 
 def _standing_out(flat: FlatPicture, part: float, how: ShapeDataConfig) -> NDArray[np.bool_]:
