@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_medssl._errors import UserError
@@ -417,6 +418,80 @@ def test_slanted_voxels_are_as_large_as_they_are(tmp_path, unit):
         factor = 1.0 if unit == "mm" else 1e-9
         found = volume_facts(tmp_path / f"{name}.nii.gz").voxel_mm3
         assert found == pytest.approx(0.3 * factor, rel=1e-5)
+
+
+def zarr_scan(path, form, shape=(3, 10, 20)):
+    """Write a scan as OME-Zarr of a version, or as an array without metadata; none has names."""
+    scan = np.full(shape, 90, np.uint8)
+    if form == "array":
+        zarr.create_array(path, data=scan)
+        return
+    axes = [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"[-scan.ndim :]]
+    scale = [{"type": "scale", "scale": [3.0, 0.2, 0.5][-scan.ndim :]}]
+    levels = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
+    about = {"ome": {"version": "0.5", "multiscales": [levels]}}
+    if form == "0.4":
+        about = {"multiscales": [{"version": "0.4", **levels}]}
+    version = 2 if form == "0.4" else 3
+    group = zarr.open_group(path, mode="w", zarr_format=version, attributes=about)
+    group.create_array("0", data=scan)
+
+
+@pytest.mark.parametrize("form", ["0.4", "0.5", "array"])
+def test_masks_in_zarr_are_measured_and_exported_with_their_names(tmp_path, form):
+    """Names, colours and spacing come with them, as with NIfTI."""
+    heart = make_volumes(tmp_path / "other")
+    zarr_scan(tmp_path / "scan.zarr", form)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    legend = ClassLegend({1: "wall", 2: "blood"}, {1: "#112233"})
+    with open_volume(tmp_path / "scan.zarr") as volume:
+        assert not volume.is_mask
+        volume.write_classes(masks / "heart.zarr", heart, legend)
+    with open_volume(masks / "heart.zarr") as volume:
+        assert volume.is_mask
+        assert volume.legend == legend
+    (tmp_path / "other" / "stack.tif").unlink()
+    tables = {}
+    for folder in (masks, tmp_path / "other"):
+        out = tmp_path / f"{folder.name}.csv"
+        report = measure_masks(folder, out, MeasureMasksConfig(), volumes=out.with_suffix(".v"))
+        assert (report.files, report.images, report.failures) == (1, 3, ())
+        rows = [*read(out), *read(out.with_suffix(".v"))]
+        tables[folder.name] = [list(row.values())[1:] for row in rows]
+        assert len(rows) == 8
+    is_known = form != "array"
+    assert (tables["masks"] == tables["other"]) is is_known
+    assert [row[:3] for row in tables["masks"]] == [row[:3] for row in tables["other"]]
+    report = export_folder(masks, tmp_path / "out", ExportMasksConfig(format="nifti"))
+    (place,) = report.written
+    assert (read_class_volume(place).classes == heart).all()
+    assert volume_facts(place).legend == legend
+    assert volume_facts(place).spacing_mm == ((3, 0.2, 0.5) if is_known else None)
+    report = export_folder(masks, tmp_path / "out", ExportMasksConfig())
+    assert [path.name for path in report.written] == [f"heart-p{n}.geojson" for n in (1, 2, 3)]
+    (wall, blood) = read_geojson(report.written[2]).features
+    assert (wall.class_name, wall.class_color, blood.class_name) == ("wall", (17, 34, 51), "blood")
+
+
+def test_a_mask_of_one_slice_in_zarr_is_a_picture(tmp_path):
+    zarr_scan(tmp_path / "scan.zarr", "0.5", (10, 20))
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "none.zarr").mkdir()  # no store: passed over, as other folders are
+    with open_volume(tmp_path / "scan.zarr") as volume:
+        classes = np.ones((10, 20), np.uint8)
+        volume.write_classes(tmp_path / "masks" / "a.zarr", [classes], ClassLegend({1: "eye"}))
+    measure_masks(tmp_path / "masks", tmp_path / "a.csv", MeasureMasksConfig())
+    (row,) = read(tmp_path / "a.csv")
+    assert (row["image"], row["name"], row["area_mm2"]) == ("a.zarr", "eye", "20.0")
+
+
+@pytest.mark.parametrize("rows", ["none", [{"number": "1"}], [1], 7, [{"number": 999}]])
+def test_a_damaged_legend_in_zarr_is_none(tmp_path, rows):
+    array = zarr.create_array(tmp_path / "a.zarr", data=np.ones((2, 4, 5), np.uint8))
+    array.attrs["medssl classes"] = rows
+    with open_volume(tmp_path / "a.zarr") as volume:
+        assert volume.legend == ClassLegend()
 
 
 def write_numbered(folder, dtype):

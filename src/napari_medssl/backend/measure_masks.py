@@ -41,6 +41,7 @@ from napari_medssl.io.class_tiff import tiff_legend
 from napari_medssl.io.class_volumes import VolumeFacts, pixel_side, volume_facts
 from napari_medssl.io.images import ImageRef, image_size, natural_key, scan_images
 from napari_medssl.io.pixel_size import pixel_size
+from napari_medssl.io.volumes import is_zarr
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class MeasureMasksReport:
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:
-    """Return the files of masks in a folder, in the order of their names.
+    """Return the files of masks in a folder, and folders of zarr, in the order of their names.
 
     Raises
     ------
@@ -116,12 +117,17 @@ def list_masks(folder: Path) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         raise UserError(f"{str(folder)!r} is no folder. Give the folder that holds the masks.")
-    found = [p for p in folder.iterdir() if p.suffix.lower() in READABLE and p.is_file()]
+    found = [
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in READABLE
+        and (is_zarr(p) if READABLE[p.suffix.lower()] == "zarr" else p.is_file())
+    ]
     kept = [p for p in found if p.suffix.lower() != ".gz" or p.name.lower().endswith(".nii.gz")]
     if not kept:
         raise UserError(
-            f"{str(folder)!r} holds no mask: due are PNG, TIFF (.tif) or NIfTI (.nii.gz) files of "
-            "class numbers, as medssl segment writes them."
+            f"{str(folder)!r} holds no mask: due are PNG, TIFF (.tif) or NIfTI (.nii.gz) files, or "
+            "zarr folders, of class numbers, as medssl segment writes them."
         )
     return tuple(sorted(kept, key=lambda path: natural_key(path.name)))
 

@@ -16,7 +16,8 @@ from napari_medssl.cli._places import check_output
 _Folder = Annotated[
     Path,
     typer.Argument(
-        help="Folder of masks: PNG, TIFF or NIfTI of class numbers, 0 for none, slices or volumes.",
+        help="Folder of masks: PNG, TIFF, NIfTI or zarr of class numbers, 0 for none, slices or "
+        "volumes.",
         metavar="DIR",
     ),
 ]
@@ -73,7 +74,7 @@ def measure(
     """Measure masks: area, objects and their size, part of the image, for each class.
 
     An object is what touches, also at a corner only. Areas are in pixels and, where the size of a
-    pixel is known, in mm². Each slice of a volume (NIfTI, TIFF stack) is an image of its own.
+    pixel is known, in mm². Each slice of a volume (NIfTI, TIFF stack, zarr) is an image of its own.
     """
     inputs = list_masks(masks)
     check_output(out, "--out", inputs)

@@ -30,8 +30,15 @@ SUFFIXES = {
 """Formats by name, with the ending of their files; the two of GeoJSON are one feature for each
 object and one for each class."""
 
-READABLE = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".nii": "nifti", ".gz": "nifti"}
-"""Endings of files from which masks can be read, in lower case."""
+READABLE = {
+    ".png": "png",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".nii": "nifti",
+    ".gz": "nifti",
+    ".zarr": "zarr",
+}
+"""Endings of files, or folders of zarr, from which masks can be read, in lower case."""
 
 Spacing = tuple[float, float]
 
@@ -97,7 +104,7 @@ def write_class_mask(path: Path, mask: NDArray[np.uint8], kind: str, facts: Mask
 def read_class_mask(
     ref: ImageRef | Path, *, as_foreground: bool = False
 ) -> tuple[NDArray[np.uint8], Spacing | None]:
-    """Return the class numbers of a PNG, TIFF or NIfTI file, and the size of a pixel if it tells.
+    """Return the class numbers of PNG, TIFF, NIfTI or zarr, and the size of a pixel if it tells.
 
     Of a volume the slice is meant that the page of `ref` names. Numbers of more than 8 bits are
     read where they are those of classes.
@@ -118,14 +125,14 @@ def read_class_mask(
     kind = READABLE.get(path.suffix.lower())
     if kind == "tiff":
         return read_class_tiff(path, as_foreground=as_foreground)
-    if kind == "nifti":
+    if kind in ("nifti", "zarr"):
         return read_one_slice(path, as_foreground=as_foreground)
     if kind == "png":
         values = read_mask_values(ImageRef(path))
         return class_numbers(values, path.name, as_foreground=as_foreground), None
     raise UserError(
-        f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file of class "
-        "numbers."
+        f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file, or a zarr "
+        "folder, of class numbers."
     )
 
 

@@ -24,21 +24,32 @@ class ClassLegend:
 
     def as_text(self) -> str:
         """Return it as JSON in ASCII, the same for the same legend."""
+        return json.dumps(self.as_attributes())
+
+    def as_attributes(self) -> dict[str, Any]:
+        """Return what `as_text` writes, as attributes of a store."""
         rows = [
             {"number": number, "name": self.names.get(number, "")}
             | ({"color": self.colors[number]} if number in self.colors else {})
             for number in sorted({*self.names, *self.colors})
             if 0 < number < 256
         ]
-        return json.dumps({_KEY: rows})
+        return {_KEY: rows}
 
     @classmethod
     def of_text(cls, text: str) -> ClassLegend | None:
         """Return the legend that `as_text` wrote, None of another text: files may be damaged."""
         try:
-            rows = json.loads(text)[_KEY]
-            found = [_row(row) for row in rows]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            return cls.of_attributes(json.loads(text))
+        except (ValueError, RecursionError):
+            return None
+
+    @classmethod
+    def of_attributes(cls, attributes: Any) -> ClassLegend | None:
+        """Return the legend among the attributes of a store, None if there is none."""
+        try:
+            found = [_row(row) for row in attributes[_KEY]]
+        except (ValueError, KeyError, TypeError):
             return None
         return cls(
             {number: name for number, name, _ in found if name},

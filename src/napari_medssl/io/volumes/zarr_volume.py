@@ -1,7 +1,8 @@
 """zarr folders as volumes: the first level of an OME-Zarr image, or an array of 2 or 3 axes.
 
 A mask is a store of the same version with one level, in a folder that takes its name when it is
-whole. Chunks of several slices are decoded once for all of them.
+whole. Chunks of several slices are decoded once for all of them. Among the attributes of a mask are
+names and colours of its classes, which other programs pass over.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
-from napari_medssl.io.class_legend import ClassLegend
+from napari_medssl.io.class_legend import NO_LEGEND, ClassLegend
 from napari_medssl.io.slides.ome_metadata import (
     OmeImage,
     first_image_path,
@@ -47,6 +48,7 @@ class ZarrVolume(Volume):
             if is_bare_array(path):
                 self._array = open_level(name, self._store, "", None)
                 self._axes = _bare_axes(name, self._array.shape)
+                attributes = dict(self._array.attrs)
             else:
                 attributes = read_attributes(name, self._store, "")
                 inner = first_image_path(name, attributes)
@@ -59,11 +61,22 @@ class ZarrVolume(Volume):
             sizes = dict(zip(self._axes, self._array.shape, strict=True))
             _check_axes(name, sizes)
             shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
+            self._legend = ClassLegend.of_attributes(attributes)
             super().__init__(path, shape, self._array.dtype, _spacing(self._image))
         except BaseException:
             self._store.close()
             raise
         self._kept: tuple[int, NDArray[np.generic]] = (0, np.empty(0))
+
+    @property
+    def is_mask(self) -> bool:
+        """See `Volume.is_mask`."""
+        return self._legend is not None
+
+    @property
+    def legend(self) -> ClassLegend:
+        """See `Volume.legend`."""
+        return self._legend or NO_LEGEND
 
     def close(self) -> None:
         """See `Volume.close`."""
@@ -95,16 +108,15 @@ class ZarrVolume(Volume):
         return first, found[..., 0] if "c" in left and found.shape[-1] == 1 else found
 
     def _write(
-        self, target: Path, slices: Iterator[NDArray[np.uint8]], _legend: ClassLegend
+        self, target: Path, slices: Iterator[NDArray[np.uint8]], legend: ClassLegend
     ) -> None:
         version = int(self._array.metadata.zarr_format)
         with whole_folder(target) as made, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             place = made if self._image is None else made / "0"
             if self._image is not None:
-                zarr.open_group(
-                    made, mode="w", zarr_format=_format(version), attributes=self._about(version)
-                )
+                about = self._about(version) | legend.as_attributes()
+                zarr.open_group(made, mode="w", zarr_format=_format(version), attributes=about)
             is_flat = "z" not in self._axes
             height, width = self.shape[1:]
             chunks = (min(height, _CHUNK), min(width, _CHUNK))
@@ -115,6 +127,7 @@ class ZarrVolume(Volume):
                 dtype="uint8",
                 fill_value=0,
                 zarr_format=_format(version),
+                attributes=legend.as_attributes() if self._image is None else None,
                 config={"write_empty_chunks": True},  # a chunk that is missing means a loss
             )
             for z, classes in enumerate(slices):
