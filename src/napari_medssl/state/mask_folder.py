@@ -181,7 +181,8 @@ class MaskFolder(ItemFolder[MaskImage]):
         if patch.dtype != np.uint8 and (patch.min() < 0 or patch.max() > 255):
             raise UserError(
                 f"The mask of {self.store[key].name!r} has class numbers of {patch.min()} to "
-                f"{patch.max()}; due are 0 to 255. It is not saved."
+                f"{patch.max()}; due are 0 to 255. It is not saved. Undo that, and paint with a "
+                "class of the list."
             )
         copy = np.array(patch, np.uint8)
         if not self.store[key].is_edited:
