@@ -122,7 +122,7 @@ def test_what_is_no_mask_is_refused_in_a_line(mask, tmp_path):
         read_class_mask(tmp_path / "a.txt")
     for name in ("a.tif", "a.nii.gz", "a.png"):
         (tmp_path / name).write_bytes(b"no mask")
-        with pytest.raises(UserError, match=rf"'.*{name}'"):
+        with pytest.raises(UserError, match=rf"Cannot read .*'.*{name}'"):
             read_class_mask(tmp_path / name)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.tif")
     with pytest.raises(UserError, match=r"due is one page of grey"):

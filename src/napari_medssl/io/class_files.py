@@ -56,3 +56,14 @@ def read_class_file(path: Path) -> NDArray[np.uint8]:
         raise UserError(
             f"Cannot read the mask {str(path)!r} ({one_line(error)}). Segment the image again."
         ) from error
+
+
+def is_other_png(path: Path) -> bool:
+    """Say whether a file is a PNG that is not grey of 8 bits, as other programs write masks."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return picture.mode != "L"
+    except Exception:  # Pillow raises what it pleases; whoever reads the file tells it
+        return False

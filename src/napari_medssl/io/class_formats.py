@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medssl._errors import UserError
 from napari_medssl.io.class_colors import class_color, color_of
-from napari_medssl.io.class_files import class_png
+from napari_medssl.io.class_files import class_png, is_other_png, read_class_file
 from napari_medssl.io.class_legend import ClassLegend
 from napari_medssl.io.class_nifti import class_nifti
 from napari_medssl.io.class_tiff import class_tiff, read_class_tiff
@@ -128,7 +128,7 @@ def read_class_mask(
     if kind in ("nifti", "zarr"):
         return read_one_slice(path, as_foreground=as_foreground)
     if kind == "png":
-        values = read_mask_values(ImageRef(path))
+        values = read_mask_values(ImageRef(path)) if is_other_png(path) else read_class_file(path)
         return class_numbers(values, path.name, as_foreground=as_foreground), None
     raise UserError(
         f"{path.name!r} is no mask: due is a PNG, TIFF (.tif) or NIfTI (.nii.gz) file, or a zarr "
