@@ -11,8 +11,10 @@ import torch
 
 from napari_medssl._errors import UserError
 from napari_medssl.backend.checkpoints import save_checkpoint
+from napari_medssl.backend.training_leftovers import clear_leftovers, cleared_unless_saved
 from napari_medssl.backend.training_workspace import (
     Workspace,
+    check_free,
     discard,
     in_use,
     note,
@@ -74,3 +76,47 @@ def test_two_windows_of_one_program_do_not_share_one(workspace):
         pass
     with in_use(workspace):
         discard(workspace)
+
+
+def left_behind(models, name):
+    """Copies of images, as a kill in the midst of collecting them leaves."""
+    made = Workspace(name, models)
+    for folder in (made.images, made.masks, made.unlabelled):
+        folder.mkdir(parents=True)
+        (folder / "0001.png").write_bytes(b"pixels")
+    (made.folder / ".writing-x1.json").write_bytes(b"")
+    made.lock.write_bytes(b"")
+    return made
+
+
+def test_what_was_killed_before_its_first_checkpoint_is_cleared_and_nothing_else(workspace):
+    models = workspace.models
+    early, noted, held = (left_behind(models, name) for name in ("early", "noted", "held"))
+    note(noted, "painted", {})
+    other = left_behind(models, "other")
+    (other.folder / "thesis.txt").write_text("of a person")
+    (models / "early.safetensors").write_bytes(b"a model of that name")
+    with in_use(held):
+        clear_leftovers(models)
+        assert held.images.exists()
+        with pytest.raises(UserError, match="'held' is being trained by another program"):
+            check_free(held)
+    check_free(held)
+    assert not early.folder.exists()
+    assert not early.lock.exists()
+    assert not noted.folder.exists()
+    assert other.images.exists()
+    assert early.out.exists()
+    assert [one.done for one in unfinished(models)] == [7]
+    clear_leftovers(models)
+    assert not held.folder.exists()
+    clear_leftovers(models / "none")
+
+
+def test_a_training_that_fails_without_a_checkpoint_clears_up(workspace):
+    early = left_behind(workspace.models, "early")
+    for made in (early, workspace):
+        with pytest.raises(RuntimeError, match="no memory"), cleared_unless_saved(made):
+            raise RuntimeError("no memory")
+    assert not early.folder.exists()
+    assert len(unfinished(workspace.models)) == 1

@@ -28,6 +28,7 @@ from napari_medssl.backend.action_previews import preview_of
 from napari_medssl.backend.checkpoints import read_step
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.jobs import Cancelled, OnProgress, Progress, ShouldStop, ignore, never
+from napari_medssl.backend.labelled_pairs import CLASSES
 from napari_medssl.backend.models import list_models
 from napari_medssl.backend.train_steps import checkpoint_of
 from napari_medssl.io.class_files import class_png
@@ -39,6 +40,9 @@ from napari_medssl.io.volumes import is_nifti
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NOTE = "training.json"
+
+WORKS_ON = frozenset({"images", "masks", "unlabelled", "shapes", CLASSES, _NOTE})
+"""Names of all that a workspace holds, also that of painted images."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,13 @@ def in_use(workspace: Workspace) -> Iterator[None]:
         yield
     finally:
         lock.release(remove=True)
+
+
+def check_free(workspace: Workspace) -> None:
+    """Raise `UserError` if another program, or part of this one, holds a workspace."""
+    if workspace.lock.exists():
+        with in_use(workspace):
+            return
 
 
 def _is_in_use(workspace: Workspace) -> bool:

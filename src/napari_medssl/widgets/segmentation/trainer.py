@@ -19,6 +19,7 @@ from napari_medssl.backend.compute_worker import call_function
 from napari_medssl.backend.config import to_json
 from napari_medssl.backend.jobs import OnProgress, Progress, ShouldStop
 from napari_medssl.backend.painted_workspace import PaintedImages, fill_painted
+from napari_medssl.backend.training_leftovers import cleared_unless_saved
 from napari_medssl.backend.training_workspace import (
     Unfinished,
     Workspace,
@@ -131,7 +132,8 @@ def run_training(
         If it was stopped; if there is a checkpoint it can go on.
     """
     with in_use(job.workspace):
-        report = _trained(job, on_progress, should_stop)
+        with cleared_unless_saved(job.workspace):
+            report = _trained(job, on_progress, should_stop)
         discard(job.workspace)
     return report
 

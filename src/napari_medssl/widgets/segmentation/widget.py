@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_medssl._errors import UserError
 from napari_medssl.backend.disk_cache import DiskCache
 from napari_medssl.backend.segmenters import SegmentConfig
+from napari_medssl.backend.training_leftovers import clear_leftovers
 from napari_medssl.state.mask_folder import MaskFolder
 from napari_medssl.widgets._background import Background
 from napari_medssl.widgets._buttons import PushButton, row_of
@@ -181,6 +182,8 @@ class SegmentationWidget(QWidget):
         self.painted = PaintedTrainer(self.session, self.layers, self)
         trainers = [self.painted, ShapeTrainer(self._viewer, self)]
         self.training = TrainPanel(self.session, trainers, None, self._models, self._train_work)
+        self._leftovers = Background("medssl-leftovers", self)
+        self._leftovers.submit("clear", partial(clear_leftovers, self._models), _let_be, _let_be)
         return self.training
 
     def _on_refused(self, _text: str) -> None:
@@ -256,6 +259,7 @@ class SegmentationWidget(QWidget):
             self.painted.full.background,
             self.areas.background,
             self.classes.whole.background,
+            self._leftovers,
         )
         when_gone(self, _let_go, self.session, self._threads)
         self._on_set()
@@ -387,6 +391,10 @@ class SegmentationWidget(QWidget):
         self.classes.close_down()
         self.layers.close()
         _let_go(self.session, self._threads)
+
+
+def _let_be(_: object) -> None:
+    """Say nothing of what was left of trainings: it is cleared, or it is next time."""
 
 
 def _let_go(session: MaskSession, threads: tuple[Background, ...]) -> None:
