@@ -18,7 +18,7 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend import training
 from napari_medssl.backend.jobs import Cancelled
 from napari_medssl.backend.models import load_card
-from napari_medssl.backend.training_workspace import unfinished
+from napari_medssl.backend.training_workspace import Workspace, in_use, unfinished
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.segmentation import trainer
 
@@ -253,6 +253,33 @@ def test_nothing_painted_says_what_to_do(painted):
     paint(painted, 1, 40)
     train(painted)
     assert "Class 40 came; a model learns the classes 1 to 31." in panel.jobs._error.text()
+
+
+def test_a_training_of_another_window_is_told_of_before_any_question(
+    painted, tmp_path, monkeypatch
+):
+    """Whether it may be replaced is not theirs to say; and nothing runs here then."""
+    paint(painted, 0)
+    panel = painted.widget.training
+    asked, other = [], Workspace("cells", tmp_path / "models")
+    monkeypatch.setattr(questions, "may", lambda _p, _t, text: not asked.append(text))
+    other.models.mkdir(exist_ok=True)
+    other.checkpoint.write_bytes(b"of the other window")
+    with in_use(other):
+        train(painted)
+    assert "'cells' is being trained by another program" in panel.jobs._error.text()
+    assert not asked
+    assert other.checkpoint.exists()
+    assert not painted.painted.jobs
+
+    def fails(job, **_):
+        raise UserError("It ran out of memory.")
+
+    monkeypatch.setattr(painted, "painted", fails)
+    train(painted)
+    assert asked
+    assert panel.jobs._error.text() == "It ran out of memory."
+    assert not panel.words.text()
 
 
 def press(world, key):

@@ -268,6 +268,8 @@ class TrainPanel(QWidget):
     def _on_ended(self, job: Job) -> None:
         if job.state == "cancelled":
             self.words.setText("Stopped before its first step: there is nothing to go on with.")
+        elif job.state == "failed":  # the error line says why: nothing runs
+            self.words.setText("")
         former, self._running = self._running, None
         self.look_for_stopped()
         keeps, self._keeps = self._keeps, False

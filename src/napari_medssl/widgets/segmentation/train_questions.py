@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QWidget
 
-from napari_medssl.backend.training_workspace import Unfinished
+from napari_medssl.backend.training_workspace import Unfinished, check_free
 from napari_medssl.widgets import _questions as questions
 from napari_medssl.widgets.segmentation.trainer import TrainingJob
 
@@ -17,8 +17,12 @@ PAUSE = (
 
 
 def may_replace(parent: QWidget, job: TrainingJob) -> bool:
-    """Ask whether a training may replace a model or what one has learnt; True if there is none."""
+    """Ask whether a training may replace a model or what one has learnt; True if there is none.
+
+    UserError if another window is at it: it may not, whatever the answer.
+    """
     workspace = job.workspace
+    check_free(workspace)
     lost = []
     if workspace.out.exists() and not job.builds_on:
         lost.append(f"the model {workspace.name!r}, when the new one is finished")
