@@ -158,6 +158,36 @@ def test_enter_in_a_field_decides_nothing(landmarks):
     assert [landmarks.store.name(key).name for key in landmarks.store.names()] == ["A", "B", "C"]
 
 
+def test_landmarks_typed_in_a_row_are_placed_in_that_order(landmarks):
+    images, (a, b) = landmarks.ids()
+    field = landmarks.widget.new_name
+    landmarks.place(images[0], *SPOT)
+    landmarks.place(images[0], 110, 45)
+    for name in "CD":
+        field.setFocus()
+        QTest.keyClicks(field, name)
+        QTest.keyClick(field, Qt.Key.Key_Return)
+        landmarks.settle()
+    _, (*_, c, d) = landmarks.ids()
+    places = {c: (80, 90), d: (30, 70)}
+    for name, place in places.items():
+        assert landmarks.session.name == name
+        landmarks.place(images[0], *place)
+    placed = {name: landmarks.store.point(images[0], name).place for name in places}
+    assert placed == {name: near(*place) for name, place in places.items()}
+    assert landmarks.store.point(images[0], a).place == near(*SPOT)
+    assert landmarks.store.point(images[0], b).place == near(110, 45)
+
+
+def test_the_set_of_a_folder_is_called_as_the_folder(landmarks):
+    """What tells folders of one name apart is shown where there are two of them."""
+    widget, folder = landmarks.widget, landmarks.session.folder.folder
+    assert folder.stem != "scans"
+    assert widget.title.text() == "<b>scans</b>"
+    widget.files._fill_recent()
+    assert [entry.text() for entry in widget.files._recent_menu.actions()] == ["scans"]
+
+
 def test_a_drag_beside_the_points_pans_and_places_nothing(landmarks):
     images, (a, _) = landmarks.ids()
     before = landmarks.viewer.scene.camera.center

@@ -36,7 +36,7 @@ from napari_medssl.widgets._layer_import import (
     volume_file,
 )
 from napari_medssl.widgets._recent import read_recent, remember
-from napari_medssl.widgets._set_places import own_name
+from napari_medssl.widgets._set_places import own_name, shown_name
 from napari_medssl.widgets._waiting import wait_for
 
 _log = logging.getLogger(__name__)
@@ -176,9 +176,11 @@ class ImageSets(QObject):
 
     def _fill_recent(self) -> None:
         self._recent_menu.clear()
-        for place in read_recent(self._recent):
-            if place.is_dir():
-                add_entry(self._recent_menu, place.stem, str(place), partial(self.open, place))
+        places = [place for place in read_recent(self._recent) if place.is_dir()]
+        names = [shown_name(place) for place in places]
+        for place, name in zip(places, names, strict=True):
+            shown = name if names.count(name) == 1 else place.stem
+            add_entry(self._recent_menu, shown, str(place), partial(self.open, place))
 
     # -- images ----------------------------------------------------------------------------------
 

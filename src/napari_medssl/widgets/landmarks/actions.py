@@ -192,11 +192,17 @@ class PointActions(QObject):
     # -- the list --------------------------------------------------------------------------------
 
     def add_name(self, name: str) -> None:
-        """Add a landmark to the list and put it in front."""
+        """Add a landmark to the list, in front unless one waits there for a click on the template.
+
+        Several are typed in a row, and clicks place them in that order.
+        """
 
         def act() -> None:
-            store = self._session.checked_folder().store
-            self._session.choose(name=store.add_name(name))
+            session = self._session
+            store = session.checked_folder().store
+            added, now, front = store.add_name(name), session.name, session.front
+            if now is None or front is None or store.point(front, now).is_decided:
+                session.choose(name=added)
 
         self.do(act)
 

@@ -36,6 +36,7 @@ from napari_medssl.widgets._header import Header
 from napari_medssl.widgets._image_thumbnails import cached_thumbnail
 from napari_medssl.widgets._lifetime import when_gone
 from napari_medssl.widgets._messages import Messages
+from napari_medssl.widgets._set_places import shown_name
 from napari_medssl.widgets._settings import read_settings
 from napari_medssl.widgets._shortcuts import CheatSheet, ShortcutRegistry
 from napari_medssl.widgets._thumbnails import Thumbnails
@@ -282,7 +283,7 @@ class LandmarksWidget(QWidget):
 
     def _on_set(self) -> None:
         folder = self.session.folder
-        self.title.setText("No images" if folder is None else f"<b>{folder.folder.stem}</b>")
+        self.title.setText("No images" if folder is None else f"<b>{shown_name(folder.folder)}</b>")
         self.title.setToolTip("" if folder is None else str(folder.folder))
         self._words = ""
 
