@@ -100,6 +100,31 @@ def test_a_double_click_in_the_gallery_opens_the_picture(embedding_map):
     assert embedding_map.viewer.layers[0].data.shape == (16, 20, 3)
 
 
+def test_the_card_fits_into_a_narrow_map_and_its_words_are_whole(embedding_map):
+    """As wide as a dock of napari is by itself; with other widgets below it is low, too."""
+    widget, over = embedding_map.widget, embedding_map.map
+    former = widget.minimumWidth(), widget.maximumWidth()
+    widget.setFixedWidth(340)
+    wait_until(lambda: over.width() <= 340)
+    embedding_map.settle(0.2)
+    QTest.mouseDClick(over, Qt.MouseButton.LeftButton, pos=QPoint(5, 5))  # shows all
+    card, edges = widget.card, over.rect()
+    for row in (0, 4, 11):
+        point = embedding_map.at_row(row)
+        card.show_row(row, point)
+        embedding_map.settle()
+        assert edges.contains(card.geometry())
+        assert not card.geometry().contains(point)
+        words = card.words
+        assert words.height() >= words.heightForWidth(words.width())
+        shown = [small for small in card.pictures if small.isVisible()]
+        assert len(shown) >= 4
+        assert all(card.rect().contains(small.geometry()) for small in shown)
+    card.show_row(-1, QPoint())
+    widget.setMinimumWidth(former[0])
+    widget.setMaximumWidth(former[1])
+
+
 def test_the_card_shows_the_point_under_the_mouse_and_its_neighbours(embedding_map):
     embedding_map.settle(0.1)
     point = embedding_map.at_row(4)

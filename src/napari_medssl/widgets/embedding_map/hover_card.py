@@ -13,6 +13,8 @@ from napari_medssl.widgets.embedding_map.session import MapSession
 
 NEIGHBOURS = 6
 _SIDE, _SMALL = 128, 36
+_SPACE = 2  # px between neighbours
+_WORDS = 260  # px at most
 _GAP = 18  # px from the point
 _MARGIN = 4  # px to the edge of the map
 
@@ -47,12 +49,11 @@ class HoverCard(QFrame):
         self.words = QLabel()
         self.words.setWordWrap(True)
         self.words.setTextFormat(Qt.TextFormat.PlainText)
-        self.words.setMaximumWidth(260)
         self.nearest = QLabel("Nearest in truth")
         self.nearest.setToolTip("By the embeddings, not by the map")
         self.pictures = [QLabel() for _ in range(NEIGHBOURS)]
         row = QHBoxLayout()
-        row.setSpacing(2)
+        row.setSpacing(_SPACE)
         for small in self.pictures:
             small.setFixedSize(_SMALL, _SMALL)
             small.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -75,14 +76,27 @@ class HoverCard(QFrame):
         if row < 0:
             self.hide()
             return
-        self._neighbours = tuple(self._session.neighbours_of(row)[:NEIGHBOURS])
+        room = self._room()
+        count = min(NEIGHBOURS, (room + _SPACE) // (_SMALL + _SPACE))
+        self._neighbours = tuple(self._session.neighbours_of(row)[:count])
+        self.words.setMaximumWidth(min(room, _WORDS))
         self.words.setText("\n".join(self._session.facts(row)))
         self.nearest.setVisible(bool(self._neighbours))
         self._fill()
+        self.raise_()
+        self.show()  # before it is measured: until then the words have another font
         self.adjustSize()
         self.move(_place(self.size(), point, self.parentWidget()))
-        self.raise_()
-        self.show()
+
+    def _room(self) -> int:
+        """Return how wide what stands beside the picture can be: the map cuts off the rest."""
+        layout, over = self.layout(), self.parentWidget()
+        if layout is None or over is None:
+            return _WORDS
+        edges = layout.contentsMargins()
+        taken = edges.left() + edges.right() + layout.spacing() + 2 * self.frameWidth()
+        room: int = over.width() - 2 * _MARGIN - taken - _SIDE
+        return max(_SMALL, room)
 
     def _fill(self) -> None:
         _set_picture(self.picture, self._thumbnails.get(str(self.row)), _SIDE)
@@ -108,10 +122,14 @@ def _set_picture(label: QLabel, picture: QPixmap | None, side: int) -> None:
 
 
 def _place(size: QSize, point: QPoint, over: QWidget | None) -> QPoint:
-    """Return the corner of a card right of a point, or left of it where there is no room."""
-    room = QRect() if over is None else over.rect()
-    x = point.x() + _GAP
-    if x + size.width() > room.right() - _MARGIN:
-        x = max(_MARGIN, point.x() - _GAP - size.width())
-    y = min(point.y() + _GAP, room.bottom() - _MARGIN - size.height())
-    return QPoint(x, max(_MARGIN, y))
+    """Return the corner of a card right of a point, or left, below or above: where room is."""
+    room = QRect() if over is None else over.rect().adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
+    right, left = point.x() + _GAP, point.x() - _GAP - size.width()
+    below, above = point.y() + _GAP, point.y() - _GAP - size.height()
+    lowest = max(room.top(), room.bottom() - size.height())
+    if right + size.width() <= room.right():
+        return QPoint(right, max(room.top(), min(below, lowest)))
+    if left >= room.left():
+        return QPoint(left, max(room.top(), min(below, lowest)))
+    x = max(room.left(), min(right, room.right() - size.width()))
+    return QPoint(x, above if below > lowest and above >= room.top() else min(below, lowest))
