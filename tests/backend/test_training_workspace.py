@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -120,3 +122,15 @@ def test_a_training_that_fails_without_a_checkpoint_clears_up(workspace):
             raise RuntimeError("no memory")
     assert not early.folder.exists()
     assert len(unfinished(workspace.models)) == 1
+
+
+def test_half_a_checkpoint_of_a_kill_is_cleared_but_not_one_that_is_written_now(workspace):
+    old, new = (workspace.models / f".writing-{name}.safetensors" for name in ("old", "new"))
+    for half in (old, new):
+        half.write_bytes(b"half")
+    hours_ago = time.time() - 7200
+    os.utime(old, (hours_ago, hours_ago))
+    clear_leftovers(workspace.models)
+    assert not old.exists()
+    assert new.exists()
+    assert workspace.checkpoint.exists()

@@ -6,6 +6,7 @@ training that fails or is stopped clears up by itself.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from napari_medssl._errors import UserError
 from napari_medssl.backend.folders import user_models_folder
 from napari_medssl.backend.training_workspace import WORKS_ON, Workspace, discard, in_use
 from napari_medssl.io.files import TEMPORARY
+
+_OLD_S = 3600.0  # a checkpoint takes seconds to write, whoever writes it
 
 
 @contextmanager
@@ -31,7 +34,8 @@ def cleared_unless_saved(workspace: Workspace) -> Iterator[None]:
 def clear_leftovers(models: Path | None = None) -> None:
     """Discard the trainings that were killed before their first checkpoint.
 
-    Those that a program is at stay, and folders that hold anything else.
+    Those that a program is at stay, and folders that hold anything else. Halves of checkpoints and
+    models go too: a kill while one is written leaves them, hidden and as large as it.
 
     Parameters
     ----------
@@ -45,6 +49,10 @@ def clear_leftovers(models: Path | None = None) -> None:
             with suppress(UserError), in_use(workspace):  # refused while a program is at it
                 if _is_left(workspace):  # still, now that it is ours
                     discard(workspace)
+    for half in folder.parent.glob(f"{TEMPORARY}*.safetensors"):
+        with suppress(OSError):  # it may be in place meanwhile
+            if time.time() - half.stat().st_mtime > _OLD_S:
+                half.unlink()
 
 
 def _is_left(workspace: Workspace) -> bool:
