@@ -183,7 +183,7 @@ class LandmarksWidget(QWidget):
                 NarrowButton("Not here", "Not in this image (X)", act.set_absent),
                 NarrowButton("Clear", "Make it undefined (Delete)", act.clear),
                 NarrowButton("Lock", "Lock or unlock (L)", act.toggle_lock),
-                NarrowButton("As template", "Search with this point, too (T)", act.toggle_template),
+                NarrowButton("Template", "Search with this point, too (T)", act.toggle_template),
                 NarrowButton("Undo", "Take back the last edit (Ctrl+Z)", act.undo),
                 NarrowButton("Redo", "Do it again (Ctrl+Shift+Z)", act.redo),
             ]
